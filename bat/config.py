@@ -1,0 +1,536 @@
+"""The configuration: typed, closed, checked before anything runs.
+
+A configuration names data sets; each data set is one section that holds all
+its settings. The top-level section ``defaults`` is laid under every data set,
+so that what they share is written once. Every default here is the paper's
+where the paper gives one.
+
+Epsilons and step sizes are on the [0, 1] pixel scale and may be written as
+fractions, ``8/255``.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import re
+import types
+import typing
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+
+from bat.errors import BatError
+
+
+class ConfigError(BatError):
+    """Everything that is wrong with one configuration, one line each."""
+
+    def __init__(self, source: str, problems: list[str]):
+        self.problems = problems
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        super().__init__(
+            f"{source}: {count} in the configuration\n" + "\n".join(f"  {p}" for p in problems)
+        )
+
+
+class Section(pydantic.BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
+
+
+# -- values ---------------------------------------------------------------------------------
+
+
+def _fraction(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(Fraction(value.replace(" ", "")))
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{value!r} is not a number; write 0.031 or a fraction as 8/255") from None
+
+
+def _pixel_scale(value: float) -> float:
+    if 1 < value <= 255:
+        raise ValueError(
+            f"{value:g} is outside [0, 1]: this is on the pixel scale from 0 to 1; "
+            f"write {value:g}/255 if 8-bit levels are meant"
+        )
+    if not 0 <= value <= 1:
+        raise ValueError(f"{value:g} is outside [0, 1] (pixel scale); an example is 8/255")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_fraction)]
+Epsilon = Annotated[
+    float,
+    BeforeValidator(_fraction),
+    AfterValidator(_pixel_scale),
+    Field(
+        description="l_inf distance on the [0, 1] pixel scale; a fraction as 8/255 is accepted",
+        json_schema_extra={"type": ["number", "string"]},
+    ),
+]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Positive = Annotated[Number, Field(gt=0)]
+NotNegative = Annotated[Number, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError(
+            f"{value!r} cannot name a folder; use letters, digits, '.', '_' and '-', "
+            "starting with a letter or digit"
+        )
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+
+ARCHITECTURES = {
+    r"small_cnn(?:-(\d+))?": "small_cnn or small_cnn-WIDTH",
+    r"resnet9(?:-(\d+))?": "resnet9 or resnet9-WIDTH",
+    r"resnet(18|34)(?:-(\d+))?": "resnet18, resnet34 (optionally -WIDTH of the first stage)",
+    r"resnet(20|32|44|56|110)": "resnet20, 32, 44, 56, 110 (three stages)",
+    r"wrn-(\d+)-(\d+)": "wrn-DEPTH-WIDTH, as wrn-28-10 (DEPTH = 6 n + 4)",
+}
+
+
+def _architecture(value: str) -> str:
+    known = "; ".join(ARCHITECTURES.values())
+    if not any(re.fullmatch(pattern, value) for pattern in ARCHITECTURES):
+        raise ValueError(f"{value!r} is not an architecture. Known: {known}")
+    wrn = re.fullmatch(r"wrn-(\d+)-(\d+)", value)
+    if wrn and ((int(wrn[1]) - 4) % 6 or int(wrn[1]) < 10 or int(wrn[2]) < 1):
+        raise ValueError(f"{value!r}: the depth must be 6 n + 4 with n >= 1 (10, 16, 22, 28, 34)")
+    return value
+
+
+Architecture = Annotated[str, AfterValidator(_architecture)]
+
+
+# -- data -----------------------------------------------------------------------------------
+
+
+class Subsample(Section):
+    """Keep a part of the data, drawn by seed, equally from every class.
+
+    ``train`` and ``test`` are total numbers of samples; ``train_per_class``
+    and ``test_per_class`` numbers for each class.
+    """
+
+    train: Count | None = None
+    test: Count | None = None
+    train_per_class: Count | None = None
+    test_per_class: Count | None = None
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _one_of(self):
+        for split in ("train", "test"):
+            if getattr(self, split) and getattr(self, f"{split}_per_class"):
+                raise ValueError(f"give {split} or {split}_per_class, not both")
+        return self
+
+
+class LabelNoise(Section):
+    """Make a share of the training labels wrong, by seed (for validation studies)."""
+
+    share: Share = 0.0
+    seed: Seed = 0
+
+
+class Data(Section):
+    subsample: Subsample = Subsample()
+    label_noise: LabelNoise = LabelNoise()
+    resize: Annotated[int, Field(ge=4, le=512)] | None = Field(
+        None, description="edge in pixels to which every image is resized; unset refuses mixed sizes"
+    )
+
+
+class DigitsData(Data):
+    """The 1,797 handwritten digits (8 x 8) that come with scikit-learn."""
+
+    source: Literal["digits"] = "digits"
+    n_test: Count = Field(500, description="samples held out as the test set, equally by class")
+    seed: Seed = Field(0, description="seed of the split into training and test set")
+
+
+class TorchvisionData(Data):
+    """A data set of torchvision, downloaded with its checksums into ``folder``."""
+
+    source: Literal["fashion_mnist", "cifar10", "cifar100"]
+    folder: Path = Path("resources/data")
+    download: bool = True
+
+
+class TinyImagenetData(Data):
+    """Tiny ImageNet from its official zip or the folder unpacked from it."""
+
+    source: Literal["tiny_imagenet"]
+    path: Path = Path("resources/data/tiny-imagenet-200.zip")
+    download: bool = True
+    classes: Annotated[int, Field(ge=2, le=200)] = Field(50, description="the first N classes")
+    class_order: Literal["sorted", "wnids"] = Field(
+        "sorted", description="sorted WordNet ids, or the order of wnids.txt"
+    )
+
+
+class ImageFolderData(Data):
+    """``path/train`` and ``path/test``, each with one folder of images per class."""
+
+    source: Literal["image_folder"]
+    path: Path
+    channels: Literal[1, 3] = 3
+
+
+class ParquetData(Data):
+    """Parquet files in the layout of the Hugging Face hub."""
+
+    source: Literal["parquet"]
+    train: Path
+    test: Path
+    image_column: str = "image"
+    label_column: str = "label"
+    channels: Literal[1, 3] = 3
+
+
+AnyData = Annotated[
+    DigitsData | TorchvisionData | TinyImagenetData | ImageFolderData | ParquetData,
+    Field(discriminator="source"),
+]
+
+
+# -- training -------------------------------------------------------------------------------
+
+
+class Augmentation(Section):
+    """Random shifts and mirror images, drawn anew for every batch."""
+
+    crop: Annotated[int, Field(ge=0, le=64)] = Field(
+        4, description="zero padding in pixels before a random crop of the original size"
+    )
+    flip: bool = Field(True, description="mirror half of the images left to right")
+
+
+class Optimization(Section):
+    """Stochastic gradient descent with momentum and a learning-rate schedule."""
+
+    epochs: Count = 200
+    batch_size: Count = 128
+    lr: Positive = 0.1
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = False
+    weight_decay: NotNegative = 5e-4
+    schedule: Literal["piecewise", "cosine", "one_cycle", "constant"] = "piecewise"
+    milestones: tuple[Count, ...] = Field(
+        (100, 150), description="piecewise: epochs after which the rate is multiplied by gamma"
+    )
+    gamma: Annotated[Number, Field(gt=0, le=1)] = 0.1
+    warmup: Share = Field(0.2, description="one_cycle: share of the steps in which the rate rises")
+    augmentation: Augmentation = Augmentation()
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 autocast on a GPU, float32 on a CPU"
+    )
+
+    @model_validator(mode="after")
+    def _milestones(self):
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones {list(self.milestones)} must increase")
+        if self.schedule == "piecewise" and any(m > self.epochs for m in self.milestones):
+            raise ValueError(
+                f"milestones {list(self.milestones)} lie beyond the {self.epochs} epochs; "
+                "the rate would never decay there"
+            )
+        return self
+
+
+class SubsetTraining(Optimization):
+    """ERM to interpolation, the recipe of the models behind the scores."""
+
+    epochs: Count = 30
+    lr: Positive = 0.2
+    batch_size: Count = 256
+    nesterov: bool = True
+    schedule: Literal["piecewise", "cosine", "one_cycle", "constant"] = "one_cycle"
+    milestones: tuple[Count, ...] = ()
+
+
+class Influence(Section):
+    pairs: Literal["same_class", "all"] = Field(
+        "same_class", description="estimate between samples of one class, or all pairs"
+    )
+    keep_above: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        0.02, description="only pairs with a higher influence are kept"
+    )
+
+
+class Scores(Section):
+    """Memorization and influence from trainings on random subsets (paper, A.1)."""
+
+    architecture: Architecture = "resnet9"
+    trials: Annotated[int, Field(ge=2)] = 1000
+    trials_per_job: Count = Field(50, description="trials that one job trains in one process")
+    subset_ratio: Annotated[Number, Field(gt=0, lt=1)] = 0.7
+    seed: Seed = 0
+    training: SubsetTraining = SubsetTraining()
+    min_included_accuracy: Share = Field(
+        0.99, description="mean accuracy on the samples trained on, below which scores are flagged"
+    )
+    influence: Influence = Influence()
+    precision: Positive = Field(
+        0.05, description="standard error that the convergence study asks trials for"
+    )
+
+
+class Ensemble(Section):
+    """Disagreement and confidence over subset trainings of several architectures."""
+
+    architectures: tuple[Architecture, ...] = ("resnet9", "wrn-16-2")
+    members: Annotated[int, Field(ge=2)] = Field(30, description="models of each architecture")
+    samples: Literal["held_out", "in_sample"] = Field(
+        "held_out", description="held_out: for each sample only models that did not train on it"
+    )
+
+    @model_validator(mode="after")
+    def _several(self):
+        if len(set(self.architectures)) < 2:
+            raise ValueError("at least two different architectures make an ensemble (paper, A.1)")
+        if len(set(self.architectures)) < len(self.architectures):
+            raise ValueError("an architecture is listed twice")
+        return self
+
+
+class Groups(Section):
+    """Thresholds of the typical and atypical sets (paper, 3.1 and 3.2)."""
+
+    atypical_above: Share = 0.15
+    typical_below: Share = 0.02
+    influence_above: Share = 0.15
+    influence_touch: Share = 0.02
+    min_accuracy: Share = 0.8
+    significance: Positive | None = Field(
+        None, description="ask also that value / standard error exceed this number"
+    )
+
+    @model_validator(mode="after")
+    def _apart(self):
+        if self.typical_below > self.atypical_above:
+            raise ValueError(
+                f"typical_below ({self.typical_below:g}) must not exceed atypical_above "
+                f"({self.atypical_above:g}): a sample would be both"
+            )
+        return self
+
+
+class Dataset(Section):
+    """One data set and everything that is made of it."""
+
+    data: AnyData
+    scores: Scores = Scores()
+    ensemble: Ensemble = Ensemble()
+    groups: Groups = Groups()
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if self.groups.influence_touch < self.scores.influence.keep_above:
+            raise ValueError(
+                f"groups.influence_touch ({self.groups.influence_touch:g}) lies below "
+                f"scores.influence.keep_above ({self.scores.influence.keep_above:g}): "
+                "the pairs it asks for are not kept; lower keep_above"
+            )
+        return self
+
+
+class Compute(Section):
+    """Where and how jobs run. Nothing here makes a finished job run again."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compile: bool = Field(True, description="torch.compile on a GPU")
+    jobs_per_gpu: Count = Field(1, description="jobs that may share one GPU")
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    results: Path = Path("results")
+    compute: Compute = Compute()
+    datasets: dict[Name, Dataset] = Field(min_length=1)
+
+
+# -- reading --------------------------------------------------------------------------------
+
+
+def read_config(*paths: str | Path) -> Config:
+    """Read YAML files, each laid over the one before, and check the result.
+
+    Raises
+    ------
+    ConfigError
+        With every problem found, each with its key and what is expected.
+    """
+    merged: dict = {}
+    for path in paths:
+        try:
+            document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(str(path), ["the file does not exist"]) from None
+        except yaml.YAMLError as error:
+            raise ConfigError(str(path), [f"not valid YAML: {error}"]) from None
+        if document is not None and not isinstance(document, dict):
+            raise ConfigError(str(path), ["expected a mapping of keys at the top level"])
+        merged = overlay(merged, document or {})
+    return load_config(merged, source=" + ".join(str(p) for p in paths))
+
+
+def load_config(raw: dict, source: str = "configuration") -> Config:
+    """Check a configuration given as nested mappings.
+
+    Parameters
+    ----------
+    raw : dict
+        As read from YAML. ``raw["defaults"]`` is laid under every data set.
+    source : str
+        What the error message calls the configuration.
+
+    Raises
+    ------
+    ConfigError
+        With every problem found.
+    """
+    raw = copy.deepcopy(dict(raw))
+    defaults = raw.pop("defaults", None) or {}
+    datasets = raw.get("datasets")
+    if not isinstance(defaults, dict):
+        raise ConfigError(source, ["defaults: expected a mapping of keys"])
+    if isinstance(datasets, dict):
+        raw["datasets"] = {
+            name: overlay(defaults, own or {}) if isinstance(own or {}, dict) else own
+            for name, own in datasets.items()
+        }
+    try:
+        return Config.model_validate(raw)
+    except pydantic.ValidationError as error:
+        problems = [_problem(e, datasets, defaults) for e in error.errors()]
+        raise ConfigError(source, list(dict.fromkeys(problems))) from None
+
+
+def overlay(base: dict, top: dict) -> dict:
+    """Lay one nested mapping over another; the upper one wins, lists are replaced."""
+    merged = dict(base)
+    for key, value in top.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            value = overlay(merged[key], value)
+        merged[key] = value
+    return merged
+
+
+def json_schema() -> dict:
+    """The JSON schema of a configuration file, for editors.
+
+    ``defaults`` accepts the keys of a data set, none of them required.
+    """
+    schema = Config.model_json_schema()
+    partial = copy.deepcopy(schema["$defs"]["Dataset"])
+    partial.pop("required", None)
+    schema["$defs"]["Defaults"] = partial | {"title": "Defaults"}
+    schema["properties"]["defaults"] = {
+        "$ref": "#/$defs/Defaults",
+        "description": "laid under every data set",
+    }
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return schema
+
+
+# -- messages -------------------------------------------------------------------------------
+
+
+def _problem(error: dict, datasets: Any, defaults: dict) -> str:
+    loc, known = _resolve(error["loc"])
+    place = list(loc)
+    if len(place) > 2 and place[0] == "datasets" and not _has(datasets, place[1:]):
+        if _has(defaults, place[2:]):
+            place = ["defaults", *place[2:]]
+    path = ".".join(str(part) for part in place) or "(top level)"
+    if error["type"] == "extra_forbidden":
+        if not loc[:-1]:
+            known = [*known, "defaults"]
+        near = difflib.get_close_matches(str(loc[-1]), known, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"{path}: unknown key; {hint}(known keys: {', '.join(known)})"
+    if error["type"] == "missing":
+        return f"{path}: required, and not given"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "union_tag_not_found":
+        return f"{path}.source: required, and not given (one of {', '.join(_sources())})"
+    if error["type"] == "union_tag_invalid":
+        return f"{path}.source: {error['input'].get('source')!r} is none of {', '.join(_sources())}"
+    if isinstance(error["input"], int | float | str | bool) and error["type"] != "value_error":
+        message += f" (found {error['input']!r})"
+    return f"{path}: {message}"
+
+
+def _sources() -> list[str]:
+    union = typing.get_args(AnyData)[0]
+    return [
+        source
+        for data in typing.get_args(union)
+        for source in typing.get_args(data.model_fields["source"].annotation)
+    ]
+
+
+def _has(mapping: Any, path: list) -> bool:
+    for part in path:
+        if not isinstance(mapping, dict) or part not in mapping:
+            return False
+        mapping = mapping[part]
+    return True
+
+
+def _resolve(loc: tuple) -> tuple[list, list[str]]:
+    """The user's key path (union tags taken out) and the keys known where it ends."""
+    path, model, known = [], Config, list(Config.model_fields)
+    for part in loc:
+        if isinstance(model, tuple):  # a union: this part is the tag that chose the member
+            model = next(
+                (
+                    m
+                    for m in model
+                    if part in typing.get_args(m.model_fields["source"].annotation)
+                ),
+                None,
+            )
+            continue
+        path.append(part)
+        if isinstance(model, type) and issubclass(model, Section):
+            known = list(model.model_fields)
+            field = model.model_fields.get(part)
+            model = _unwrap(field.rebuild_annotation()) if field else None
+        elif isinstance(model, dict):
+            model = model["value"]
+    return path, known
+
+
+def _unwrap(annotation: Any) -> Any:
+    """The section, tuple of sections, or ``{"value": section}`` behind an annotation."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _unwrap(args[0])
+    if origin is dict:
+        return {"value": _unwrap(args[1])}
+    if origin in (typing.Union, types.UnionType):
+        members = [a for a in (_unwrap(a) for a in args) if a is not None]
+        return tuple(members) if len(members) > 1 else (members[0] if members else None)
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    return None

@@ -1,0 +1,167 @@
+"""Means, paired differences over seeds, and intervals of proportions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bat.errors import BatError
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """The difference of two methods over the same seeds.
+
+    ``mean``, its ``standard_error``, the ``sd`` over seeds, the interval from
+    ``low`` to ``high``, and the number ``n`` of seeds. All but ``mean`` and
+    ``n`` are NaN for a single seed.
+    """
+
+    mean: float
+    sd: float
+    standard_error: float
+    low: float
+    high: float
+    n: int
+
+
+def mean_and_sd(values) -> tuple[float, float, int]:
+    """Return the mean, the sample standard deviation and the number of values.
+
+    Parameters
+    ----------
+    values : array_like of float, shape (n,)
+        One per seed, at least one, all finite.
+
+    Returns
+    -------
+    mean, sd : float
+        ``sd`` divides by n - 1 and is NaN for a single value.
+    n : int
+
+    Raises
+    ------
+    BatError
+        If there is no value, or one is not finite.
+
+    Examples
+    --------
+    >>> mean_and_sd([1.0, 2.0, 3.0])
+    (2.0, 1.0, 3)
+    """
+    values = _finite(values)
+    sd = float(values.std(ddof=1)) if values.size > 1 else float("nan")
+    return float(values.mean()), sd, values.size
+
+
+def paired_difference(a, b, *, level: float = 0.95) -> PairedDifference:
+    """Compare two methods run with the same seeds: the mean of ``a - b``.
+
+    Parameters
+    ----------
+    a, b : array_like of float, shape (n,)
+        The same seeds in the same order.
+    level : float
+        Coverage of the interval, in (0, 1).
+
+    Returns
+    -------
+    PairedDifference
+        With Student's t interval on n - 1 degrees of freedom.
+
+    Raises
+    ------
+    BatError
+        If the lengths differ, are zero, or a value is not finite.
+
+    Examples
+    --------
+    >>> paired_difference([0.62, 0.60], [0.60, 0.59]).n
+    2
+    """
+    a, b = _finite(a), _finite(b)
+    if a.shape != b.shape:
+        raise BatError(f"found {a.size} and {b.size} values; a paired difference needs the same seeds")
+    mean, sd, n = mean_and_sd(a - b)
+    error = sd / n**0.5
+    half = float("nan")
+    if n > 1:
+        from scipy.special import stdtrit
+
+        half = float(stdtrit(n - 1, (1 + level) / 2)) * error
+    return PairedDifference(mean, sd, error, mean - half, mean + half, n)
+
+
+def wilson_interval(k, n, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Return Wilson's score interval of a proportion of ``k`` in ``n``.
+
+    Parameters
+    ----------
+    k, n : array_like of int
+        Successes and attempts, 0 <= k <= n, n > 0; broadcast together.
+    level : float
+        Coverage, in (0, 1).
+
+    Returns
+    -------
+    low, high : ndarray of float64
+        In [0, 1]; sensible at k = 0 and k = n too.
+
+    Raises
+    ------
+    BatError
+        If a count is out of range.
+
+    Notes
+    -----
+    Wilson (1927), Journal of the American Statistical Association 22, 209-212.
+
+    Examples
+    --------
+    >>> low, high = wilson_interval(0, 10)
+    >>> round(float(low), 3), round(float(high), 3)
+    (0.0, 0.278)
+    """
+    from scipy.special import ndtri
+
+    k, n = np.asarray(k), np.asarray(n)
+    if not ((n > 0) & (k >= 0) & (k <= n)).all():
+        raise BatError("an interval of k in n needs 0 <= k <= n and n > 0")
+    z2 = ndtri((1 + level) / 2) ** 2
+    centre = (k + z2 / 2) / (n + z2)
+    half = np.sqrt(z2 * (k * (n - k) / n + z2 / 4)) / (n + z2)
+    return np.where(k == 0, 0.0, centre - half), np.where(k == n, 1.0, centre + half)
+
+
+def proportion_variance(k, n, dtype=np.float64):
+    """Return the variance of the proportion ``k / n``, never 0: Agresti and Caffo's.
+
+    Parameters
+    ----------
+    k, n : array_like
+        Successes and attempts, broadcast together.
+    dtype : numpy dtype
+        Floating type of the arithmetic and the result.
+
+    Returns
+    -------
+    ndarray of ``dtype``
+        ``q (1 - q) / (n + 2)`` with ``q = (k + 1) / (n + 2)``. The standard error
+        of the difference of two proportions is the root of the sum of two of these.
+
+    Notes
+    -----
+    One success and one failure are added to each group. The plain estimate
+    ``p (1 - p) / n`` is 0 at p = 0 and p = 1, where most samples lie, and would
+    call a sample seen correct in 3 of 3 trials certain. Agresti and Caffo (2000),
+    The American Statistician 54, 280-288.
+    """
+    n = np.asarray(n, dtype) + dtype(2)
+    q = (np.asarray(k, dtype) + dtype(1)) / n
+    return q * (dtype(1) - q) / n
+
+
+def _finite(values) -> np.ndarray:
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
+        raise BatError(f"found {values.tolist()}; expected a list of one or more finite numbers")
+    return values
