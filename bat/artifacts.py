@@ -250,7 +250,11 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_table(
-    path: str | Path, kind: str, *, fingerprint: str | None = None
+    path: str | Path,
+    kind: str,
+    *,
+    fingerprint: str | None = None,
+    columns: list[str] | None = None,
 ) -> tuple[pa.Table, dict]:
     """Read a table and its provenance.
 
@@ -261,6 +265,8 @@ def read_table(
         The kind of table that is expected, a key of ``SCHEMAS``.
     fingerprint : str, optional
         Of the data set in use; a table of another one is refused.
+    columns : list of str, optional
+        Read only these.
 
     Returns
     -------
@@ -277,7 +283,7 @@ def read_table(
     path = Path(path)
     metadata = read_metadata(path, kind, fingerprint=fingerprint)
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
+        table = pq.read_table(path, columns=columns, page_checksum_verification=True)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ArtifactError(f"{path}: damaged ({_first_line(error)}); {_REMAKE}") from None

@@ -1,5 +1,6 @@
 """Means, paired differences over seeds, and intervals of proportions."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,7 +81,9 @@ def paired_difference(a, b, *, level: float = 0.95) -> PairedDifference:
     """
     a, b = _finite(a), _finite(b)
     if a.shape != b.shape:
-        raise BatError(f"found {a.size} and {b.size} values; a paired difference needs the same seeds")
+        raise BatError(
+            f"found {a.size} and {b.size} values; a paired difference needs the same seeds"
+        )
     mean, sd, n = mean_and_sd(a - b)
     error = sd / n**0.5
     half = float("nan")
@@ -130,6 +133,63 @@ def wilson_interval(k, n, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarra
     centre = (k + z2 / 2) / (n + z2)
     half = np.sqrt(z2 * (k * (n - k) / n + z2 / 4)) / (n + z2)
     return np.where(k == 0, 0.0, centre - half), np.where(k == n, 1.0, centre + half)
+
+
+def trials_needed(se: float, n_trials: int, precision: float) -> int:
+    """Return the number of trials that a wanted standard error would need.
+
+    Parameters
+    ----------
+    se : float
+        Standard error reached with ``n_trials``, such as the 95th percentile
+        over samples; above 0.
+    n_trials : int
+    precision : float
+        The standard error wanted, above 0, in the units of ``se``.
+
+    Returns
+    -------
+    int
+        Standard errors shrink as one over the root of the number of trials.
+
+    Raises
+    ------
+    BatError
+        If ``se`` or ``precision`` is not above 0.
+
+    Examples
+    --------
+    >>> trials_needed(0.1, 200, 0.05)
+    800
+    """
+    if not (se > 0 and precision > 0):
+        raise BatError(f"se is {se} and precision {precision}; expected numbers above 0")
+    return math.ceil(round(n_trials * (se / precision) ** 2, 6))
+
+
+def correlation(a, b) -> float:
+    """Return Pearson's correlation of two arrays, NaN where one of them is constant.
+
+    Give ranks for Spearman's.
+
+    Parameters
+    ----------
+    a, b : ndarray of float, shape (n,)
+
+    Returns
+    -------
+    float
+        In [-1, 1], or NaN.
+
+    Examples
+    --------
+    >>> correlation(np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0, 4.0]))
+    1.0
+    """
+    if a.size < 2 or a.min() == a.max() or b.min() == b.max():
+        return float("nan")
+    a, b = a - a.mean(), b - b.mean()
+    return float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1, 1))
 
 
 def proportion_variance(k, n, dtype=np.float64):

@@ -162,5 +162,7 @@ def unpack(packed: bytes, n: int) -> np.ndarray:
         raise BatError(f"found {len(packed)} bytes; expected {(n + 7) // 8} for {n} booleans")
     bits = np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little").view(bool)
     if bits[n:].any():
-        raise BatError(f"bits beyond the first {n} are set; the row is damaged or of another length")
+        raise BatError(
+            f"bits beyond the first {n} are set; the row is damaged or of another length"
+        )
     return bits[:n]

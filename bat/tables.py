@@ -16,6 +16,7 @@ import pandas as pd
 
 from bat.artifacts import write_bytes
 from bat.errors import BatError
+from bat.statistics import trials_needed
 
 Z_95 = 1.96  # a standard normal variable lies within +- Z_95 in 95 % of cases
 
@@ -45,8 +46,9 @@ def memorization_examples(
     levels : sequence of float
         Memorization values in [-1, 1] to come near to.
     tolerance : float
-        Farthest that a shown sample may be from its level. A class without
-        such a sample has no row for that level.
+        Farthest that a shown sample may be from its level. Where a class has no
+        such sample the table has no row, and where no class has one the figure
+        has none.
     columns : int
         Images beside each other, at least 1.
 
@@ -63,14 +65,17 @@ def memorization_examples(
     """
     per_class = max(1, columns // len(class_names))
     chosen = []
-    for row, level in enumerate(levels):
+    for level in levels:
         near = memorization[["index", "label", "memorization", "memorization_se"]].copy()
         near["distance"] = (near["memorization"] - level).abs()
         near = near[near["distance"] <= tolerance]
         near = near.sort_values(["label", "distance", "memorization_se", "index"])
         near["place"] = near.groupby("label").cumcount()
-        chosen.append(near[near["place"] < per_class].assign(level=float(level), row=row))
+        chosen.append(near[near["place"] < per_class].assign(level=float(level)))
     table = pd.concat(chosen, ignore_index=True)
+    if table.empty:
+        wanted = ", ".join(f"{level:g}" for level in levels)
+        raise BatError(f"No sample has memorization within {tolerance:g} of {wanted}.")
 
     rank = table.groupby("label")["distance"].agg(["size", "sum"]).reset_index()
     rank = rank.sort_values(["size", "sum", "label"], ascending=[False, True, True])
@@ -79,7 +84,7 @@ def memorization_examples(
     return pd.DataFrame(
         {
             "level": table["level"],
-            "row": table["row"],
+            "row": pd.factorize(table["level"])[0],
             "column": np.searchsorted(labels, table["label"]) * per_class + table["place"],
             "index": table["index"],
             "label": table["label"],
@@ -91,7 +96,7 @@ def memorization_examples(
 
 
 def memorization_histogram(
-    memorization: pd.DataFrame, *, threshold: float = 0.15, width: float = 0.025
+    memorization: pd.DataFrame, *, atypical_above: float = 0.15, width: float = 0.02
 ) -> pd.DataFrame:
     """Count training samples by memorization, with the share above a threshold.
 
@@ -99,10 +104,11 @@ def memorization_histogram(
     ----------
     memorization : DataFrame
         ``memorization``, ``memorization_se``.
-    threshold : float
+    atypical_above : float
         Memorization above which a sample is atypical; an edge of the bins.
     width : float
-        Width of a bin on the memorization scale.
+        Width of a bin on the memorization scale; by default one bin is centred
+        at 0, where most samples lie.
 
     Returns
     -------
@@ -124,8 +130,10 @@ def memorization_histogram(
     if values.size == 0:
         raise BatError("The memorization table has no rows; a histogram needs at least one.")
     margin = Z_95 * memorization["memorization_se"].to_numpy(dtype=np.float64)
-    steps = np.arange(np.floor((-1 - threshold) / width) - 1, np.ceil((1 - threshold) / width) + 2)
-    edges = np.round(threshold + width * steps, 10)
+    steps = np.arange(
+        np.floor((-1 - atypical_above) / width) - 1, np.ceil((1 - atypical_above) / width) + 2
+    )
+    edges = np.round(atypical_above + width * steps, 10)
     counts = np.bincount(np.searchsorted(edges, values) - 1, minlength=len(edges) - 1)
     occupied = np.flatnonzero(counts)
     shown = slice(occupied[0], occupied[-1] + 1)
@@ -135,10 +143,10 @@ def memorization_histogram(
             "right": edges[1:][shown],
             "count": counts[shown],
             "share": counts[shown] / values.size,
-            "threshold": float(threshold),
-            "share_above": float(np.mean(values > threshold)),
-            "share_above_low": float(np.mean(values - margin > threshold)),
-            "share_above_high": float(np.mean(values + margin > threshold)),
+            "threshold": float(atypical_above),
+            "share_above": float(np.mean(values > atypical_above)),
+            "share_above_low": float(np.mean(values - margin > atypical_above)),
+            "share_above_high": float(np.mean(values + margin > atypical_above)),
         }
     )
 
@@ -149,7 +157,8 @@ def influence_pairs(
     test: pd.DataFrame,
     class_names: Sequence[str],
     *,
-    threshold: float = 0.15,
+    atypical_above: float = 0.15,
+    influence_above: float = 0.15,
     n_pairs: int = 12,
 ) -> pd.DataFrame:
     """Choose the pairs of largest influence, one test sample per training sample.
@@ -165,9 +174,9 @@ def influence_pairs(
         ``index``, ``label`` of the test samples.
     class_names : sequence of str
         Names by label.
-    threshold : float
-        Pairs count where both the influence and the training sample's
-        memorization are above it.
+    atypical_above, influence_above : float
+        Pairs count whose training sample's memorization, and whose influence,
+        are above these.
     n_pairs : int
         At most this many rows.
 
@@ -187,8 +196,8 @@ def influence_pairs(
     train = train[["train_index", "train_label", "memorization", "memorization_se"]]
     tested = test.rename(columns={"index": "test_index", "label": "test_label"})
     pairs = influence[["train_index", "test_index", "influence", "influence_se"]]
-    pairs = pairs[pairs["influence"] > threshold].merge(train, on="train_index")
-    pairs = pairs[pairs["memorization"] > threshold]
+    pairs = pairs[pairs["influence"] > influence_above].merge(train, on="train_index")
+    pairs = pairs[pairs["memorization"] > atypical_above]
     pairs = pairs.merge(tested[["test_index", "test_label"]], on="test_index")
     pairs = pairs.sort_values(
         ["influence", "train_index", "test_index"], ascending=[False, True, True]
@@ -200,7 +209,10 @@ def influence_pairs(
 
 
 def metric_values(
-    memorization: pd.DataFrame, metrics: Mapping[str, np.ndarray], *, threshold: float = 0.15
+    memorization: pd.DataFrame,
+    metrics: Mapping[str, np.ndarray],
+    *,
+    atypical_above: float = 0.15,
 ) -> pd.DataFrame:
     """Set each sample's memorization beside its cheaper scores.
 
@@ -210,7 +222,7 @@ def metric_values(
         ``index``, ``memorization``, of n samples.
     metrics : mapping of str to ndarray of float, shape (n,)
         Scores in the same order; higher is more atypical.
-    threshold : float
+    atypical_above : float
         Memorization above which a sample is atypical.
 
     Returns
@@ -219,7 +231,7 @@ def metric_values(
         ``index``, ``memorization``, ``atypical``, and a column per metric.
     """
     table = memorization[["index", "memorization"]].reset_index(drop=True)
-    table["atypical"] = table["memorization"] > threshold
+    table["atypical"] = table["memorization"] > atypical_above
     for name, values in metrics.items():
         if len(values) != len(table):
             raise BatError(
@@ -228,6 +240,45 @@ def metric_values(
             )
         table[name] = np.asarray(values, dtype=np.float64)
     return table
+
+
+def convergence_study(rows: pd.DataFrame, *, precision: float) -> pd.DataFrame:
+    """Continue the standard errors to the trials that a wanted precision needs.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        From `bat.memorization.convergence`, by rising ``n_trials``.
+    precision : float
+        Wanted standard error of a score, for 95 % of the samples.
+
+    Returns
+    -------
+    DataFrame
+        The rows, with ``source`` 'measured', followed by rows with ``source``
+        'extrapolated', from the last measured one to the larger of twice its
+        trials and the trials needed, whose standard errors fall as
+        1 / sqrt(``n_trials``), with 0 ``repeats`` and correlations of NaN; in all
+        of them ``precision`` and ``n_needed``.
+    """
+    last = rows.iloc[-1]
+    needed = trials_needed(last["se_p95"], last["n_trials"], precision)
+    end = max(2 * last["n_trials"], needed)
+    trials = np.unique(np.geomspace(last["n_trials"], end, 20).round().astype(int))
+    fall = np.sqrt(last["n_trials"] / trials)
+    further = pd.DataFrame(
+        {
+            "n_trials": trials,
+            "repeats": 0,
+            "se_mean": last["se_mean"] * fall,
+            "se_p95": last["se_p95"] * fall,
+        }
+    )
+    table = pd.concat(
+        [rows.assign(source="measured"), further.assign(source="extrapolated")],
+        ignore_index=True,
+    )
+    return table.assign(precision=float(precision), n_needed=int(needed))
 
 
 def group_sizes(dataset: str, groups: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -317,13 +368,15 @@ def provenance(metadata: Mapping[str, Any]) -> str:
         models = f"{recipe['trials']} {recipe.get('architecture', '')}".strip() + " models"
         parts.append(f"Scores from {models}")
         if "subset_ratio" in recipe:
-            parts.append(f"each trained on a random {recipe['subset_ratio']:.0%} of the samples")
+            parts.append(
+                f"each trained on a random {percent(recipe['subset_ratio'], 0)} of the samples"
+            )
         if "seed" in recipe:
             parts.append(f"seed {recipe['seed']}")
     text = ", ".join(parts) + "." if parts else ""
     accuracies = metadata.get("accuracies", {})
     means = [
-        f"{accuracies[key]:.1%} on {what}"
+        f"{percent(accuracies[key])} on {what}"
         for key, what in (
             ("included", "samples trained on"),
             ("excluded", "samples left out"),
@@ -354,7 +407,7 @@ def caption_histogram(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
     return _caption(
         metadata,
         f"Memorization of the {table['count'].sum():,} training samples{_of(metadata)}. "
-        f"{first['share_above']:.1%} lie above {first['threshold']:g}; in brackets the share "
+        f"{percent(first['share_above'])} lie above {first['threshold']:g}; in brackets the share "
         "that stays above, or comes above, with 1.96 standard errors taken from, or added to, "
         "each estimate.",
     )
@@ -367,21 +420,32 @@ def caption_pairs(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
         return _caption(metadata, f"{text}{_of(metadata)}.")
     return _caption(
         metadata,
-        f"The {len(table)} largest influences{_of(metadata)}: a training image (left) and the test "
-        "image that it carries most (right), each training image once. Below them the label, "
-        "and memorization (left) and influence (right) ± standard error.",
+        f"The {len(table)} pairs of largest influence{_of(metadata)}: a training image (left) and "
+        "the test image that it carries most (right), each training image once. Below them the "
+        "label, and memorization (left) and influence (right) ± standard error.",
     )
 
 
-def caption_alignment(values: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
-    """Caption of `metric_values` beside the rows of the alignment table."""
-    return _caption(
-        metadata,
+def caption_alignment(
+    values: pd.DataFrame,
+    metadata: Mapping[str, Any],
+    ensemble: Mapping[str, Any] | None = None,
+) -> str:
+    """Caption of `metric_values` beside the rows of the alignment table.
+
+    ``ensemble`` is the metadata of the disagreement or confidence table.
+    """
+    text = (
         f"Agreement of the atypicality metrics on the {len(values):,} training samples"
         f"{_of(metadata)}; each metric is oriented so that higher is more atypical. AUC: for "
         "telling atypical samples (orange) from the others. Overlap: share of one metric's "
-        "highest samples that are among the other's; dashed lines: overlap expected by chance.",
+        "highest samples that are among the other's; dashed lines: overlap expected by chance."
     )
+    if ensemble:
+        members = [f"{recipe['trials']} {name}" for name, recipe in ensemble["recipe"].items()]
+        text += f" Disagreement and confidence are those of {' and '.join(members)} models"
+        text += ", on samples left out." if ensemble["samples"] == "held_out" else "."
+    return _caption(metadata, text)
 
 
 def caption_convergence(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
@@ -390,16 +454,21 @@ def caption_convergence(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str
     return _caption(
         metadata,
         f"Convergence of the memorization scores{_of(metadata)}. Left: correlation of the scores "
-        "from two disjoint halves of the trials; bands are ± 1 standard deviation over random "
-        "halvings. Right: standard error over the samples, continued as 1/√trials; a standard "
-        f"error of {last['precision']:g} for 95 % of the samples needs about "
-        f"{last['n_needed']:,.0f} trials.",
+        "from two disjoint halves of the trials; bands are ± 1 standard deviation over "
+        f"{table['repeats'].max()} random draws. Right: standard error over the samples, continued "
+        f"as 1/√trials (dotted); a standard error of {last['precision']:g} for 95 % of the samples "
+        f"needs about {last['n_needed']:,.0f} trials.",
     )
 
 
 def caption_groups(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
     """Caption of `group_sizes`."""
     return _caption(metadata, f"Sizes of the typical and atypical groups{_of(metadata)}.")
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Write a share of 1 as '12.3 %', with a space that does not break."""
+    return f"{100 * share:.{digits}f}\u00a0%"
 
 
 def _of(metadata: Mapping[str, Any]) -> str:
@@ -412,7 +481,6 @@ def _caption(metadata: Mapping[str, Any], text: str) -> str:
 
 # --- Writing -----------------------------------------------------------------
 
-_ABSENT = {"md": "–", "tex": "--"}
 _LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
     | {
@@ -422,6 +490,7 @@ _LATEX = str.maketrans(
         "±": r"$\pm$",
         "−": "$-$",
         "–": "--",
+        "\u00a0": "~",
         "√": r"$\surd$",
         "α": r"$\alpha$",
         "β": r"$\beta$",
@@ -440,7 +509,7 @@ def markdown_text(frame: pd.DataFrame, caption: str, digits: int = 3) -> str:
     columns = [str(name).translate(_MARKDOWN) for name in frame.columns]
     rules = ["---:" if numeric else ":---" for numeric in _numeric(frame)]
     cells = [
-        [_text(value, digits, "md").translate(_MARKDOWN) for value in row]
+        [_text(value, digits).translate(_MARKDOWN) for value in row]
         for row in frame.itertuples(index=False, name=None)
     ]
     lines = ["| " + " | ".join(row) + " |" for row in [columns, rules, *cells]]
@@ -451,7 +520,7 @@ def latex_text(frame: pd.DataFrame, caption: str, digits: int = 3) -> str:
     """A table as a LaTeX float (package booktabs)."""
     columns = [str(name).translate(_LATEX) for name in frame.columns]
     cells = [
-        [_text(value, digits, "tex").translate(_LATEX) for value in row]
+        [_text(value, digits).translate(_LATEX) for value in row]
         for row in frame.itertuples(index=False, name=None)
     ]
     rows = [" & ".join(row) + r" \\" for row in [columns, *cells]]
@@ -525,13 +594,13 @@ def with_suffix(path_without_suffix: str | Path, suffix: str) -> Path:
 
 
 def _numeric(frame: pd.DataFrame) -> list[bool]:
-    return [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
+    return [kind.kind in "iuf" for kind in frame.dtypes]
 
 
-def _text(value: Any, digits: int, kind: str) -> str:
+def _text(value: Any, digits: int) -> str:
     """One cell for readers."""
     if pd.isna(value):
-        return _ABSENT[kind]
+        return "–"
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float | np.floating):

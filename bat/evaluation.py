@@ -1,0 +1,173 @@
+"""Which samples a model classifies right, as they are and under attack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bat.attacks import EvaluationAttack, eval_mode, forward, full_precision
+from bat.data import as_float
+from bat.errors import BatError
+
+CLEAN = "clean"
+
+Progress = Callable[[str, int, int], None]  # (attack, samples done, samples in all)
+
+
+def evaluate(
+    model: nn.Module,
+    images: Tensor | np.ndarray,
+    labels: Tensor | np.ndarray,
+    attacks: Mapping[str, EvaluationAttack],
+    *,
+    batch_size: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> dict[str, np.ndarray]:
+    """Judge each sample, clean and under each attack.
+
+    Attacks run only on samples that are classified right without one, so
+    robust implies correct. The model is in eval mode, and afterwards as it was;
+    products are in float32 without TF32, or in the caller's autocast.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps float images in [0, 1] to logits, shape (batch, classes).
+    images : Tensor or ndarray, shape (n, channels, height, width)
+        uint8, or float in [0, 1]. Batches move to the model's device.
+    labels : Tensor or ndarray of int, shape (n,)
+    attacks : mapping of str to EvaluationAttack
+        For instance ``{"fgsm": fgsm(8 / 255), "aa": AutoAttack(eps=8 / 255)}``.
+    batch_size : int
+    seed : int
+        Of the attacks' random numbers. The random starts of PGD belong to the
+        sample's position and do not change with the batch size; those of
+        AutoAttack do.
+    progress : callable, optional
+        Called with the attack's name, the samples done and those in all.
+
+    Returns
+    -------
+    dict of str to ndarray of bool, shape (n,)
+        ``clean``, then each attack in the order given.
+
+    Raises
+    ------
+    BatError
+        If images and labels do not fit each other or the model, or an attack
+        is called "clean".
+    AttackError
+        If an attack returns something outside of its ball.
+    """
+    if CLEAN in attacks:
+        raise BatError(f"an attack is named {CLEAN!r}, which is the column without attack: rename")
+    with full_precision():
+        correct = correctness(model, images, labels, batch_size=batch_size)
+        flags = {CLEAN: correct}
+        index = torch.from_numpy(np.flatnonzero(correct))
+        x = _as_images(torch.as_tensor(images)[index], _device(model))
+        y = torch.as_tensor(labels)[index].to(x.device, torch.int64)
+        for name, attack in attacks.items():
+            flags[name] = np.zeros(len(correct), dtype=bool)
+            if len(index) == 0:
+                continue
+            report = None
+            if progress is not None:
+                report = _named(progress, name)
+            result = attack(
+                model, x, y, seed=seed, batch_size=batch_size, index=index, progress=report
+            )
+            flags[name][index.numpy()] = result.robust.cpu().numpy()
+    return flags
+
+
+def correctness(
+    model: nn.Module,
+    images: Tensor | np.ndarray,
+    labels: Tensor | np.ndarray,
+    *,
+    batch_size: int,
+) -> np.ndarray:
+    """Which samples are classified right in eval mode, without attack.
+
+    Parameters
+    ----------
+    model, images, labels, batch_size
+        As for `evaluate`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+
+    Raises
+    ------
+    BatError
+        If images and labels do not fit each other or the model.
+    """
+    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+    _check(images, labels)
+    device = _device(model)
+    correct = []
+    with eval_mode(model), torch.no_grad():
+        for batch, label in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+            logits = forward(model, _as_images(batch, device))
+            if not correct and int(labels.max()) >= logits.shape[1]:
+                raise BatError(
+                    f"the model has {logits.shape[1]} classes and the data has a label "
+                    f"{int(labels.max())}: this model was trained on another data set"
+                )
+            correct.append(logits.argmax(dim=1) == label.to(device))
+    return torch.cat(correct).cpu().numpy()
+
+
+def accuracy(
+    model: nn.Module,
+    images: Tensor | np.ndarray,
+    labels: Tensor | np.ndarray,
+    *,
+    batch_size: int,
+) -> float:
+    """Share of samples classified right, as `correctness` finds them."""
+    return float(correctness(model, images, labels, batch_size=batch_size).mean())
+
+
+def _named(progress: Progress, name: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(name, done, total)
+
+
+def _device(model: nn.Module) -> torch.device:
+    parameter = next(model.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+def _as_images(images: Tensor, device: torch.device) -> Tensor:
+    images = images.to(device)
+    return as_float(images) if images.dtype == torch.uint8 else images
+
+
+def _check(images: Tensor, labels: Tensor) -> None:
+    if images.ndim != 4:
+        raise BatError(
+            f"images have shape {tuple(images.shape)}, expected (n, channels, height, width)"
+        )
+    if labels.shape != images.shape[:1]:
+        raise BatError(
+            f"{len(images)} images with labels of shape {tuple(labels.shape)}, expected one "
+            "label for each image"
+        )
+    if len(images) == 0:
+        raise BatError("there are no images to evaluate: the group or the data set is empty")
+    if images.dtype == torch.uint8:
+        return
+    if not images.is_floating_point():
+        raise BatError(f"images are {images.dtype}, expected uint8, or float in [0, 1]")
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0.0 and high <= 1.0):
+        raise BatError(
+            f"float images have values from {low:g} to {high:g}, expected [0, 1]: divide bytes "
+            "by 255 or pass them as uint8, and leave the normalization to the model"
+        )

@@ -1,0 +1,98 @@
+"""What a long job tells the person who waits for it: log lines, a bar, time left."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+log = logging.getLogger("bat")
+
+
+def start_logging(path: str | Path | None = None) -> None:
+    """Send the package's messages to the screen and, where given, to a file beside."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if path is not None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, mode="a", encoding="utf-8"))
+        handlers[1].setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.handlers[:] = handlers
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def duration(seconds: float) -> str:
+    """A time span as a person reads it: ``9 s``, ``4 min 10 s``, ``3 h 05 min``."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+class Progress:
+    """Counts steps and estimates the time left from those done since the start.
+
+    Parameters
+    ----------
+    title : str
+    total : int
+        Steps in all.
+    done : int
+        Steps that were done before this run; they do not enter the estimate.
+    every : float
+        Seconds between two lines where the output is no terminal.
+    """
+
+    def __init__(self, title: str, total: int, *, done: int = 0, every: float = 5.0):
+        self.title, self.total, self.done = title, total, done
+        self._first, self._start, self._every = done, time.monotonic(), every
+        self._last_line = self._start
+        self._bar = None
+
+    def update(self, done: int, note: str = "") -> None:
+        """Say that ``done`` steps of the total are done."""
+        self.done = done
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, note=note)
+            return
+        now = time.monotonic()
+        if now - self._last_line >= self._every or done >= self.total:
+            self._last_line = now
+            log.info("%s: %s", self.title, self.line() + (f"; {note}" if note else ""))
+
+    def advance(self, note: str = "") -> None:
+        """Say that one more step is done."""
+        self.update(self.done + 1, note)
+
+    def line(self) -> str:
+        """Steps done and the time left at the rate so far."""
+        line = f"{self.done} of {self.total}"
+        elapsed, steps = time.monotonic() - self._start, self.done - self._first
+        if self.done >= self.total:
+            return f"{line} in {duration(elapsed)}"
+        if steps > 0:
+            line += f", about {duration(elapsed / steps * (self.total - self.done))} left"
+        return line
+
+
+@contextlib.contextmanager
+def progress(title: str, total: int, *, done: int = 0) -> Iterator[Progress]:
+    """A `Progress` that is a bar on a terminal, and log lines elsewhere or beside a log file."""
+    counter = Progress(title, total, done=done)
+    if not sys.stderr.isatty() or len(log.handlers) != 1:
+        yield counter
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as bar:
+        counter._bar = bar
+        counter._task = bar.add_task(title, total=total, completed=done, note="")
+        yield counter

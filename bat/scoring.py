@@ -1,0 +1,304 @@
+"""From trial shards to score tables, groups, and the studies of the scores.
+
+Each function is one stage of the workflow: it reads files, checks that they
+belong together, and writes its tables. The computing is done in
+`bat.memorization`, `bat.ensembles` and `bat.splits`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bat import artifacts
+from bat.artifacts import ArtifactError, column, read_table, write_table
+from bat.data import PreparedData
+from bat.ensembles import confidence, disagreement
+from bat.memorization import convergence, influence, memorization
+from bat.progress import log
+from bat.splits import test_groups, train_groups
+from bat.subsets import unpack
+
+CONVERGENCE_REPEATS = 20
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What all trials of one architecture say, one row per trial, by trial number.
+
+    Attributes
+    ----------
+    included, train_correct : ndarray of bool, shape (n_trials, n_train)
+    test_correct : ndarray of bool, shape (n_trials, n_test)
+    accuracies : dict of str to float
+        Means over trials: ``included``, ``excluded``, ``test``.
+    recipe : dict
+        What the trials share, with the number of ``trials``.
+    probabilities : ndarray of float16, shape (n_members, n_train, n_classes), or None
+    """
+
+    included: np.ndarray
+    train_correct: np.ndarray
+    test_correct: np.ndarray
+    accuracies: dict[str, float]
+    recipe: dict
+    probabilities: np.ndarray | None = None
+
+
+def read_trials(
+    shards: Sequence[Path],
+    prepared: PreparedData,
+    n_trials: int,
+    *,
+    recipe: dict,
+    members: int = 0,
+) -> Trials:
+    """Read the shards of one architecture.
+
+    A damaged shard is set aside under the name ``*.damaged``, so that the next
+    run of the workflow trains its trials again.
+
+    Parameters
+    ----------
+    shards : sequence of path
+    prepared : PreparedData
+    n_trials : int
+        Trials 0 to ``n_trials - 1`` are wanted, each exactly once.
+    recipe : dict
+        The recipe that every shard must have.
+    members : int
+        Read the class probabilities of the first so many trials, and only these
+        trials.
+
+    Raises
+    ------
+    ArtifactError
+        If a shard is damaged, missing, of another recipe or data set, or if
+        trials are missing or double.
+    """
+    rows: dict[int, dict] = {}
+    for path in shards:
+        for row in _read_shard(
+            Path(path), prepared.info["fingerprint"], recipe, with_probabilities=members > 0
+        ):
+            if row["trial"] in rows:
+                raise ArtifactError(f"{path}: trial {row['trial']} is also in another shard")
+            rows[row["trial"]] = row
+    wanted = range(members or n_trials)
+    missing = [trial for trial in wanted if trial not in rows]
+    if missing:
+        raise ArtifactError(
+            f"trials {missing[:5]}{'...' if len(missing) > 5 else ''} are in none of the "
+            f"{len(shards)} shards; {len(wanted)} trials are needed"
+        )
+    chosen = [rows[trial] for trial in wanted]
+    n_train, n_test = prepared.info["n_train"], prepared.info["n_test"]
+    probabilities = None
+    if members:
+        shape = (n_train, len(prepared.info["class_names"]))
+        if any(row["probabilities"] is None for row in chosen):
+            raise ArtifactError(
+                f"the shards of {recipe['architecture']} hold no class probabilities for some of "
+                f"the first {members} trials; run the workflow, which trains these again"
+            )
+        probabilities = np.stack(
+            [np.frombuffer(row["probabilities"], np.float16).reshape(shape) for row in chosen]
+        )
+    return Trials(
+        included=np.stack([unpack(row["included"], n_train) for row in chosen]),
+        train_correct=np.stack([unpack(row["train_correct"], n_train) for row in chosen]),
+        test_correct=np.stack([unpack(row["test_correct"], n_test) for row in chosen]),
+        accuracies={
+            name: float(np.mean([row[f"{name}_accuracy"] for row in chosen]))
+            for name in ("included", "excluded", "test")
+        },
+        recipe=recipe | {"trials": len(chosen)},
+        probabilities=probabilities,
+    )
+
+
+def _read_shard(
+    path: Path, fingerprint: str, recipe: dict, *, with_probabilities: bool
+) -> list[dict]:
+    columns = artifacts.SCHEMAS["trials"].names
+    if not with_probabilities:
+        columns = [name for name in columns if name != "probabilities"]
+    try:
+        metadata = artifacts.read_metadata(path, "trials", fingerprint=fingerprint)
+        table, _ = read_table(path, "trials", columns=columns)
+    except ArtifactError as error:
+        if "damaged" not in str(error):
+            raise
+        aside = path.with_name(path.name + ".damaged")
+        path.replace(aside)
+        raise ArtifactError(
+            f"{path}: damaged, and set aside as {aside.name}. Run the same command once more: "
+            "its trials are trained again"
+        ) from error
+    if metadata["recipe"] != recipe:
+        raise ArtifactError(
+            f"{path}: trained with another recipe than the configured one; run the workflow, "
+            "which trains its trials again"
+        )
+    return table.to_pylist()
+
+
+def write_scores(
+    shards: Sequence[Path], prepared: PreparedData, spec: dict, out: Path, *, command: str
+) -> None:
+    """Write ``memorization``, ``influence`` and ``test`` tables (equations 1 and 2)."""
+    trials = read_trials(shards, prepared, spec["trials"], recipe=spec["recipe"])
+    labels, test_labels = np.asarray(prepared.train_labels), np.asarray(prepared.test_labels)
+    scores = memorization(trials.included, trials.train_correct)
+    pairs = influence(
+        trials.included,
+        trials.test_correct,
+        labels,
+        test_labels,
+        pairs=spec["influence"]["pairs"],
+        keep_above=spec["influence"]["keep_above"],
+    )
+    threshold = spec["min_included_accuracy"]
+    converged = trials.accuracies["included"] >= threshold
+    if not converged:
+        log.warning(
+            "mean accuracy on the samples trained on is %.4f, below %.4f: these models do not "
+            "interpolate, and memorization is understated; train longer",
+            trials.accuracies["included"],
+            threshold,
+        )
+    provenance = {
+        "fingerprint": prepared.info["fingerprint"],
+        "dataset": spec["dataset"],
+        "recipe": trials.recipe,
+        "accuracies": trials.accuracies,
+        "min_included_accuracy": threshold,
+        "converged": converged,
+        "influence": spec["influence"],
+        "command": command,
+    }
+    index = np.arange(len(labels))
+    columns = {name: getattr(scores, name) for name in artifacts.SCHEMAS["memorization"].names[2:]}
+    columns |= {"index": index, "label": labels}
+    write_table(out / "memorization.parquet", "memorization", columns, **provenance)
+    columns = {name: getattr(pairs, name) for name in artifacts.SCHEMAS["influence"].names}
+    write_table(out / "influence.parquet", "influence", columns, **provenance)
+    columns = {
+        "index": np.arange(len(test_labels)),
+        "label": test_labels,
+        "accuracy": pairs.test_accuracy,
+        "max_influence": pairs.max_influence,
+        "max_influence_train_index": pairs.max_influence_train_index,
+    }
+    write_table(out / "test.parquet", "test", columns, **provenance)
+
+
+def write_ensembles(
+    shards: dict[str, Sequence[Path]],
+    prepared: PreparedData,
+    spec: dict,
+    out: Path,
+    *,
+    command: str,
+) -> None:
+    """Write ``disagreement`` and ``confidence`` tables (paper, A.1).
+
+    Parameters
+    ----------
+    shards : dict of str to sequence of path
+        By architecture.
+    """
+    members = [
+        read_trials(
+            paths, prepared, spec["members"], recipe=spec["recipes"][name], members=spec["members"]
+        )
+        for name, paths in shards.items()
+    ]
+    probabilities = np.concatenate([trials.probabilities for trials in members])
+    held_out = None
+    if spec["samples"] == "held_out":
+        held_out = ~np.concatenate([trials.included for trials in members])
+    labels = np.asarray(prepared.train_labels)
+    provenance = {
+        "fingerprint": prepared.info["fingerprint"],
+        "dataset": spec["dataset"],
+        "recipe": {name: t.recipe for name, t in zip(shards, members, strict=True)},
+        "samples": spec["samples"],
+        "command": command,
+    }
+    for name, values in (
+        ("disagreement", disagreement(probabilities, held_out)),
+        ("confidence", confidence(probabilities, labels, held_out)),
+    ):
+        columns = {"index": np.arange(len(labels)), "label": labels, name: values}
+        write_table(out / f"{name}.parquet", name, columns, **provenance)
+
+
+def write_groups(
+    scores: Path, prepared: PreparedData, spec: dict, out: Path, *, command: str
+) -> None:
+    """Write the typical and atypical groups of both splits (paper, 3.1 and 3.2)."""
+    fingerprint = prepared.info["fingerprint"]
+    train, _ = read_table(scores / "memorization.parquet", "memorization", fingerprint=fingerprint)
+    test, _ = read_table(scores / "test.parquet", "test", fingerprint=fingerprint)
+    pairs, metadata = read_table(
+        scores / "influence.parquet", "influence", fingerprint=fingerprint
+    )
+    thresholds = spec["groups"]
+    train_typical, train_atypical = train_groups(
+        column(train, "memorization"),
+        column(train, "memorization_se"),
+        atypical_above=thresholds["atypical_above"],
+        typical_below=thresholds["typical_below"],
+        significance=thresholds["significance"],
+    )
+    test_typical, test_atypical = test_groups(
+        test.num_rows,
+        {name: column(pairs, name) for name in pairs.column_names},
+        train_atypical,
+        column(test, "accuracy"),
+        keep_above=metadata["influence"]["keep_above"],
+        influence_above=thresholds["influence_above"],
+        influence_touch=thresholds["influence_touch"],
+        min_accuracy=thresholds["min_accuracy"],
+        significance=thresholds["significance"],
+    )
+    groups = {"train": (train_typical, train_atypical), "test": (test_typical, test_atypical)}
+    for split, (typical, atypical) in groups.items():
+        for name, members in (("typical", typical), ("atypical", atypical)):
+            if not members.any():
+                log.warning(
+                    "the %s %s group is empty under the configured thresholds", split, name
+                )
+        columns = {"index": np.arange(len(typical)), "typical": typical, "atypical": atypical}
+        write_table(
+            out / f"{split}.parquet",
+            "groups",
+            columns,
+            fingerprint=fingerprint,
+            dataset=spec["dataset"],
+            recipe=metadata["recipe"],
+            thresholds=thresholds,
+            command=command,
+        )
+
+
+def write_convergence(
+    shards: Sequence[Path], prepared: PreparedData, spec: dict, out: Path
+) -> None:
+    """Write how the scores settle with the number of trials, as CSV."""
+    trials = read_trials(shards, prepared, spec["trials"], recipe=spec["recipe"])
+    n_trials = len(trials.included)
+    steps = sorted({max(4, round(n_trials * share)) for share in np.geomspace(0.1, 1, 7)})
+    rows = convergence(
+        trials.included,
+        trials.train_correct,
+        steps=[step for step in steps if step <= n_trials],
+        repeats=CONVERGENCE_REPEATS,
+        seed=spec["recipe"]["seed"],
+    )
+    artifacts.write_bytes(out, pd.DataFrame(rows).to_csv(index=False).encode())

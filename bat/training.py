@@ -1,0 +1,164 @@
+"""The one training loop: schedule, precision, checkpoints, resume, progress.
+
+Every number that a training draws comes from streams named by its seed, its
+trial and the epoch (`bat.subsets`), so a training that is resumed at an epoch's
+end goes on exactly as one that was never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from bat import config
+from bat.data import DeviceData, as_float, augment
+from bat.devices import Runtime
+from bat.errors import BatError
+from bat.objectives import Batch
+from bat.subsets import torch_seed
+
+
+class DivergedError(BatError):
+    """A loss that is no finite number."""
+
+
+def learning_rate(recipe: config.Optimization, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of one step.
+
+    Parameters
+    ----------
+    recipe : Optimization
+    step : int
+        Counted from 0 over the whole training.
+    steps_per_epoch : int
+    """
+    total = recipe.epochs * steps_per_epoch
+    if recipe.schedule == "piecewise":
+        decays = sum(step >= milestone * steps_per_epoch for milestone in recipe.milestones)
+        return recipe.lr * recipe.gamma**decays
+    if recipe.schedule == "cosine":
+        return recipe.lr * 0.5 * (1 + math.cos(math.pi * step / total))
+    if recipe.schedule == "one_cycle":
+        rise = recipe.warmup * total
+        return recipe.lr * min((step + 1) / max(rise, 1), (total - step) / max(total - rise, 1), 1)
+    return recipe.lr
+
+
+class Training:
+    """One model on its way through one training.
+
+    Parameters
+    ----------
+    model : Classifier
+        On the device; trained in place.
+    objective : callable
+        One of `bat.objectives`.
+    data : DeviceData
+    index : Tensor of int64, shape (n,)
+        Training samples that take part, as positions in the data set, on the
+        device.
+    recipe : Optimization
+    seed, trial : int
+        Fix the order and the augmentation.
+    device : Runtime
+    forward : callable, optional
+        The compiled model, where there is one.
+    memorized, typical : Tensor of bool, shape (n_train,), optional
+        For BAT: samples with a score above and below sigma.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Callable,
+        data: DeviceData,
+        index: Tensor,
+        recipe: config.Optimization,
+        *,
+        seed: int,
+        trial: int,
+        device: Runtime,
+        forward: Callable | None = None,
+        memorized: Tensor | None = None,
+        typical: Tensor | None = None,
+    ):
+        self.model, self.forward, self.objective = model, forward or model, objective
+        self.data, self.index, self.recipe = data, index, recipe
+        self.seed, self.trial, self.device = seed, trial, device
+        self.memorized, self.typical = memorized, typical
+        self.epoch = 0
+        self.batch_size = min(recipe.batch_size, len(index))
+        self.steps_per_epoch = len(index) // self.batch_size
+        self.optimizer = torch.optim.SGD(
+            model.parameters(),
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+
+    def run_epoch(self) -> dict[str, float]:
+        """Train for one epoch; means of the objective's statistics over its steps.
+
+        The last batch of an epoch is left out where it would be smaller than
+        the others. The device is waited for once, at the end.
+
+        Raises
+        ------
+        DivergedError
+            If a loss is not finite, naming the method, the epoch and the step.
+        """
+        self.model.train()
+        order = self._generator("order", "cpu")
+        shift, attack = self._generator("augmentation"), self._generator("attack")
+        permutation = torch.randperm(len(self.index), generator=order)
+        batches = self.index[permutation.to(self.index.device)].split(self.batch_size)
+        records: list[dict[str, Tensor]] = []
+        for step, index in enumerate(batches[: self.steps_per_epoch]):
+            lr = learning_rate(
+                self.recipe, self.epoch * self.steps_per_epoch + step, self.steps_per_epoch
+            )
+            for group in self.optimizer.param_groups:
+                group["lr"] = lr
+            with self.device.autocast(self.recipe.precision):
+                loss, statistics = self.objective(
+                    self.forward, self._batch(index, shift), attack, epoch=self.epoch
+                )
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+            records.append(statistics)
+        values = {
+            name: torch.stack([record[name] for record in records]).float().cpu()
+            for name in records[0]
+        }
+        wrong = (~values["loss"].isfinite()).nonzero()
+        if len(wrong):
+            raise DivergedError(
+                f"{self.objective.name}: the loss is {values['loss'][wrong[0, 0]]:g} in step "
+                f"{int(wrong[0, 0]) + 1} of epoch {self.epoch + 1}; lower the learning rate "
+                f"({self.recipe.lr:g}), or warm up"
+            )
+        self.epoch += 1
+        return {name: float(value.mean()) for name, value in values.items()}
+
+    def _batch(self, index: Tensor, shift: torch.Generator) -> Batch:
+        augmentation = self.recipe.augmentation
+        images = augment(
+            self.data.train_images[index], shift, crop=augmentation.crop, flip=augmentation.flip
+        )
+        return Batch(
+            as_float(images),
+            self.data.train_labels[index],
+            None if self.memorized is None else self.memorized[index],
+            None if self.typical is None else self.typical[index],
+        )
+
+    def _generator(self, stream: str, device: str | None = None) -> torch.Generator:
+        """The generator of one stream in this epoch."""
+        seed = torch_seed(self.seed, self.trial, f"{stream}-{self.epoch}")
+        return torch.Generator(device or self.device.device).manual_seed(seed)

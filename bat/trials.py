@@ -1,0 +1,209 @@
+"""Trainings on random subsets, many in one process (paper, A.1).
+
+A trial is a function of the seed and its number: subset, initial parameters,
+order and augmentation. How trials are grouped into shards changes nothing, and
+a trial that is found in any shard of the same recipe is not trained again.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from bat import artifacts, config
+from bat.artifacts import ArtifactError
+from bat.data import PreparedData, as_float, to_device
+from bat.devices import Runtime
+from bat.models import build_model
+from bat.objectives import ERM
+from bat.progress import log, progress
+from bat.subsets import pack, subset, torch_seed
+from bat.training import Training
+
+EVALUATION_BATCH = 1000
+
+
+def run_shard(
+    out: Path,
+    prepared: PreparedData,
+    recipe: dict,
+    first: int,
+    last: int,
+    members: int,
+    *,
+    device: Runtime,
+    command: str,
+) -> None:
+    """Train the trials of one shard and write them as one table.
+
+    Trials that a shard beside ``out`` holds, or that an earlier, interrupted
+    run of this job left, are taken over. Each trial is on disk as soon as it
+    is trained.
+
+    Parameters
+    ----------
+    out : path
+        ``.../trials/{architecture}-{first}-{last}.parquet``.
+    prepared : PreparedData
+    recipe : dict
+        From `bat.studies.trial_recipe`.
+    first, last : int
+        Trial numbers, both included.
+    members : int
+        Trials below this number also keep their class probabilities on the
+        training samples, for disagreement and confidence.
+    device : Runtime
+    command : str
+        For the metadata.
+    """
+    fingerprint = prepared.info["fingerprint"]
+    provenance = {"fingerprint": fingerprint, "recipe": recipe, "command": command}
+    partial = out.parent / ".partial" / recipe["architecture"]
+    wanted = range(first, last + 1)
+    found = {
+        trial: row
+        for trial, row in _find(out.parent, partial, wanted, fingerprint, recipe).items()
+        if trial >= members or row["probabilities"][0].is_valid
+    }
+    title = f"{out.parent.parent.name} {recipe['architecture']} trials {first}-{last}"
+    if found:
+        log.info("%s: %d of %d are there already", title, len(found), len(wanted))
+    missing = [trial for trial in wanted if trial not in found]
+    if missing:
+        trainer = TrialTrainer(prepared, recipe, device)
+        with progress(title, len(wanted), done=len(found)) as bar:
+            for trial in missing:
+                row = trainer.train(trial, keep_probabilities=trial < members)
+                found[trial] = pa.table(row, schema=artifacts.SCHEMAS["trials"])
+                path = partial / f"{trial:06d}.parquet"
+                artifacts.write_table(path, "trials", found[trial], **provenance)
+                bar.advance(
+                    f"accuracy {row['included_accuracy'][0]:.3f} included, "
+                    f"{row['test_accuracy'][0]:.3f} test"
+                )
+    elif out.exists() and _rows_of(out, fingerprint, recipe).keys() == found.keys():
+        out.touch()
+        return
+    table = pa.concat_tables([found[trial] for trial in wanted])
+    artifacts.write_table(out, "trials", table, **provenance)
+    for trial in wanted:
+        (partial / f"{trial:06d}.parquet").unlink(missing_ok=True)
+
+
+def _find(
+    folder: Path, partial: Path, wanted: range, fingerprint: str, recipe: dict
+) -> dict[int, pa.Table]:
+    """Wanted trials of this recipe by number, each a table of one row."""
+    paths = [partial / f"{trial:06d}.parquet" for trial in wanted]
+    for path in folder.glob(f"{recipe['architecture']}-*.parquet"):
+        first, last = shard_range(path)
+        if first <= wanted[-1] and last >= wanted[0]:
+            paths.append(path)
+    rows: dict[int, pa.Table] = {}
+    for path in filter(Path.exists, paths):
+        try:
+            found = _rows_of(path, fingerprint, recipe)
+        except ArtifactError as error:
+            log.warning("not used, its trials are trained again: %s", error)
+            continue
+        for trial in found.keys() & set(wanted):
+            if trial not in rows or not rows[trial]["probabilities"][0].is_valid:
+                rows[trial] = found[trial]
+    return rows
+
+
+def shard_range(path: Path) -> tuple[int, int]:
+    """First and last trial number that a shard's file name tells."""
+    first, last = path.stem.rsplit("-", 2)[1:]
+    return int(first), int(last)
+
+
+def _rows_of(path: Path, fingerprint: str, recipe: dict) -> dict[int, pa.Table]:
+    if artifacts.read_metadata(path, "trials")["fingerprint"] != fingerprint:
+        return {}
+    table, metadata = artifacts.read_table(path, "trials")
+    if metadata["recipe"] != recipe:
+        return {}
+    return {int(t): table.slice(i, 1) for i, t in enumerate(artifacts.column(table, "trial"))}
+
+
+class TrialTrainer:
+    """Trains one trial after the other with one load of the data and one compilation."""
+
+    def __init__(self, prepared: PreparedData, recipe: dict, device: Runtime):
+        self.recipe, self.device = recipe, device
+        self.training = config.SubsetTraining.model_validate(recipe["training"])
+        self.data = to_device(prepared, device.device)
+        self.info = prepared.info
+        self.model = device.place(self._fresh(0))
+        self.forward = torch.compile(self.model) if device.compile else self.model
+
+    def _fresh(self, trial: int):
+        info = self.info
+        return build_model(
+            self.recipe["architecture"],
+            n_classes=len(info["class_names"]),
+            channels=info["shape"][0],
+            mean=info["mean"],
+            std=info["std"],
+            seed=torch_seed(self.recipe["seed"], trial, "init"),
+        )
+
+    def train(self, trial: int, *, keep_probabilities: bool) -> dict:
+        """Train one trial; its row, as columns of length one."""
+        start = time.monotonic()
+        n = len(self.data.train_labels)
+        included = subset(self.recipe["seed"], trial, n, self.recipe["subset_ratio"])
+        self.model.load_state_dict(self._fresh(trial).state_dict())
+        training = Training(
+            self.model,
+            ERM(),
+            self.data,
+            torch.from_numpy(np.flatnonzero(included)).to(self.device.device),
+            self.training,
+            seed=self.recipe["seed"],
+            trial=trial,
+            device=self.device,
+            forward=self.forward,
+        )
+        for _ in range(self.training.epochs):
+            training.run_epoch()
+        train = probabilities(self.model, self.data.train_images)
+        train_correct = (train.argmax(1) == self.data.train_labels).cpu().numpy()
+        test = probabilities(self.model, self.data.test_images)
+        test_correct = (test.argmax(1) == self.data.test_labels).cpu().numpy()
+        kept = train.to(torch.float16).cpu().numpy().tobytes() if keep_probabilities else None
+        return {
+            "trial": [trial],
+            "seed": [self.recipe["seed"]],
+            "included": [pack(included)],
+            "train_correct": [pack(train_correct)],
+            "test_correct": [pack(test_correct)],
+            "included_accuracy": [float(train_correct[included].mean())],
+            "excluded_accuracy": [float(train_correct[~included].mean())],
+            "test_accuracy": [float(test_correct.mean())],
+            "seconds": [time.monotonic() - start],
+            "device": [self.device.name],
+            "probabilities": [kept],
+        }
+
+
+@torch.no_grad()
+def probabilities(model, images: torch.Tensor) -> torch.Tensor:
+    """Class probabilities in eval mode and float32, without augmentation.
+
+    Parameters
+    ----------
+    model : Classifier
+    images : Tensor of uint8, shape (n, channels, height, width)
+
+    Returns
+    -------
+    Tensor of float32, shape (n, n_classes)
+    """
+    model.eval()
+    return torch.cat([model(as_float(x)).softmax(1) for x in images.split(EVALUATION_BATCH)])

@@ -1,0 +1,84 @@
+# The configuration, checked; specifications of the stages; paths that rules share.
+
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+from bat import studies
+from bat.config import load_config
+from bat.errors import BatError
+
+try:
+    CONFIG = load_config(config, source=" + ".join(map(str, workflow.configfiles)))
+    studies.write_specifications(CONFIG)
+except BatError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = str(CONFIG.results)
+BAT = f"{sys.executable} -m bat"
+DEVICE = (
+    f"--device {CONFIG.compute.device} --jobs-per-gpu {CONFIG.compute.jobs_per_gpu} "
+    f"--{'' if CONFIG.compute.compile else 'no-'}compile"
+)
+SCORE_TABLES = ["memorization", "influence", "test", "disagreement", "confidence"]
+FIGURES = ["fig5", "fig6", "fig7", "alignment", "convergence", "groups"]
+
+
+wildcard_constraints:
+    dataset="|".join(map(re.escape, CONFIG.datasets)),
+    architecture="[^/]+",
+    first=r"\d{6}",
+    last=r"\d{6}",
+    figure="|".join(FIGURES),
+    split="train|test",
+
+
+def shard_files(name, architecture, n_trials=None):
+    """Shards of one architecture, or only those with a trial below a number."""
+    shards = studies.shards(name, CONFIG.datasets[name], architecture, n_trials)
+    return [f"{RESULTS}/{shard}" for shard in shards]
+
+
+def score_shards(wildcards):
+    """Shards behind memorization and influence."""
+    scores = CONFIG.datasets[wildcards.dataset].scores
+    return shard_files(wildcards.dataset, scores.architecture, scores.trials)
+
+
+def ensemble_shards(wildcards):
+    """Shards behind disagreement and confidence."""
+    ensemble = CONFIG.datasets[wildcards.dataset].ensemble
+    return [
+        shard
+        for architecture in ensemble.architectures
+        for shard in shard_files(wildcards.dataset, architecture, ensemble.members)
+    ]
+
+
+def figure_inputs(wildcards):
+    """Score files that a figure is drawn from."""
+    needs = {
+        "fig5": ["scores/memorization.parquet"],
+        "fig6": ["scores/memorization.parquet"],
+        "fig7": [f"scores/{table}.parquet" for table in ("memorization", "influence", "test")],
+        "alignment": [
+            f"scores/{table}.parquet" for table in ("memorization", "disagreement", "confidence")
+        ],
+        "convergence": ["scores/memorization.parquet", "scores/convergence.csv"],
+        "groups": [
+            "scores/memorization.parquet",
+            "groups/train.parquet",
+            "groups/test.parquet",
+        ],
+    }
+    return [f"{RESULTS}/{wildcards.dataset}/{file}" for file in needs[wildcards.figure]]
+
+
+def figure_files(figures):
+    """Files of the named figures for every configured data set."""
+    return expand(
+        RESULTS + "/{dataset}/figures/{figure}.{suffix}",
+        dataset=CONFIG.datasets,
+        figure=figures,
+        suffix=["pdf", "png", "csv"],
+    )

@@ -1,0 +1,16 @@
+rule prepare:
+    input:
+        spec=RESULTS + "/{dataset}/specs/data.json",
+    output:
+        RESULTS + "/{dataset}/data/dataset.json",
+    log:
+        "logs/{dataset}/prepare.log",
+    benchmark:
+        "logs/{dataset}/prepare.tsv"
+    threads: 2
+    message:
+        "Reading the images of {wildcards.dataset}"
+    params:
+        folder=subpath(output[0], parent=True),
+    shell:
+        BAT + " prepare --spec {input.spec} --out {params.folder} --threads {threads} --log {log}"
