@@ -59,7 +59,8 @@ def _trials(arguments: argparse.Namespace) -> None:
     from bat import data, devices, trials
     from bat.artifacts import read_json
 
-    spec = read_json(arguments.spec)
+    spec, prepared = read_json(arguments.spec), data.load(arguments.data, verify=True)
+    trials.check_coverage(prepared, spec["recipe"], arguments.n_trials, arguments.n_held_out)
     with devices.runtime(
         arguments.device,
         threads=arguments.threads,
@@ -68,7 +69,7 @@ def _trials(arguments: argparse.Namespace) -> None:
     ) as device:
         trials.run_shard(
             arguments.out,
-            data.load(arguments.data, verify=True),
+            prepared,
             spec["recipe"],
             *trials.shard_range(arguments.out),
             spec["members"],
@@ -82,9 +83,7 @@ def _scores(arguments: argparse.Namespace) -> None:
     from bat.artifacts import read_json
 
     spec, prepared = read_json(arguments.spec), data.load(arguments.data)
-    scoring.write_scores(
-        arguments.shards, prepared, spec, arguments.out, command=arguments.line
-    )
+    scoring.write_scores(arguments.shards, prepared, spec, arguments.out, command=arguments.line)
 
 
 def _convergence(arguments: argparse.Namespace) -> None:
@@ -103,9 +102,7 @@ def _ensembles(arguments: argparse.Namespace) -> None:
     shards: dict[str, list[Path]] = {name: [] for name in spec["recipes"]}
     for path in arguments.shards:
         shards[path.stem.rsplit("-", 2)[0]].append(path)
-    scoring.write_ensembles(
-        shards, prepared, spec, arguments.out, command=arguments.line
-    )
+    scoring.write_ensembles(shards, prepared, spec, arguments.out, command=arguments.line)
 
 
 def _groups(arguments: argparse.Namespace) -> None:
@@ -113,9 +110,7 @@ def _groups(arguments: argparse.Namespace) -> None:
     from bat.artifacts import read_json
 
     spec, prepared = read_json(arguments.spec), data.load(arguments.data)
-    scoring.write_groups(
-        arguments.scores, prepared, spec, arguments.out, command=arguments.line
-    )
+    scoring.write_groups(arguments.scores, prepared, spec, arguments.out, command=arguments.line)
 
 
 def _figure(arguments: argparse.Namespace) -> None:
@@ -160,13 +155,20 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(*flags, **settings)
         return command
 
-    add("prepare", _prepare, "read a data set once and write it as arrays", "spec", "out", "threads")
     add(
+        "prepare", _prepare, "read a data set once and write it as arrays", "spec", "out", "threads"
+    )
+    command = add(
         "trials",
         _trials,
         "train one shard of subset trainings; its range is in the name of --out",
         *("spec", "data", "out", "threads", "device", "compile", "jobs-per-gpu"),
     )
+    for flag, text in (
+        ("--n-trials", "trials in all; refused where they leave a score undefined"),
+        ("--n-held-out", "trials behind held-out scores, likewise"),
+    ):
+        command.add_argument(flag, type=int, default=0, help=text)
     for name, run, text in (
         ("scores", _scores, "memorization and influence tables from shards"),
         ("convergence", _convergence, "how the scores settle with the number of trials"),
@@ -191,7 +193,10 @@ _OPTIONS = {
     "spec": (["--spec"], {"type": Path, "required": True, "help": "specification of the stage"}),
     "data": (["--data"], {"type": Path, "required": True, "help": "folder of the prepared data"}),
     "out": (["--out"], {"type": Path, "required": True, "help": "what is written"}),
-    "shards": (["--shards"], {"type": Path, "required": True, "nargs": "+", "help": "trial shards"}),
+    "shards": (
+        ["--shards"],
+        {"type": Path, "required": True, "nargs": "+", "help": "trial shards"},
+    ),
     "threads": (["--threads"], {"type": int, "default": 1, "help": "CPU threads"}),
     "device": (
         ["--device"],

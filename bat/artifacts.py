@@ -77,9 +77,7 @@ SCHEMAS = {
     "confidence": pa.schema(
         [("index", pa.int32()), ("label", pa.int32()), ("confidence", pa.float64())]
     ),
-    "groups": pa.schema(
-        [("index", pa.int32()), ("typical", pa.bool_()), ("atypical", pa.bool_())]
-    ),
+    "groups": pa.schema([("index", pa.int32()), ("typical", pa.bool_()), ("atypical", pa.bool_())]),
 }
 
 

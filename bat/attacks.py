@@ -173,7 +173,9 @@ def linf_attack(
             (gradient,) = torch.autograd.grad(height, adversarial)
             if correct_steps is not None:
                 correct_steps += logits.detach().argmax(dim=1) == y
-            adversarial = adversarial.detach().add_(gradient.sign(), alpha=step)
+            # The sign of NaN is 0, which would pass for robustness: let it through.
+            direction = gradient.sign().add_(gradient, alpha=0)
+            adversarial = adversarial.detach().add_(direction, alpha=step)
             adversarial.clamp_(lower, upper)
     return Attacked(adversarial, correct_steps)
 

@@ -154,7 +154,8 @@ class Data(Section):
     subsample: Subsample = Subsample()
     label_noise: LabelNoise = LabelNoise()
     resize: Annotated[int, Field(ge=4, le=512)] | None = Field(
-        None, description="edge in pixels to which every image is resized; unset refuses mixed sizes"
+        None,
+        description="edge in pixels to which every image is resized; unset refuses mixed sizes",
     )
 
 
@@ -458,9 +459,9 @@ def json_schema() -> dict:
 def _problem(error: dict, datasets: Any, defaults: dict) -> str:
     loc, known = _resolve(error["loc"])
     place = list(loc)
-    if len(place) > 2 and place[0] == "datasets" and not _has(datasets, place[1:]):
-        if _has(defaults, place[2:]):
-            place = ["defaults", *place[2:]]
+    inherited = not _has(datasets, place[1:]) and _has(defaults, place[2:])
+    if len(place) > 2 and place[0] == "datasets" and inherited:
+        place = ["defaults", *place[2:]]
     path = ".".join(str(part) for part in place) or "(top level)"
     if error["type"] == "extra_forbidden":
         if not loc[:-1]:
@@ -503,11 +504,7 @@ def _resolve(loc: tuple) -> tuple[list, list[str]]:
     for part in loc:
         if isinstance(model, tuple):  # a union: this part is the tag that chose the member
             model = next(
-                (
-                    m
-                    for m in model
-                    if part in typing.get_args(m.model_fields["source"].annotation)
-                ),
+                (m for m in model if part in typing.get_args(m.model_fields["source"].annotation)),
                 None,
             )
             continue

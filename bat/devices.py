@@ -92,7 +92,9 @@ def runtime(
             "compute.device is 'cuda', but torch finds no GPU "
             f"(torch {torch.__version__}); set it to 'auto' or 'cpu', or check the driver"
         )
-    names = [str(torch.cuda.get_device_properties(i).uuid) for i in range(torch.cuda.device_count())]
+    names = [
+        str(torch.cuda.get_device_properties(i).uuid) for i in range(torch.cuda.device_count())
+    ]
     with claim(names, jobs_per_gpu) as number:
         torch.cuda.set_device(number)
         yield Runtime(torch.device("cuda", number), compile=compile)

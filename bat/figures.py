@@ -169,10 +169,7 @@ def save_figure(
     base = Path(path_without_suffix)
     files = {
         with_suffix(base, "pdf"): _rendered(
-            fig,
-            caption,
-            "pdf",
-            {"Subject": caption, "CreationDate": None, "Producer": None},
+            fig, caption, "pdf", {"Subject": caption, "CreationDate": None, "Producer": None}
         ),
         with_suffix(base, "png"): _rendered(
             fig, caption, "png", {"Description": caption, "Software": None}
@@ -200,12 +197,7 @@ def _rendered(fig: Figure, caption: str, kind: str, metadata: dict) -> bytes:
     buffer = io.BytesIO()
     try:
         fig.savefig(
-            buffer,
-            format=kind,
-            dpi=200,
-            metadata=metadata,
-            bbox_inches="tight",
-            pad_inches=0.06,
+            buffer, format=kind, dpi=200, metadata=metadata, bbox_inches="tight", pad_inches=0.06
         )
     finally:
         text.remove()
@@ -229,12 +221,7 @@ def _show(ax: Axes, image: np.ndarray, x: float, y: float, size: float) -> None:
     """Draw an image, uint8 of shape (C, H, W), its corner at (x, y)."""
     pixels = image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)
     ax.imshow(
-        pixels,
-        cmap="gray",
-        vmin=0,
-        vmax=255,
-        extent=(x, x + size, y + size, y),
-        aspect="equal",
+        pixels, cmap="gray", vmin=0, vmax=255, extent=(x, x + size, y + size, y), aspect="equal"
     )
 
 
@@ -301,13 +288,7 @@ def plot_memorization_examples(
         x, y = left + column * (size + gap), row * (size + text)
         _frame(ax, x, y, size, "#d0d0d0")
         ax.text(
-            x + size / 2,
-            y + size / 2,
-            "none",
-            fontsize=6,
-            color=GREY,
-            ha="center",
-            va="center",
+            x + size / 2, y + size / 2, "none", fontsize=6, color=GREY, ha="center", va="center"
         )
     for row, level in table.groupby("row")["level"].first().items():
         y = row * (size + text) + size / 2
@@ -355,37 +336,14 @@ def plot_influence_pairs(
         _frame(ax, x, y, size, SERIES["train atypical"][0], 1.2)
         _frame(ax, right, y, size, SERIES["test atypical"][0], 1.2)
         for corner, name, score, error in (
-            (
-                x,
-                pair.train_class,
-                f"mem {_score(pair.memorization)}",
-                pair.memorization_se,
-            ),
-            (
-                right,
-                pair.test_class,
-                f"infl {_score(pair.influence)}",
-                pair.influence_se,
-            ),
+            (x, pair.train_class, f"mem {_score(pair.memorization)}", pair.memorization_se),
+            (right, pair.test_class, f"infl {_score(pair.influence)}", pair.influence_se),
         ):
             label = f"{_short(str(name), 13)}\n{score} ± {error:.2f}"
-            ax.text(
-                corner + size / 2,
-                y + size + 0.04,
-                label,
-                fontsize=5.6,
-                ha="center",
-                va="top",
-            )
+            ax.text(corner + size / 2, y + size + 0.04, label, fontsize=5.6, ha="center", va="top")
     for column in range(min(n_columns, len(table))):
         for shift, split in ((0, "train"), (size + gap, "test")):
-            ax.text(
-                column * step + shift + size / 2,
-                top - 0.05,
-                split,
-                ha="center",
-                va="bottom",
-            )
+            ax.text(column * step + shift + size / 2, top - 0.05, split, ha="center", va="bottom")
     return ax
 
 
@@ -447,11 +405,7 @@ def plot_memorization_histogram(
 
 @_styled
 def plot_metric(
-    table: pd.DataFrame,
-    metric: str,
-    *,
-    note: str = "",
-    ax: Axes | None = None,
+    table: pd.DataFrame, metric: str, *, note: str = "", ax: Axes | None = None
 ) -> Axes:
     """Draw a metric against memorization, one point per training sample.
 
@@ -522,23 +476,12 @@ def plot_overlaps(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             label=f"{pair.metric_a} – {pair.metric_b}",
         )
     for place, top in enumerate(tops):
-        ax.plot(
-            [place - 0.42, place + 0.42],
-            [top / 100] * 2,
-            color=BLACK,
-            linestyle="--",
-            lw=0.9,
-        )
+        ax.plot([place - 0.42, place + 0.42], [top / 100] * 2, color=BLACK, linestyle="--", lw=0.9)
     ax.set_xticks(range(len(tops)), [f"top {top} %" for top in tops])
     ax.set(ylim=(0, 1), ylabel="Overlap")
     ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
     ax.grid(axis="x", visible=False)
-    ax.legend(
-        loc="lower left",
-        bbox_to_anchor=(-0.02, 1.0),
-        borderaxespad=0.1,
-        handlelength=1.2,
-    )
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), borderaxespad=0.1, handlelength=1.2)
     return ax
 
 
@@ -630,13 +573,7 @@ def plot_standard_errors(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
         ("se_p95", "95th percentile", VERMILION, "s"),
         ("se_mean", "mean", BLUE, "o"),
     ):
-        ax.plot(
-            measured["n_trials"],
-            measured[column],
-            color=color,
-            marker=marker,
-            label=name,
-        )
+        ax.plot(measured["n_trials"], measured[column], color=color, marker=marker, label=name)
         ax.plot(further["n_trials"], further[column], color=color, linestyle=":")
     precision, needed = table["precision"].iloc[0], table["n_needed"].iloc[0]
     ax.axhline(precision, color=BLACK, linestyle="--", linewidth=0.9)
@@ -778,13 +715,7 @@ def plot_group_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         rows = table[table["group"] == group]
         color = SERIES[group][0]
         drawn = ax.barh(
-            names,
-            rows["share"],
-            left=left,
-            color=color,
-            edgecolor="white",
-            height=0.7,
-            label=group,
+            names, rows["share"], left=left, color=color, edgecolor="white", height=0.7, label=group
         )
         sizes = [f"{row.size:,}" if row.share > 0.05 else "" for row in rows.itertuples()]
         dark = "white" if group == "typical" else "black"

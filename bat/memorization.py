@@ -27,8 +27,8 @@ from bat.errors import BatError
 from bat.statistics import correlation, proportion_variance
 from bat.subsets import generator
 
-_BLOCK = 2**23  # pairs in one block of the product: 32 MB
-_TORCH_PAYS = 1.5e11
+_BLOCK = 2**23  # pairs in one block of the product, 32 MB: small ones repack its other side often
+_TORCH_PAYS = 5e10  # multiplications above which importing torch pays
 
 
 @dataclass(frozen=True)
@@ -341,7 +341,7 @@ def _influence(included, correct, labels_train, labels_test, n_in, keep_above, b
         for label in np.intersect1d(labels_train, labels_test)
     ]
     product = _product(len(included) * sum(train.size * test.size for train, test in classes))
-    kept = [(np.empty(0, np.int32),) * 2 + (np.empty(0, np.float32),) * 2]
+    kept = []
     for train, test in classes:
         search = _Search(test, total[test], len(included), keep_above, train.min())
         multiply = product(correct[:, test])
@@ -352,7 +352,7 @@ def _influence(included, correct, labels_train, labels_test, n_in, keep_above, b
         best[test], best_index[test] = search.best, search.best_index
         kept += search.kept
     return InfluenceScores(
-        *_by_train_index(kept),
+        *_join(kept, included.shape[1]),
         test_accuracy=total / len(included),
         max_influence=best,
         max_influence_train_index=best_index,
@@ -363,8 +363,8 @@ def _product(work):
     """Choose how to count common trials: exact either way, the faster for so much work.
 
     The int8 product of torch is about four times as fast as a float32 one where
-    the processor has AVX-512; importing torch takes as long as ``_TORCH_PAYS``
-    multiplications in float32. Counts are exact in float32 below 2^24 trials.
+    the processor has AVX-512, but importing torch takes two seconds. Counts are
+    exact in float32 below 2^24 trials.
     """
     if work > _TORCH_PAYS:
         try:
@@ -413,16 +413,16 @@ class _Search:
         n_out = self.n_trials - n_in
         threshold = self._least_count(n_in, n_out).astype(counts.dtype)
         flat = np.flatnonzero(counts >= threshold)
-        row, column = np.divmod(flat.astype(np.int32), np.int32(self.test.size))
+        origin = np.arange(len(rows) + 1) * self.test.size
+        edges = np.searchsorted(flat, origin)  # of each row's kept pairs
+        column = flat - np.repeat(origin[:-1], np.diff(edges))
         a, total = counts.ravel()[flat].astype(np.int32), self.total[column]
-        self.kept.append(
-            (
-                rows[row].astype(np.int32),
-                self.test[column].astype(np.int32),
-                _score(a, total, n_in, n_out, np.float32),
-                _standard_error(a, total, n_in, n_out, np.float32),
-            )
+        values = (
+            self.test[column].astype(np.int32),
+            _score(a, total, n_in, n_out, np.float32),
+            _standard_error(a, total, n_in, n_out, np.float32),
         )
+        self.kept.append((rows, edges, values))
         top = counts.max(axis=0).astype(np.int32)
         top = _score(top, self.total, n_in, n_out, np.float32)
         column = np.flatnonzero((top >= self.best) & self.varied)
@@ -440,17 +440,25 @@ class _Search:
         return least
 
 
-def _by_train_index(kept):
-    """Join the kept pairs, sorted by train index; each sample's pairs are one sorted run."""
-    kept = [np.concatenate(columns) for columns in zip(*kept, strict=True)]
-    train = kept[0]
-    starts = np.flatnonzero(np.diff(train, prepend=-1))
-    lengths = np.diff(starts, append=train.size)
-    runs = np.argsort(train[starts])
-    starts, lengths = starts[runs], lengths[runs]
-    offsets = np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
-    order = offsets + np.arange(train.size)
-    return [column[order] for column in kept]
+def _join(kept, n_train):
+    """Join the kept pairs in the order of the training samples, emptying ``kept``."""
+    lengths = np.zeros(n_train, np.int64)
+    for rows, edges, _ in kept:
+        lengths[rows] = np.diff(edges)
+    ends = np.cumsum(lengths)
+    n_pairs = int(ends[-1])
+    joined = (
+        np.empty(n_pairs, np.int32),
+        np.empty(n_pairs, np.float32),
+        np.empty(n_pairs, np.float32),
+    )
+    while kept:
+        rows, edges, values = kept.pop()
+        for row, low, high in zip(rows, edges[:-1], edges[1:], strict=True):
+            at = slice(ends[row] - (high - low), ends[row])
+            for column, value in zip(joined, values, strict=True):
+                column[at] = value[low:high]
+    return np.repeat(np.arange(n_train, dtype=np.int32), lengths), *joined
 
 
 def _convergence(included, correct, step, repeats, seed):

@@ -47,8 +47,7 @@ class ERM:
     def __call__(
         self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0
     ) -> tuple[Tensor, Statistics]:
-        losses = F.cross_entropy(forward(model, batch.x), batch.y, reduction="none")
-        loss = losses.mean()
+        loss = F.cross_entropy(forward(model, batch.x), batch.y)
         return loss, {"loss": loss.detach()}
 
 

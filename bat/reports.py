@@ -46,7 +46,7 @@ def fig5(folder: Folder, out: Path) -> list[Path]:
 def fig6(folder: Folder, out: Path) -> list[Path]:
     """The histogram of memorization."""
     scores, metadata = folder.scores("memorization")
-    table = tables.memorization_histogram(scores, threshold=folder.spec["atypical_above"])
+    table = tables.memorization_histogram(scores, atypical_above=folder.spec["atypical_above"])
     ax = figures.plot_memorization_histogram(table)
     caption = tables.caption_histogram(table, metadata)
     return figures.save_figure(ax.figure, out, table, caption)
@@ -60,7 +60,8 @@ def fig7(folder: Folder, out: Path) -> list[Path]:
         folder.scores("memorization")[0],
         folder.scores("test")[0],
         folder.prepared.info["class_names"],
-        threshold=folder.spec["influence_above"],
+        atypical_above=folder.spec["atypical_above"],
+        influence_above=folder.spec["influence_above"],
     )
     ax = figures.plot_influence_pairs(
         table, folder.prepared.train_images, folder.prepared.test_images
@@ -71,16 +72,17 @@ def fig7(folder: Folder, out: Path) -> list[Path]:
 def metric_alignment(folder: Folder, out: Path) -> list[Path]:
     """The cheap metrics against memorization."""
     scores, metadata = folder.scores("memorization")
+    disagreement, ensemble = folder.scores("disagreement")
     metrics = {
-        "disagreement": folder.scores("disagreement")[0]["disagreement"].to_numpy(),
-        "1 - confidence": 1 - folder.scores("confidence")[0]["confidence"].to_numpy(),
+        "disagreement": disagreement["disagreement"].to_numpy(),
+        "1 − confidence": 1 - folder.scores("confidence")[0]["confidence"].to_numpy(),
     }
     threshold = folder.spec["atypical_above"]
-    values = tables.metric_values(scores, metrics, threshold=threshold)
+    values = tables.metric_values(scores, metrics, atypical_above=threshold)
     memorization = scores["memorization"].to_numpy()
     rows = pd.DataFrame(alignment(memorization, metrics, threshold=threshold))
     figure = figures.draw_alignment(values, rows)
-    caption = tables.caption_alignment(values, metadata)
+    caption = tables.caption_alignment(values, metadata, ensemble)
     return figures.save_figure(figure, out, rows, caption, more_tables={"values": values})
 
 

@@ -245,9 +245,7 @@ def write_groups(
     fingerprint = prepared.info["fingerprint"]
     train, _ = read_table(scores / "memorization.parquet", "memorization", fingerprint=fingerprint)
     test, _ = read_table(scores / "test.parquet", "test", fingerprint=fingerprint)
-    pairs, metadata = read_table(
-        scores / "influence.parquet", "influence", fingerprint=fingerprint
-    )
+    pairs, metadata = read_table(scores / "influence.parquet", "influence", fingerprint=fingerprint)
     thresholds = spec["groups"]
     train_typical, train_atypical = train_groups(
         column(train, "memorization"),
@@ -271,9 +269,7 @@ def write_groups(
     for split, (typical, atypical) in groups.items():
         for name, members in (("typical", typical), ("atypical", atypical)):
             if not members.any():
-                log.warning(
-                    "the %s %s group is empty under the configured thresholds", split, name
-                )
+                log.warning("the %s %s group is empty under the configured thresholds", split, name)
         columns = {"index": np.arange(len(typical)), "typical": typical, "atypical": atypical}
         write_table(
             out / f"{split}.parquet",

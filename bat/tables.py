@@ -209,10 +209,7 @@ def influence_pairs(
 
 
 def metric_values(
-    memorization: pd.DataFrame,
-    metrics: Mapping[str, np.ndarray],
-    *,
-    atypical_above: float = 0.15,
+    memorization: pd.DataFrame, metrics: Mapping[str, np.ndarray], *, atypical_above: float = 0.15
 ) -> pd.DataFrame:
     """Set each sample's memorization beside its cheaper scores.
 
@@ -275,8 +272,7 @@ def convergence_study(rows: pd.DataFrame, *, precision: float) -> pd.DataFrame:
         }
     )
     table = pd.concat(
-        [rows.assign(source="measured"), further.assign(source="extrapolated")],
-        ignore_index=True,
+        [rows.assign(source="measured"), further.assign(source="extrapolated")], ignore_index=True
     )
     return table.assign(precision=float(precision), n_needed=int(needed))
 
@@ -427,9 +423,7 @@ def caption_pairs(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
 
 
 def caption_alignment(
-    values: pd.DataFrame,
-    metadata: Mapping[str, Any],
-    ensemble: Mapping[str, Any] | None = None,
+    values: pd.DataFrame, metadata: Mapping[str, Any], ensemble: Mapping[str, Any] | None = None
 ) -> str:
     """Caption of `metric_values` beside the rows of the alignment table.
 

@@ -18,6 +18,8 @@ from bat import artifacts, config
 from bat.artifacts import ArtifactError
 from bat.data import PreparedData, as_float, to_device
 from bat.devices import Runtime
+from bat.errors import BatError
+from bat.memorization import trials_for_coverage
 from bat.models import build_model
 from bat.objectives import ERM
 from bat.progress import log, progress
@@ -114,6 +116,43 @@ def _find(
             if trial not in rows or not rows[trial]["probabilities"][0].is_valid:
                 rows[trial] = found[trial]
     return rows
+
+
+def check_coverage(prepared: PreparedData, recipe: dict, n_trials: int, n_held_out: int) -> None:
+    """Refuse, before any training, numbers of trials that leave scores undefined.
+
+    Parameters
+    ----------
+    prepared : PreparedData
+    recipe : dict
+        From `bat.studies.trial_recipe`.
+    n_trials : int
+        Trials behind the memorization scores: every sample must be in some
+        subset and out of some.
+    n_held_out : int
+        Trials behind held-out disagreement and confidence: every sample must be
+        out of some subset. 0 where nothing held out is asked for.
+
+    Raises
+    ------
+    BatError
+        Naming the setting and a number that will do.
+    """
+    n, ratio = prepared.info["n_train"], recipe["subset_ratio"]
+    enough = trials_for_coverage(n, ratio)
+    for setting, count in (("scores.trials", n_trials), ("ensemble.members", n_held_out)):
+        if not 0 < count < 2 * enough:
+            continue
+        included = np.stack([subset(recipe["seed"], t, n, ratio) for t in range(count)])
+        undefined = included.all(0)
+        if setting == "scores.trials":
+            undefined |= ~included.any(0)
+        if undefined.any():
+            raise BatError(
+                f"{setting} = {count}: the random subsets hold {undefined.sum()} of the {n} "
+                f"samples always or never (for example sample {undefined.argmax()}), which leaves "
+                f"their scores undefined; {enough} trials make that unlikely"
+            )
 
 
 def shard_range(path: Path) -> tuple[int, int]:

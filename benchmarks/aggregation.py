@@ -88,13 +88,16 @@ def measure(method, path, args):
 def synthetic(args):
     """Make trials in which labels differ in how often they are right, and some are memorized."""
     rng = np.random.default_rng(0)
-    included = rng.random((args.trials, args.train), np.float32) < 0.7
-    gain = rng.beta(0.3, 1, args.train).astype(np.float32)
-    correct = rng.random((args.trials, args.train), np.float32) < np.where(included, 1, 1 - gain)
-    often = rng.beta(5, 0.5, args.test).astype(np.float32)
+    gain = rng.beta(0.3, 1, args.train)
+    often = rng.beta(5, 0.5, args.test)
     labels_train = rng.integers(args.classes, size=args.train)
     labels_test = rng.integers(args.classes, size=args.test)
-    correct_test = rng.random((args.trials, args.test), np.float32) < often
+    included, correct = np.empty((2, args.trials, args.train), bool)
+    correct_test = np.empty((args.trials, args.test), bool)
+    for t in range(args.trials):
+        included[t] = rng.random(args.train) < 0.7
+        correct[t] = included[t] | (rng.random(args.train) > gain)
+        correct_test[t] = rng.random(args.test) < often
     for j in range(0, args.test, 10):  # every tenth test sample leans on one training sample
         i = rng.choice(np.flatnonzero(labels_train == labels_test[j]))
         correct_test[:, j] &= included[:, i] | (rng.random(args.trials) < 0.6)

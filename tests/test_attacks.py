@@ -1,3 +1,4 @@
+import itertools
 import logging
 import sys
 import types
@@ -73,14 +74,29 @@ def test_linear_model_is_pushed_to_the_exact_margin(start, loss):
     torch.testing.assert_close(margins(net(adversarial), y), expected, rtol=0, atol=1e-12)
 
 
+def distances(net, x, y):
+    """The l_inf distance of a linear model's samples to the next class: margin over slope."""
+    with torch.no_grad():
+        logits, weight = net(x), net[1].weight
+        slopes = (weight[y][:, None] - weight[None]).abs().sum(dim=2)
+        to_class = (logits.gather(1, y[:, None]) - logits) / slopes
+        return to_class.scatter(1, y[:, None], torch.inf).amin(dim=1)
+
+
+def wide_gap(values):
+    """A threshold in the middle half of the values, as far from any as can be."""
+    middle = values.sort().values[len(values) // 4 : -(len(values) // 4)]
+    gap = int(middle.diff().argmax())
+    return float((middle[gap] + middle[gap + 1]) / 2)
+
+
 def test_robust_exactly_where_the_linear_margin_says_so():
     net = linear_net(2)
     x = 0.3 + 0.4 * images(n=64, shape=(1, 6, 6))
     y = net(x).argmax(dim=1)
-    slope = (net[1].weight[0] - net[1].weight[1]).abs().sum()
-    eps = float((margins(net(x), y) / slope).median()) * 1.0001
-    expected = margins(net(x), y) > eps * slope
-    assert 20 < int(expected.sum()) < 44
+    eps = wide_gap(distances(net, x, y))
+    expected = distances(net, x, y) > eps
+    assert 15 < int(expected.sum()) < 49
     for attack in (
         fgsm(eps),
         PGD(eps=eps, step=eps / 4, steps=10),
@@ -147,7 +163,9 @@ def slow_attack(net, x, y, start, eps, step, steps, objective):
 @pytest.mark.parametrize("loss", ["ce", "kl", "cw"])
 def test_equals_a_slow_loop(loss):
     net = small_net(dtype=torch.float64).eval()
-    x, y = images(n=6, dtype=torch.float64), torch.arange(6) % 5
+    x = images(n=6, dtype=torch.float64)
+    y = net(x).argmax(dim=1)
+    y[0] = (y[0] + 1) % 5
 
     def objective(net, current):
         if loss == "ce":
@@ -311,12 +329,12 @@ def test_restarts_only_lower_robustness():
     net = small_net().eval()
     x = images(n=48)
     y = net(x).argmax(dim=1)
-    attack = {"eps": 0.03, "step": 0.03, "steps": 1}
+    attack = {"eps": 0.1, "step": 0.025, "steps": 1}
     results = [
         PGD(restarts=restarts, **attack)(net, x, y, seed=0, batch_size=16).robust
         for restarts in (1, 2, 5)
     ]
-    for fewer, more in zip(results, results[1:], strict=False):
+    for fewer, more in itertools.pairwise(results):
         assert bool((fewer | ~more).all())
     assert int(results[0].sum()) > int(results[-1].sum()) > 0
 
@@ -429,7 +447,7 @@ def by_hand(net, x, y, eps, seed, batch_size, n_targets=None, attacks=None):
 @pytest.mark.parametrize("version", ["standard", "aa-fast"])
 def test_autoattack_equals_the_library_by_hand(version, capfd):
     net = small_net(6, 1).eval()
-    x = images(n=20, shape=(1, 8, 8))
+    x = images(n=12, shape=(1, 8, 8))
     y = net(x).argmax(dim=1)
     y[3] = (y[3] + 1) % 6
     used = small_net(6, 1)
@@ -437,13 +455,13 @@ def test_autoattack_equals_the_library_by_hand(version, capfd):
     used.train()
     before, state = snapshot(used), torch.get_rng_state()
     seen = []
-    result = AutoAttack(eps=0.02, version=version)(
+    result = AutoAttack(eps=0.12, version=version)(
         used, x, y, seed=5, batch_size=8, progress=lambda done, total: seen.append((done, total))
     )
     assert capfd.readouterr() == ("", "")
     assert_unchanged(used, before)
     assert torch.equal(torch.get_rng_state(), state)
-    assert {total for _, total in seen} == {80 if version == "standard" else 40}
+    assert {total for _, total in seen} == {48 if version == "standard" else 24}
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1][0] == seen[-1][1]
 
@@ -451,10 +469,10 @@ def test_autoattack_equals_the_library_by_hand(version, capfd):
     fast = ["apgd-ce", "apgd-t"] if version == "aa-fast" else None
     for parameter in net.parameters():
         parameter.requires_grad_(False)
-    adversarial, robust = by_hand(net, x, y, 0.02, 5, 8, n_targets=5, attacks=fast)
+    adversarial, robust = by_hand(net, x, y, 0.12, 5, 8, n_targets=5, attacks=fast)
     assert torch.equal(result.robust, robust)
     assert torch.equal(result.x, adversarial)
-    assert 0 < int(robust.sum()) < 19
+    assert 0 < int(robust.sum()) < 11
     assert not bool(robust[3])
 
 
@@ -462,17 +480,10 @@ def test_autoattack_equals_the_library_by_hand(version, capfd):
 def test_autoattack_with_few_classes(n_classes, capfd):
     net = linear_net(n_classes, shape=(3, 4, 6))
     x = 0.3 + 0.4 * images(n=16, shape=(3, 4, 6))
-    logits = net(x)
-    y = logits.argmax(dim=1)
-    weight = net[1].weight
-    # A linear model's distance to each other class is its margin over the slope.
-    slopes = (weight[y][:, None] - weight[None]).abs().sum(dim=2)
-    distances = (logits.gather(1, y[:, None]) - logits) / slopes
-    distances.scatter_(1, y[:, None], torch.inf)
-    nearest = distances.min(dim=1).values.sort().values
-    eps = float((nearest[7] + nearest[8]) / 2)
+    y = net(x).argmax(dim=1)
+    eps = wide_gap(distances(net, x, y))
     result = AutoAttack(eps=eps)(net, x, y, seed=0, batch_size=16)
-    assert torch.equal(result.robust, distances.min(dim=1).values > eps)
+    assert torch.equal(result.robust, distances(net, x, y) > eps)
     fast = AutoAttack(eps=eps, version="aa-fast")(net, x, y, seed=0, batch_size=16)
     assert torch.equal(fast.robust, result.robust)
     assert capfd.readouterr() == ("", "")

@@ -70,10 +70,7 @@ def convergence():
 
 @pytest.fixture
 def values(memorization):
-    metrics = {
-        "disagreement": np.linspace(0, 0.6, 30),
-        "1 − confidence": np.linspace(0, 1, 30),
-    }
+    metrics = {"disagreement": np.linspace(0, 0.6, 30), "1 − confidence": np.linspace(0, 1, 30)}
     return tables.metric_values(memorization, metrics)
 
 
@@ -234,15 +231,7 @@ def test_plots_draw_on_given_axes(examples, pairs, memorization, values, converg
 
 
 def test_series_keep_their_style():
-    methods = [
-        "ERM",
-        "PGD-AT",
-        "TRADES",
-        "MART",
-        "GAIRAT",
-        "BAT(1, 0.2)",
-        "BAT(2, 0.2)",
-    ]
+    methods = ["ERM", "PGD-AT", "TRADES", "MART", "GAIRAT", "BAT(1, 0.2)", "BAT(2, 0.2)"]
     styles = figures.series_styles([*methods, "mine", "yours"])
     assert len(set(styles.values())) == len(styles)
     assert figures.series_styles(["MART"])["MART"] == styles["MART"]
@@ -254,11 +243,7 @@ def test_save_figure(tmp_path, memorization):
     ax = figures.plot_memorization_histogram(table)
     caption = "Thirty samples ± √2 %, seed 0. " * 6
     written = figures.save_figure(
-        ax.figure,
-        tmp_path / "new" / "eps0.1",
-        table,
-        caption,
-        more_tables={"raw": memorization},
+        ax.figure, tmp_path / "new" / "eps0.1", table, caption, more_tables={"raw": memorization}
     )
     names = ["eps0.1.pdf", "eps0.1.png", "eps0.1.csv", "eps0.1_raw.csv"]
     assert [path.name for path in written] == names

@@ -155,18 +155,8 @@ def test_group_sizes_add_up():
     groups = pd.DataFrame({"typical": [1, 1, 0, 0, 0], "atypical": [0, 0, 1, 0, 0]}, dtype=bool)
     table = tables.group_sizes("digits", {"train": groups, "test": groups[:2]})
     sizes = {(row.split, row.group): row.size for row in table.itertuples()}
-    assert [sizes["train", g] for g in ("typical", "neither", "atypical", "all")] == [
-        2,
-        2,
-        1,
-        5,
-    ]
-    assert [sizes["test", g] for g in ("typical", "neither", "atypical", "all")] == [
-        2,
-        0,
-        0,
-        2,
-    ]
+    assert [sizes["train", g] for g in ("typical", "neither", "atypical", "all")] == [2, 2, 1, 5]
+    assert [sizes["test", g] for g in ("typical", "neither", "atypical", "all")] == [2, 0, 0, 2]
     assert table["share"].iloc[0] == 2 / 5
 
 
@@ -191,12 +181,7 @@ def test_over_seeds():
 
 METADATA = {
     "dataset": "digits",
-    "recipe": {
-        "architecture": "small_cnn",
-        "trials": 200,
-        "subset_ratio": 0.7,
-        "seed": 3,
-    },
+    "recipe": {"architecture": "small_cnn", "trials": 200, "subset_ratio": 0.7, "seed": 3},
     "accuracies": {"included": 0.998, "excluded": 0.95, "test": 0.94},
     "converged": True,
 }
@@ -204,13 +189,7 @@ METADATA = {
 
 def test_provenance_names_what_is_known():
     text = tables.provenance(METADATA)
-    for part in (
-        "200 small_cnn models",
-        "70\u00a0%",
-        "seed 3",
-        "99.8\u00a0%",
-        "95.0\u00a0%",
-    ):
+    for part in ("200 small_cnn models", "70\u00a0%", "seed 3", "99.8\u00a0%", "95.0\u00a0%"):
         assert part in text
     assert "understated" not in text
     assert "understated" in tables.provenance(METADATA | {"converged": False})

@@ -3,6 +3,7 @@
 import sys
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 from bat import studies
 from bat.config import load_config
@@ -15,13 +16,28 @@ except BatError as error:
     raise WorkflowError(str(error))
 
 RESULTS = str(CONFIG.results)
-BAT = f"{sys.executable} -m bat"
+# the package is run from the working directory, the repository's root
+WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+BAT = f"{'python' if WITH_CONDA else sys.executable} -m bat"
 DEVICE = (
     f"--device {CONFIG.compute.device} --jobs-per-gpu {CONFIG.compute.jobs_per_gpu} "
     f"--{'' if CONFIG.compute.compile else 'no-'}compile"
 )
 SCORE_TABLES = ["memorization", "influence", "test", "disagreement", "confidence"]
-FIGURES = ["fig5", "fig6", "fig7", "alignment", "convergence", "groups"]
+FIGURES = {
+    "fig5": ["scores/memorization.parquet"],
+    "fig6": ["scores/memorization.parquet"],
+    "fig7": [f"scores/{table}.parquet" for table in ("memorization", "influence", "test")],
+    "alignment": [
+        f"scores/{table}.parquet" for table in ("memorization", "disagreement", "confidence")
+    ],
+    "convergence": ["scores/memorization.parquet", "scores/convergence.csv"],
+    "groups": [
+        "scores/memorization.parquet",
+        "groups/train.parquet",
+        "groups/test.parquet",
+    ],
+}  # what each is drawn from
 
 
 wildcard_constraints:
@@ -29,7 +45,6 @@ wildcard_constraints:
     architecture="[^/]+",
     first=r"\d{6}",
     last=r"\d{6}",
-    figure="|".join(FIGURES),
     split="train|test",
 
 
@@ -55,23 +70,14 @@ def ensemble_shards(wildcards):
     ]
 
 
-def figure_inputs(wildcards):
-    """Score files that a figure is drawn from."""
-    needs = {
-        "fig5": ["scores/memorization.parquet"],
-        "fig6": ["scores/memorization.parquet"],
-        "fig7": [f"scores/{table}.parquet" for table in ("memorization", "influence", "test")],
-        "alignment": [
-            f"scores/{table}.parquet" for table in ("memorization", "disagreement", "confidence")
-        ],
-        "convergence": ["scores/memorization.parquet", "scores/convergence.csv"],
-        "groups": [
-            "scores/memorization.parquet",
-            "groups/train.parquet",
-            "groups/test.parquet",
-        ],
-    }
-    return [f"{RESULTS}/{wildcards.dataset}/{file}" for file in needs[wildcards.figure]]
+def coverage(wildcards):
+    """Numbers of trials that a shard's job checks before it trains."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    n_trials = dataset.scores.trials
+    if wildcards.architecture != dataset.scores.architecture:
+        n_trials = 0
+    held_out = dataset.ensemble.samples == "held_out"
+    return f"--n-trials {n_trials} --n-held-out {dataset.ensemble.members if held_out else 0}"
 
 
 def figure_files(figures):

@@ -7,10 +7,12 @@ rule prepare:
         "logs/{dataset}/prepare.log",
     benchmark:
         "logs/{dataset}/prepare.tsv"
+    conda:
+        "../../environment.yml"
     threads: 2
-    message:
-        "Reading the images of {wildcards.dataset}"
     params:
         folder=subpath(output[0], parent=True),
+    message:
+        "Reading the images of {wildcards.dataset}"
     shell:
         BAT + " prepare --spec {input.spec} --out {params.folder} --threads {threads} --log {log}"

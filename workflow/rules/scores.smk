@@ -9,16 +9,19 @@ rule trials:
         "logs/{dataset}/trials/{architecture}-{first}-{last}.log",
     benchmark:
         "logs/{dataset}/trials/{architecture}-{first}-{last}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
+    params:
+        data=subpath(input.data, parent=True),
+        coverage=coverage,
+        device=DEVICE,
     message:
         "Training {wildcards.architecture} on random subsets of {wildcards.dataset}, "
         "trials {wildcards.first} to {wildcards.last}"
-    params:
-        data=subpath(input.data, parent=True),
-        device=DEVICE,
     shell:
         BAT + " trials --spec {input.spec} --data {params.data} --out {output}"
-        " --threads {threads} {params.device} --log {log}"
+        " {params.coverage} --threads {threads} {params.device} --log {log}"
 
 
 rule memorization:
@@ -34,12 +37,14 @@ rule memorization:
         "logs/{dataset}/memorization.log",
     benchmark:
         "logs/{dataset}/memorization.tsv"
+    conda:
+        "../../environment.yml"
     threads: 2
-    message:
-        "Estimating memorization and influence on {wildcards.dataset}"
     params:
         data=subpath(input.data, parent=True),
         out=subpath(output[0], parent=True),
+    message:
+        "Estimating memorization and influence on {wildcards.dataset}"
     shell:
         BAT + " scores --spec {input.spec} --data {params.data} --out {params.out}"
         " --shards {input.shards} --log {log}"
@@ -57,11 +62,13 @@ rule ensembles:
         "logs/{dataset}/ensembles.log",
     benchmark:
         "logs/{dataset}/ensembles.tsv"
-    message:
-        "Measuring disagreement and confidence on {wildcards.dataset}"
+    conda:
+        "../../environment.yml"
     params:
         data=subpath(input.data, parent=True),
         out=subpath(output[0], parent=True),
+    message:
+        "Measuring disagreement and confidence on {wildcards.dataset}"
     shell:
         BAT + " ensembles --spec {input.spec} --data {params.data} --out {params.out}"
         " --shards {input.shards} --log {log}"
@@ -76,10 +83,12 @@ rule convergence_table:
         RESULTS + "/{dataset}/scores/convergence.csv",
     log:
         "logs/{dataset}/convergence.log",
-    message:
-        "Checking how far the scores of {wildcards.dataset} have converged"
+    conda:
+        "../../environment.yml"
     params:
         data=subpath(input.data, parent=True),
+    message:
+        "Checking how far the scores of {wildcards.dataset} have converged"
     shell:
         BAT + " convergence --spec {input.spec} --data {params.data} --out {output}"
         " --shards {input.shards} --log {log}"
@@ -97,43 +106,58 @@ rule group_tables:
         RESULTS + "/{dataset}/groups/test.parquet",
     log:
         "logs/{dataset}/groups.log",
-    message:
-        "Splitting {wildcards.dataset} into typical and atypical samples"
+    localrule: True
+    conda:
+        "../../environment.yml"
     params:
         data=subpath(input.data, parent=True),
         scores=subpath(input[0], parent=True),
         out=subpath(output[0], parent=True),
-    localrule: True
+    message:
+        "Splitting {wildcards.dataset} into typical and atypical samples"
     shell:
         BAT + " groups --spec {input.spec} --data {params.data} --scores {params.scores}"
         " --out {params.out} --log {log}"
 
 
-rule figure:
-    input:
-        figure_inputs,
-        spec=RESULTS + "/{dataset}/specs/figures.json",
-        data=RESULTS + "/{dataset}/data/dataset.json",
-    output:
-        RESULTS + "/{dataset}/figures/{figure}.pdf",
-        report(
-            RESULTS + "/{dataset}/figures/{figure}.png",
-            caption="../report/figure.rst",
-            category="{dataset}",
-            labels={"figure": "{figure}"},
-        ),
-        RESULTS + "/{dataset}/figures/{figure}.csv",
-    log:
-        "logs/{dataset}/figures/{figure}.log",
-    message:
-        "Drawing {wildcards.figure} of {wildcards.dataset}"
-    params:
-        dataset=subpath(input.data, ancestor=2),
-        out=lambda wildcards, output: output[0].removesuffix(".pdf"),
-    localrule: True
-    shell:
-        BAT + " figure {wildcards.figure} --dataset {params.dataset} --out {params.out}"
-        " --log {log}"
+for _figure, _inputs in FIGURES.items():
+
+    rule:
+        name:
+            f"draw_{_figure}"
+        input:
+            [RESULTS + "/{dataset}/" + file for file in _inputs],
+            spec=RESULTS + "/{dataset}/specs/figures.json",
+            data=RESULTS + "/{dataset}/data/dataset.json",
+        output:
+            RESULTS + f"/{{dataset}}/figures/{_figure}.pdf",
+            report(
+                RESULTS + f"/{{dataset}}/figures/{_figure}.png",
+                caption=f"../report/{_figure}.rst",
+                category="{dataset}",
+                labels={"figure": _figure},
+            ),
+            RESULTS + f"/{{dataset}}/figures/{_figure}.csv",
+        log:
+            f"logs/{{dataset}}/figures/{_figure}.log",
+        localrule: True
+        conda:
+            "../../environment.yml"
+        params:
+            figure=_figure,
+            dataset=subpath(input.data, ancestor=2),
+            out=lambda wildcards, output: output[0].removesuffix(".pdf"),
+        message:
+            f"Drawing {_figure} of {{wildcards.dataset}}"
+        shell:
+            BAT + " figure {params.figure} --dataset {params.dataset} --out {params.out}"
+            " --log {log}"
+
+    rule:
+        name:
+            _figure
+        input:
+            figure_files([_figure]),
 
 
 rule scores:
@@ -143,12 +167,3 @@ rule scores:
             dataset=CONFIG.datasets,
             table=SCORE_TABLES,
         ),
-
-
-for _figure in FIGURES:
-
-    rule:
-        name:
-            _figure
-        input:
-            figure_files([_figure]),
