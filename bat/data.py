@@ -213,8 +213,9 @@ def _combine(digests: Iterable[str]) -> str:
 
 
 def _where(config: config.Data) -> str:
-    paths = [getattr(config, key) for key in ("path", "train", "folder") if hasattr(config, key)]
-    return f"{config.source} ({paths[0]})" if paths else config.source
+    keys = ("path", "folder", "train", "test")
+    paths = [str(getattr(config, key)) for key in keys if hasattr(config, key)]
+    return f"{config.source} ({', '.join(paths)})" if paths else config.source
 
 
 def _check(raw: RawData, where: str) -> None:
@@ -678,6 +679,7 @@ def decode_images(
         for names, chunk in chunks:
             if not done:
                 first = names[0]
+                _check_memory(total * chunk[0].nbytes, total, first, chunk.shape[1:])
                 images = np.empty((total, *chunk.shape[1:]), np.uint8)
             elif chunk.shape[1:] != images.shape[1:]:
                 raise _mixed_sizes(first, images.shape[1:], names[0], chunk.shape[1:])
@@ -757,6 +759,15 @@ def _decode(name: str, blob: bytes, channels: int, resize: int | None) -> np.nda
             f"{name} does not decode as an image ({error}); replace or remove the file"
         ) from None
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _check_memory(needed: int, total: int, name: str, shape: tuple) -> None:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        raise DataError(
+            f"{total} images of the size of {name}, {shape[2]} x {shape[1]} pixels, take "
+            f"{needed / 2**30:.1f} GiB; this machine has {memory / 2**30:.1f} GiB. Set data.resize"
+        )
 
 
 def _mixed_sizes(first: str, shape: tuple, other: str, other_shape: tuple) -> DataError:
@@ -1027,7 +1038,7 @@ class _Zip:
     def read(self, name: str) -> bytes:
         try:
             return self.archive.read(name)
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(
                 f"{self.label(name)} cannot be read ({error}): the archive is damaged; get it again"
             ) from None

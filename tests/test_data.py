@@ -501,6 +501,11 @@ def test_an_enormous_image_is_not_decoded(folder, monkeypatch):
     refused(pets(folder), "cat/0.png", "too many")
 
 
+def test_more_images_than_memory_are_not_decoded(folder, monkeypatch):
+    monkeypatch.setattr(os, "sysconf", lambda name: 30)
+    refused(pets(folder), "12 images", "cat/0.png, 6 x 6 pixels", "data.resize")
+
+
 def test_an_enormous_file_is_not_read(folder, monkeypatch):
     monkeypatch.setattr(data, "MAX_FILE", 100)
     refused(pets(folder), "cat/0.png", "larger than")

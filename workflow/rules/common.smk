@@ -40,6 +40,10 @@ FIGURES = {
 }  # what each is drawn from
 
 
+pathvars:
+    results=RESULTS,
+
+
 wildcard_constraints:
     dataset="|".join(map(re.escape, CONFIG.datasets)),
     architecture="[^/]+",
@@ -83,7 +87,7 @@ def coverage(wildcards):
 def figure_files(figures):
     """Files of the named figures for every configured data set."""
     return expand(
-        RESULTS + "/{dataset}/figures/{figure}.{suffix}",
+        "<results>/{dataset}/figures/{figure}.{suffix}",
         dataset=CONFIG.datasets,
         figure=figures,
         suffix=["pdf", "png", "csv"],

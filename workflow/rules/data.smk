@@ -1,18 +1,19 @@
 rule prepare:
     input:
-        spec=RESULTS + "/{dataset}/specs/data.json",
+        spec="<results>/{dataset}/specs/data.json",
     output:
-        RESULTS + "/{dataset}/data/dataset.json",
+        "<results>/{dataset}/data/dataset.json",
     log:
-        "logs/{dataset}/prepare.log",
+        "<logs>/{dataset}/prepare.log",
     benchmark:
-        "logs/{dataset}/prepare.tsv"
+        "<logs>/{dataset}/prepare.tsv"
     conda:
         "../../environment.yml"
     threads: 2
     params:
+        bat=BAT,
         folder=subpath(output[0], parent=True),
     message:
         "Reading the images of {wildcards.dataset}"
     shell:
-        BAT + " prepare --spec {input.spec} --out {params.folder} --threads {threads} --log {log}"
+        "{params.bat} prepare --spec {input.spec} --out {params.folder} --threads {threads} --log {log}"
