@@ -16,6 +16,7 @@ import difflib
 import re
 import types
 import typing
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -382,33 +383,41 @@ def read_config(*paths: str | Path) -> Config:
     """
     merged: dict = {}
     for path in paths:
-        try:
-            document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigError(str(path), ["the file does not exist"]) from None
-        except yaml.YAMLError as error:
-            raise ConfigError(str(path), [f"not valid YAML: {error}"]) from None
+        document, _ = _read_yaml(path)
         if document is not None and not isinstance(document, dict):
             raise ConfigError(str(path), ["expected a mapping of keys at the top level"])
         merged = overlay(merged, document or {})
-    return load_config(merged, source=" + ".join(str(p) for p in paths))
+    return load_config(merged, files=paths)
 
 
-def load_config(raw: dict, source: str = "configuration") -> Config:
+def load_config(raw: dict, files: Sequence[str | Path] = ()) -> Config:
     """Check a configuration given as nested mappings.
 
     Parameters
     ----------
     raw : dict
         As read from YAML. ``raw["defaults"]`` is laid under every data set.
-    source : str
-        What the error message calls the configuration.
+    files : sequence of path
+        That ``raw`` was read from. The error message names them, and they are
+        searched for keys that are given twice, of which a mapping holds the last.
 
     Raises
     ------
     ConfigError
         With every problem found.
     """
+    repeated = [problem for path in files for problem in _read_yaml(path)[1]]
+    source = " + ".join(map(str, files)) or "configuration"
+    try:
+        checked = _check(raw, source)
+    except ConfigError as error:
+        raise ConfigError(source, repeated + error.problems) from None
+    if repeated:
+        raise ConfigError(source, repeated)
+    return checked
+
+
+def _check(raw: dict, source: str) -> Config:
     raw = copy.deepcopy(dict(raw))
     defaults = raw.pop("defaults", None) or {}
     datasets = raw.get("datasets")
@@ -424,6 +433,42 @@ def load_config(raw: dict, source: str = "configuration") -> Config:
     except pydantic.ValidationError as error:
         problems = [_problem(e, datasets, defaults) for e in error.errors()]
         raise ConfigError(source, list(dict.fromkeys(problems))) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Notes the keys that one mapping holds twice; YAML forbids them, PyYAML takes the last."""
+
+    def __init__(self, stream: str):
+        super().__init__(stream)
+        self.repeated: list[tuple[int, str, int]] = []  # line, key, line of the first
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        first: dict[str, int] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            line = key.start_mark.line + 1
+            if key.value in first:
+                self.repeated.append((line, key.value, first[key.value]))
+            first.setdefault(key.value, line)
+        return node
+
+
+def _read_yaml(path: str | Path) -> tuple[Any, list[str]]:
+    """The document in a YAML file, and a problem for each key that is given twice."""
+    try:
+        loader = _Loader(Path(path).read_text(encoding="utf-8"))
+        document = loader.get_single_data()
+    except FileNotFoundError:
+        raise ConfigError(str(path), ["the file does not exist"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [f"cannot be read: {error}"]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(str(path), [f"not valid YAML: {error}"]) from None
+    problems = [
+        f"{path}, line {line}: the key {key!r} is given twice, first in line {first}; keep one"
+        for line, key, first in sorted(loader.repeated)
+    ]
+    return document, problems
 
 
 def overlay(base: dict, top: dict) -> dict:

@@ -27,7 +27,7 @@ from bat.errors import BatError
 from bat.statistics import correlation, proportion_variance
 from bat.subsets import generator
 
-_BLOCK = 2**23  # pairs in one block of the product, 32 MB: small ones repack its other side often
+_BLOCK = 2**23  # pairs in one block of the product: 32 MB; small blocks lose speed
 _TORCH_PAYS = 5e10  # multiplications above which importing torch pays
 
 

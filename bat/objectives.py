@@ -522,8 +522,8 @@ def discrimination_loss(
     comparable = other.any(dim=1, keepdim=True)
     pairs = both & same & comparable
     pairs = pairs & ~torch.eye(len(y), dtype=torch.bool, device=y.device)
-    # A row without a negative is filled with zeros: all of -inf has no finite gradient.
-    others = torch.where(comparable, similarity.masked_fill(~other, -torch.inf), 0.0)
+    # What is masked takes no gradient, so a row without a negative does no harm.
+    others = similarity.masked_fill(~other, -torch.inf)
     denominator = torch.logsumexp(others, dim=1, keepdim=True).expand_as(similarity)
     if form == "infonce":
         denominator = torch.logaddexp(denominator, similarity)

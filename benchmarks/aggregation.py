@@ -1,20 +1,19 @@
 """Time the score tables against plain numpy of the published kind, on synthetic trials.
 
     python benchmarks/aggregation.py --trials 500 --train 10000 --test 2000   # seconds
-    python benchmarks/aggregation.py                                         # full size, 9 GB
+    python benchmarks/aggregation.py                                         # full size, 6 GB
 
 The plain twin averages under the mask and under its complement: two full float32
 products, then the kept pairs. Ours also gives standard errors and each test
 sample's largest influence. Every measurement is a process of its own that makes
 the same data, so that the peak memory is its own; imports inside the functions
 count as time. The kept pairs must be the same, but for those that the plain twin's
-float32 rounding puts on the other side of the threshold.
+float32 rounding puts on the other side of the threshold. Runs on Linux only.
 """
 
 import argparse
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -68,17 +67,16 @@ def run(method, pairs):
 
 def measure(method, path, args):
     trials = synthetic(args)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    data = peak_memory()
     start = time.perf_counter()
     functions = {"plain": plain_scores, "ours": our_scores}
     memorization, train, test, influence = functions[method](*trials, args)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     np.savez(
         path,
         seconds=seconds,
-        peak=peak / 2**20,
-        data=before / 2**20,
+        peak=peak_memory(),
+        data=data,
         memorization=memorization,
         key=train.astype(np.int64) * args.test + test,
         influence=influence,
@@ -157,15 +155,18 @@ def compare(plain, ours, args):
     print(f"same pairs ({apart.size} at the threshold), data {ours['data']:.2f} GB")
 
 
+def peak_memory():
+    """Return the peak memory of this process in GB, on Linux.
+
+    Not ``ru_maxrss``, which starts at that of the parent process.
+    """
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 2**20 for line in status if line.startswith("VmHWM"))
+
+
 def hardware():
-    name = platform.processor()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        name = next(
-            line.split(": ")[1]
-            for line in info.read_text().splitlines()
-            if line.startswith("model name")
-        )
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    name = next(line.split(": ")[1] for line in lines if line.startswith("model name"))
     packages = ", ".join(f"{package} {version(package)}" for package in ("numpy", "torch"))
     cores = len(os.sched_getaffinity(0))
     return f"{name}, {cores} cores; Python {platform.python_version()}, {packages}"

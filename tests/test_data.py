@@ -575,11 +575,14 @@ def test_parquet(tmp_path, binary):
 def test_parquet_shards_and_classes_without_metadata(tmp_path):
     (tmp_path / "train").mkdir()
     for i in range(2):
-        write_parquet(tmp_path / "train" / f"{i}.parquet", [7, 3], None)
+        blobs = [encode(pixels(2 * i + j)) for j in range(2)]
+        write_parquet(tmp_path / "train" / f"{i}.parquet", [7, 3], None, blobs=blobs)
     write_parquet(tmp_path / "test.parquet", [3, 7], None)
     raw = data.read_source(parquet(tmp_path).model_copy(update={"train": tmp_path / "train"}))
     assert raw.class_names == ("3", "7") and raw.train_labels.tolist() == [1, 0, 1, 0]
     assert raw.test_labels.tolist() == [0, 1] and len(raw.files) == 3
+    expected = np.stack([pixels(i) for i in range(4)]).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(raw.train_images, expected)
     write_parquet(tmp_path / "test.parquet", ["x", "y"], None)
     write_parquet(tmp_path / "train.parquet", ["y", "x"], None)
     assert data.read_source(parquet(tmp_path)).train_labels.tolist() == [1, 0]

@@ -10,7 +10,7 @@ from bat.config import load_config
 from bat.errors import BatError
 
 try:
-    CONFIG = load_config(config, source=" + ".join(map(str, workflow.configfiles)))
+    CONFIG = load_config(config, files=workflow.configfiles)
     studies.write_specifications(CONFIG)
 except BatError as error:
     raise WorkflowError(str(error))
