@@ -2,7 +2,8 @@
 
 A Parquet file of ours carries one metadata key, ``bat``: JSON with the format
 version, the kind of table, the data set's fingerprint, the recipe, the package
-version and the command. Pages carry checksums, verified on reading.
+version and the command. Pages carry checksums, and so does that JSON, since
+Parquet has none for its metadata; both are verified on reading.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +25,21 @@ import bat
 from bat.errors import BatError
 
 FORMAT_VERSION = 1
+
+STATISTICS = [
+    "clean_loss",
+    "adversarial_loss",
+    "boosted_loss",
+    "divergence",
+    "discrimination_loss",
+    "correct_steps",
+    "reweighted",
+    "mean_weight",
+]
+"""Means over an epoch's steps that some method has beside the loss."""
+
+FLAGS = ["clean", "pgd"]
+"""Packed bits of the history: right without attack, and under PGD."""
 
 SCHEMAS = {
     "trials": pa.schema(
@@ -204,28 +219,18 @@ def write_table(
         "command": command,
         **facts,
     }
+    metadata["checksum"] = _checksum(metadata)
     table = table.replace_schema_metadata({"bat": json.dumps(metadata, allow_nan=False)})
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
-@contextlib.contextmanager
-def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """A temporary folder beside ``path`` that takes its place when the block ends well."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-    try:
-        yield temporary
-        for file in temporary.iterdir():
-            _sync(file)
-        os.chmod(temporary, 0o777 & ~_umask())
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
-        _sync(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def write_torch(path: str | Path, value: Any) -> None:
+    """Write tensors and plain values atomically, in torch's format."""
+    import torch
+
+    with atomic_path(path) as temporary:
+        torch.save(value, temporary)
 
 
 # -- reading --------------------------------------------------------------------------------
@@ -245,6 +250,29 @@ def read_json(path: str | Path) -> Any:
         raise ArtifactError(f"{path}: the file does not exist") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ArtifactError(f"{path}: not a readable JSON file ({error})") from None
+
+
+def read_torch(path: str | Path) -> Any:
+    """Read tensors and plain values, never code.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is missing, damaged, or holds anything else.
+    """
+    import pickle
+
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: the file does not exist") from None
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise ArtifactError(
+            f"{path}: not a checkpoint of tensors and plain values, or damaged "
+            f"({_first_line(error)}); {_REMAKE}"
+        ) from None
 
 
 def read_table(
@@ -303,6 +331,9 @@ def read_metadata(path: str | Path, kind: str, *, fingerprint: str | None = None
         ) from None
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ArtifactError(f"{path}: damaged ({_first_line(error)}); {_REMAKE}") from None
+    checksum = metadata.pop("checksum", None)
+    if checksum is not None and checksum != _checksum(metadata):
+        raise ArtifactError(f"{path}: damaged (its metadata belie their checksum); {_REMAKE}")
     if metadata.get("format_version", 0) > FORMAT_VERSION:
         raise ArtifactError(
             f"{path}: format version {metadata['format_version']}, and this package reads up to "
@@ -323,6 +354,10 @@ def read_metadata(path: str | Path, kind: str, *, fingerprint: str | None = None
             "Use the table of this data set, or prepare the data as the table's maker did"
         )
     return metadata
+
+
+def _checksum(metadata: dict) -> str:
+    return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
 
 
 _REMAKE = "remove it and run the command again that made it"

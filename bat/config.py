@@ -335,6 +335,171 @@ class Groups(Section):
         return self
 
 
+# -- adversarial training -------------------------------------------------------------------
+
+
+class Adversary(Section):
+    """The attack of adversarial training; methods may set their own values."""
+
+    eps: Epsilon = 8 / 255
+    step: Epsilon = 2 / 255
+    steps: Count = 10
+
+
+class Training(Optimization):
+    """The paper's settings for the comparison of methods (section 5)."""
+
+    epochs: Count = 160
+    milestones: tuple[Count, ...] = Field(
+        (80, 120), description="piecewise: epochs after which the rate is multiplied by gamma"
+    )
+
+
+class TrainOn(Section):
+    """The training samples of a run."""
+
+    atypical: Share | None = Field(
+        None,
+        description="unset: the whole training set; else all typical samples and this share of "
+        "the atypical ones, drawn by seed (paper, 3.2)",
+    )
+    seed: Seed = 0
+
+
+class Selection(Section):
+    """Which epoch's model counts as a run's result, by its accuracy under PGD."""
+
+    by: Literal["validation", "test", "last"] = Field(
+        "validation",
+        description="validation: samples held out from training; test: the paper's protocol, "
+        "which selects on the test set; last: the last epoch",
+    )
+    validation: Share = Field(0.02, description="share of the training samples held out for it")
+    steps: Count = Field(10, description="PGD steps")
+
+
+class History(Section):
+    """What is measured along training, on every split and group."""
+
+    every: Annotated[int, Field(ge=0)] = Field(10, description="epochs; 0 measures the last only")
+    steps: Count = Field(20, description="PGD steps")
+    max_samples: Count | None = Field(
+        None, description="measure at most this many samples of each split, drawn by seed"
+    )
+
+
+class Evaluation(Section):
+    """The columns of the tables; unset values are those of the adversary."""
+
+    eps: Epsilon | None = None
+    pgd_steps: Count = 100
+    pgd_step: Epsilon | None = None
+    pgd_restarts: Count = 1
+    cw_steps: Count = 100
+    cw_step: Epsilon | None = None
+    autoattack: Literal["standard", "aa-fast", "none"] = Field(
+        "standard", description="aa-fast: APGD-CE and targeted APGD only"
+    )
+    batch_size: Count = 500
+    seed: Seed = 0
+    max_samples: Count | None = Field(
+        None, description="evaluate only this many test samples, the first of a draw by seed"
+    )
+
+
+class Run(Section):
+    """One training: a method, on some samples, with its own settings where they differ."""
+
+    train_on: TrainOn = TrainOn()
+    training: Training = Training()
+
+
+class ErmRun(Run):
+    """Empirical risk minimization on clean images."""
+
+    method: Literal["erm"] = "erm"
+
+
+class AttackRun(Run):
+    eps: Epsilon | None = Field(None, description="unset: the adversary's")
+    step: Epsilon | None = Field(None, description="unset: the adversary's")
+    steps: Count | None = Field(None, description="unset: the adversary's")
+
+
+class PgdAtRun(AttackRun):
+    """PGD adversarial training."""
+
+    method: Literal["pgd-at"] = "pgd-at"
+    mode: Literal["train", "eval"] = Field("train", description="mode during the attack")
+
+
+class ReferenceRun(AttackRun):
+    step: Epsilon | None = Field(
+        None, description="unset: the reference's 0.007 at 0.031, in proportion to eps"
+    )
+
+
+class TradesRun(ReferenceRun):
+    """TRADES; beta is 1 / lambda."""
+
+    method: Literal["trades"] = "trades"
+    beta: NotNegative = 5.0
+    gaussian: Epsilon = 0.001
+
+
+class MartRun(ReferenceRun):
+    """MART; the reference takes beta 5 for ResNet18 and 6 for wide nets."""
+
+    method: Literal["mart"] = "mart"
+    beta: NotNegative = 5.0
+    gaussian: Epsilon = 0.001
+
+
+class GairatRun(ReferenceRun):
+    """GAIRAT; shift is its Lambda."""
+
+    method: Literal["gairat"] = "gairat"
+    shift: Number = -1.0
+    begin: Share = Field(0.5, description="share of the epochs before the weights set in")
+
+
+class BatRun(PgdAtRun):
+    """Benign adversarial training."""
+
+    method: Literal["bat"] = "bat"
+    alpha: NotNegative = 1.0
+    beta: NotNegative = 0.2
+    temperature: Positive = 0.1
+    form: Literal["printed_normalized", "printed_raw", "infonce"] = "printed_normalized"
+    score: Literal["memorization", "disagreement", "confidence"] = "memorization"
+    sigma: Share | None = Field(
+        None,
+        description="threshold of the score; unset: 0.15 for memorization, 0.1 for disagreement, "
+        "0.5 for confidence, where lower is atypical",
+    )
+
+
+AnyRun = Annotated[
+    ErmRun | PgdAtRun | TradesRun | MartRun | GairatRun | BatRun, Field(discriminator="method")
+]
+
+RUNS = {
+    "pgd-at": PgdAtRun(),
+    "trades": TradesRun(),
+    "mart": MartRun(),
+    "gairat": GairatRun(),
+    "bat-1-0.2": BatRun(alpha=1, beta=0.2),
+    "bat-2-0.2": BatRun(alpha=2, beta=0.2),
+}
+
+
+class Ablation(Section):
+    """BAT over a grid; its (0, 0) cell is the run ``pgd-at`` (paper, figure 4)."""
+
+    alpha: tuple[NotNegative, ...] = (0, 1, 2, 3)
+    beta: tuple[NotNegative, ...] = (0, 0.1, 0.2, 0.3)
+
+
 class Dataset(Section):
     """One data set and everything that is made of it."""
 
@@ -342,6 +507,39 @@ class Dataset(Section):
     scores: Scores = Scores()
     ensemble: Ensemble = Ensemble()
     groups: Groups = Groups()
+    architectures: tuple[Architecture, ...] = Field(("resnet18",), min_length=1)
+    seeds: tuple[Seed, ...] = Field(
+        (0,), min_length=1, description="each run is made once for each"
+    )
+    adversary: Adversary = Adversary()
+    training: Training = Field(Training(), description="of every run that does not set its own")
+    selection: Selection = Selection()
+    history: History = History()
+    evaluation: Evaluation = Evaluation()
+    runs: dict[Name, AnyRun] = Field(
+        RUNS, description="added to, or laid over, the paper's methods"
+    )
+    ablation: Ablation = Ablation()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _runs(cls, raw: Any) -> Any:
+        """Lay a data set's training under each run, and the paper's runs under its own."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("runs") or {}, dict):
+            return raw
+        shared = {"training": raw["training"]} if isinstance(raw.get("training"), dict) else {}
+        paper = {
+            name: run.model_dump(exclude_unset=True) | {"method": run.method}
+            for name, run in RUNS.items()
+        }
+        runs = overlay(paper, raw.get("runs") or {})
+        return raw | {
+            "runs": {
+                name: overlay(shared, run) if isinstance(run, dict) else run
+                for name, run in runs.items()
+                if run is not None
+            }
+        }
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -360,6 +558,7 @@ class Compute(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compile: bool = Field(True, description="torch.compile on a GPU")
     jobs_per_gpu: Count = Field(1, description="jobs that may share one GPU")
+    job_minutes: Count = Field(60, description="minutes that a job of trials is meant to take")
 
 
 class Config(Section):
@@ -517,22 +716,15 @@ def _problem(error: dict, datasets: Any, defaults: dict) -> str:
     if error["type"] == "missing":
         return f"{path}: required, and not given"
     message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "union_tag_not_found":
-        return f"{path}.source: required, and not given (one of {', '.join(_sources())})"
-    if error["type"] == "union_tag_invalid":
-        return f"{path}.source: {error['input'].get('source')!r} is none of {', '.join(_sources())}"
+    if error["type"].startswith("union_tag"):
+        key = error["ctx"]["discriminator"].strip("'")
+        if error["type"] == "union_tag_not_found":
+            return f"{path}.{key}: required, and not given"
+        known = error["ctx"]["expected_tags"]
+        return f"{path}.{key}: {error['input'].get(key)!r} is none of {known}"
     if isinstance(error["input"], int | float | str | bool) and error["type"] != "value_error":
         message += f" (found {error['input']!r})"
     return f"{path}: {message}"
-
-
-def _sources() -> list[str]:
-    union = typing.get_args(AnyData)[0]
-    return [
-        source
-        for data in typing.get_args(union)
-        for source in typing.get_args(data.model_fields["source"].annotation)
-    ]
 
 
 def _has(mapping: Any, path: list) -> bool:
@@ -549,7 +741,7 @@ def _resolve(loc: tuple) -> tuple[list, list[str]]:
     for part in loc:
         if isinstance(model, tuple):  # a union: this part is the tag that chose the member
             model = next(
-                (m for m in model if part in typing.get_args(m.model_fields["source"].annotation)),
+                (m for m in model if _is_tagged(m, part)),
                 None,
             )
             continue
@@ -561,6 +753,11 @@ def _resolve(loc: tuple) -> tuple[list, list[str]]:
         elif isinstance(model, dict):
             model = model["value"]
     return path, known
+
+
+def _is_tagged(member: type[Section], tag: Any) -> bool:
+    fields = member.model_fields.values()
+    return any(tag in typing.get_args(field.annotation) for field in fields)
 
 
 def _unwrap(annotation: Any) -> Any:

@@ -89,7 +89,9 @@ class Training:
         self.data, self.index, self.recipe = data, index, recipe
         self.seed, self.trial, self.device = seed, trial, device
         self.memorized, self.typical = memorized, typical
-        self.epoch = 0
+        self.epoch, self.step = 0, 0
+        self.statistics: dict[str, list[Tensor]] = {}  # of the steps of this epoch so far
+        self.generators: dict[str, torch.Generator] = {}
         self.batch_size = min(recipe.batch_size, len(index))
         self.steps_per_epoch = len(index) // self.batch_size
         self.optimizer = torch.optim.SGD(
@@ -101,11 +103,22 @@ class Training:
             fused=True,
         )
 
-    def run_epoch(self) -> dict[str, float]:
-        """Train for one epoch; means of the objective's statistics over its steps.
+    def run_epoch(self, stop: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
+        """Train to the end of the epoch; means of the objective's statistics over its steps.
 
         The last batch of an epoch is left out where it would be smaller than
         the others. The device is waited for once, at the end.
+
+        Parameters
+        ----------
+        stop : callable
+            Asked before each step; where it says so the epoch is left in the
+            middle, and a further call, or one after `restore`, goes on there.
+
+        Returns
+        -------
+        dict of str to float, or None
+            None where the epoch was left.
 
         Raises
         ------
@@ -113,28 +126,17 @@ class Training:
             If a loss is not finite, naming the method, the epoch and the step.
         """
         self.model.train()
-        order = self._generator("order", "cpu")
-        shift, attack = self._generator("augmentation"), self._generator("attack")
-        permutation = torch.randperm(len(self.index), generator=order)
+        if not self.generators:
+            self.generators = {name: self._generator(name) for name in ("augmentation", "attack")}
+        permutation = torch.randperm(len(self.index), generator=self._generator("order", "cpu"))
         batches = self.index[permutation.to(self.index.device)].split(self.batch_size)
-        records: list[dict[str, Tensor]] = []
-        for step, index in enumerate(batches[: self.steps_per_epoch]):
-            lr = learning_rate(
-                self.recipe, self.epoch * self.steps_per_epoch + step, self.steps_per_epoch
-            )
-            for group in self.optimizer.param_groups:
-                group["lr"] = lr
-            with self.device.autocast(self.recipe.precision):
-                loss, statistics = self.objective(
-                    self.forward, self._batch(index, shift), attack, epoch=self.epoch
-                )
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizer.step()
-            records.append(statistics)
+        while self.step < self.steps_per_epoch:
+            if stop():
+                return None
+            self._take_step(batches[self.step])
+            self.step += 1
         values = {
-            name: torch.stack([record[name] for record in records]).float().cpu()
-            for name in records[0]
+            name: torch.stack(of_steps).float().cpu() for name, of_steps in self.statistics.items()
         }
         wrong = (~values["loss"].isfinite()).nonzero()
         if len(wrong):
@@ -143,8 +145,46 @@ class Training:
                 f"{int(wrong[0, 0]) + 1} of epoch {self.epoch + 1}; lower the learning rate "
                 f"({self.recipe.lr:g}), or warm up"
             )
-        self.epoch += 1
+        self.epoch, self.step, self.statistics, self.generators = self.epoch + 1, 0, {}, {}
         return {name: float(value.mean()) for name, value in values.items()}
+
+    def _take_step(self, index: Tensor) -> None:
+        position = self.epoch * self.steps_per_epoch + self.step
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, position, self.steps_per_epoch)
+        with self.device.autocast(self.recipe.precision):
+            loss, statistics = self.objective(
+                self.forward,
+                self._batch(index, self.generators["augmentation"]),
+                self.generators["attack"],
+                epoch=self.epoch,
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        for name, value in statistics.items():
+            self.statistics.setdefault(name, []).append(value)
+
+    def state(self) -> dict:
+        """All that a training needs to go on exactly where it is, in or between epochs."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "statistics": {name: torch.stack(v) for name, v in self.statistics.items()},
+            "generators": {name: g.get_state() for name, g in self.generators.items()},
+        }
+
+    def restore(self, state: dict) -> None:
+        """Go on from what `state` gave."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.statistics = {name: list(v) for name, v in state["statistics"].items()}
+        self.generators = {name: self._generator(name) for name in state["generators"]}
+        for name, generator_state in state["generators"].items():
+            self.generators[name].set_state(generator_state.cpu())
 
     def _batch(self, index: Tensor, shift: torch.Generator) -> Batch:
         augmentation = self.recipe.augmentation

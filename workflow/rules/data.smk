@@ -7,6 +7,7 @@ rule prepare:
         "<logs>/{dataset}/prepare.log",
     benchmark:
         "<logs>/{dataset}/prepare.tsv"
+    localrule: True  # downloads, and nodes of a cluster often have no way out
     conda:
         "../../environment.yml"
     threads: 2

@@ -12,6 +12,8 @@ rule trials:
     conda:
         "../../environment.yml"
     threads: 1
+    resources:
+        **RESOURCES["trials"],
     params:
         bat=BAT,
         data=subpath(input.data, parent=True),
@@ -41,6 +43,8 @@ rule memorization:
     conda:
         "../../environment.yml"
     threads: 2
+    resources:
+        **RESOURCES["tables"],
     params:
         bat=BAT,
         data=subpath(input.data, parent=True),
@@ -66,6 +70,8 @@ rule ensembles:
         "<logs>/{dataset}/ensembles.tsv"
     conda:
         "../../environment.yml"
+    resources:
+        **RESOURCES["tables"],
     params:
         bat=BAT,
         data=subpath(input.data, parent=True),
@@ -88,6 +94,8 @@ rule convergence_table:
         "<logs>/{dataset}/convergence.log",
     conda:
         "../../environment.yml"
+    resources:
+        **RESOURCES["tables"],
     params:
         bat=BAT,
         data=subpath(input.data, parent=True),

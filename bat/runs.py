@@ -1,0 +1,352 @@
+"""One adversarial training from its specification to checkpoints and history.
+
+A run is a function of its specification (method, samples, settings, seed) and
+the data. It can be stopped at any step and goes on exactly where it was.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from bat import artifacts, config, objectives
+from bat.artifacts import ArtifactError, column, read_table
+from bat.attacks import PGD
+from bat.data import PreparedData, to_device
+from bat.devices import Runtime
+from bat.errors import BatError
+from bat.evaluation import evaluate
+from bat.models import build_model
+from bat.progress import log, progress
+from bat.subsets import generator, pack, torch_seed
+from bat.training import DivergedError, Training
+
+EVALUATION_BATCH = 1000
+
+
+class Stopped(Exception):
+    """The run was asked to end; its checkpoint is written."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run reads beside the data.
+
+    Attributes
+    ----------
+    groups : path, optional
+        Folder of the typical and atypical groups; needed where the run does
+        not train on the whole set.
+    scores : path, optional
+        Folder of the score tables; needed by BAT.
+    """
+
+    groups: Path | None = None
+    scores: Path | None = None
+
+
+def train_run(
+    out: Path,
+    prepared: PreparedData,
+    spec: dict,
+    inputs: Inputs,
+    *,
+    device: Runtime,
+    command: str,
+    checkpoint_every: float = 60.0,
+) -> None:
+    """Train one run; write ``last.pt``, ``best.pt`` and ``history.parquet`` into ``out``.
+
+    Checkpoints are plain state dicts. While the run is under way, its state is
+    in ``resume.pt``; a run that is complete already is left as it is.
+
+    Parameters
+    ----------
+    out : path
+        Folder of the run.
+    prepared : PreparedData
+    spec : dict
+        From `bat.studies`.
+    inputs : Inputs
+    device : Runtime
+    command : str
+        For the metadata.
+    checkpoint_every : float
+        Seconds between two writes of the state.
+
+    Raises
+    ------
+    BatError
+        If a group is empty, or a table is of another data set.
+    DivergedError
+        If the loss is not finite; the last good checkpoint stays.
+    Stopped
+        After SIGTERM, with the state written.
+    """
+    if _is_complete(out, spec):
+        for name in ("last.pt", "best.pt", "history.parquet"):
+            (out / name).touch()
+        log.info("%s: complete already", out)
+        return
+    run = _Run(prepared, spec, inputs, device)
+    resume = out / "resume.pt"
+    run.resume_from(resume)
+    asked: list[int] = []
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+    title = f"{spec['dataset']} {spec['architecture']} {spec['run']} seed {spec['seed']}"
+    written = time.monotonic()
+    try:
+        with progress(f"{title} epochs", run.recipe.epochs, done=run.training.epoch) as bar:
+            while run.training.epoch < run.recipe.epochs:
+                if not run.advance(lambda: bool(asked)):
+                    artifacts.write_torch(resume, run.state())
+                    raise Stopped(f"{title}: stopped in epoch {run.training.epoch + 1}")
+                bar.update(run.training.epoch, run.note())
+                if time.monotonic() - written >= checkpoint_every:
+                    artifacts.write_torch(resume, run.state())
+                    written = time.monotonic()
+    except DivergedError as error:
+        raise DivergedError(f"{title}: {error}; the last good state is in {resume}") from None
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    artifacts.write_torch(out / "last.pt", run.weights())
+    artifacts.write_torch(out / "best.pt", run.best["weights"])
+    artifacts.write_table(
+        out / "history.parquet",
+        "history",
+        run.history(),
+        fingerprint=prepared.info["fingerprint"],
+        recipe=spec,
+        command=command,
+        best_epoch=run.best["epoch"],
+        best_accuracy=run.best["accuracy"],
+    )
+    resume.unlink(missing_ok=True)
+
+
+def _is_complete(out: Path, spec: dict) -> bool:
+    try:
+        metadata = artifacts.read_metadata(out / "history.parquet", "history")
+    except ArtifactError:
+        return False
+    return metadata["recipe"] == spec and all((out / f"{n}.pt").exists() for n in ("last", "best"))
+
+
+class _Run:
+    def __init__(self, prepared: PreparedData, spec: dict, inputs: Inputs, device: Runtime):
+        self.spec, self.device, self.prepared = spec, device, prepared
+        self.recipe = config.Training.model_validate(spec["training"])
+        seed, info = spec["seed"], prepared.info
+        index = training_index(prepared, spec, inputs)
+        held = np.zeros(0, np.int64)
+        if spec["selection"]["by"] == "validation":
+            index, held = _hold_out(index, spec["selection"]["validation"], seed)
+        model = build_model(
+            spec["architecture"],
+            n_classes=len(info["class_names"]),
+            channels=info["shape"][0],
+            mean=info["mean"],
+            std=info["std"],
+            seed=torch_seed(seed, 0, "init"),
+        )
+        self.data = to_device(prepared, device.device)
+        memorized, typical = score_masks(prepared, spec, inputs)
+        method = dict(spec["objective"])
+        model = device.place(model)
+        self.training = Training(
+            model,
+            objectives.OBJECTIVES[method.pop("method")](**method),
+            self.data,
+            torch.from_numpy(index).to(device.device),
+            self.recipe,
+            seed=seed,
+            trial=0,
+            device=device,
+            forward=torch.compile(model) if device.compile else None,
+            memorized=None if memorized is None else torch.from_numpy(memorized).to(device.device),
+            typical=None if typical is None else torch.from_numpy(typical).to(device.device),
+        )
+        self.selection = {
+            "validation": (self.data.train_images[held], self.data.train_labels[held]),
+            "test": (self.data.test_images, self.data.test_labels),
+            "last": None,
+        }[spec["selection"]["by"]]
+        self.measured = measured_samples(info, spec["history"]["max_samples"])
+        self.rows: list[dict] = []
+        self.best: dict = {"accuracy": -1.0, "epoch": 0, "weights": {}}
+
+    def resume_from(self, path: Path) -> None:
+        if not path.exists():
+            return
+        state = artifacts.read_torch(path)
+        if state["spec"] != self.spec:
+            log.info("%s: of other settings; starting anew", path)
+            return
+        self.training.restore(state["training"])
+        self.rows, self.best = state["rows"], state["best"]
+        log.info("going on in epoch %d, step %d", self.training.epoch + 1, self.training.step + 1)
+
+    def state(self) -> dict:
+        return {
+            "spec": self.spec,
+            "training": self.training.state(),
+            "rows": self.rows,
+            "best": self.best,
+        }
+
+    def weights(self) -> dict[str, Tensor]:
+        """The model's state dict, copied to the CPU, contiguous."""
+        state = self.training.model.state_dict()
+        return {name: value.detach().cpu().clone() for name, value in state.items()}
+
+    def advance(self, stop) -> bool:
+        """Train to the end of the epoch and measure; False where asked to stop before."""
+        training = self.training
+        statistics = training.run_epoch(stop)
+        if statistics is None:
+            return False
+        row: dict = {"epoch": training.epoch, **statistics}
+        accuracy = self._select()
+        row["selection_accuracy"] = accuracy
+        every, last = self.spec["history"]["every"], training.epoch == self.recipe.epochs
+        if last or (every and training.epoch % every == 0):
+            row |= self._measure()
+        if accuracy is None or accuracy > self.best["accuracy"]:
+            self.best = {
+                "accuracy": -1.0 if accuracy is None else accuracy,
+                "epoch": training.epoch,
+                "weights": self.weights(),
+            }
+        self.rows.append(row)
+        return True
+
+    def note(self) -> str:
+        row = self.rows[-1]
+        note = f"loss {row['loss']:.3f}"
+        if row["selection_accuracy"] is not None:
+            by = self.spec["selection"]["by"]
+            note += f", {by} accuracy under PGD {row['selection_accuracy']:.3f}"
+        return note
+
+    def _flags(self, images: Tensor, labels: Tensor, steps: int) -> dict[str, np.ndarray]:
+        adversary = self.spec["adversary"]
+        attack = PGD(eps=adversary["eps"], step=adversary["step"], steps=steps)
+        with self.device.autocast(self.recipe.precision):
+            return evaluate(
+                self.training.forward,
+                images,
+                labels,
+                {"pgd": attack},
+                batch_size=EVALUATION_BATCH,
+                seed=self.spec["seed"],
+            )
+
+    def _select(self) -> float | None:
+        if self.selection is None:
+            return None
+        steps = self.spec["selection"]["steps"]
+        return float(self._flags(*self.selection, steps)["pgd"].mean())
+
+    def _measure(self) -> dict:
+        row = {}
+        for split in ("train", "test"):
+            index = torch.from_numpy(self.measured[split]).to(self.device.device)
+            images = getattr(self.data, f"{split}_images")[index]
+            labels = getattr(self.data, f"{split}_labels")[index]
+            flags = self._flags(images, labels, self.spec["history"]["steps"])
+            row |= {f"{split}_{name}": pack(correct) for name, correct in flags.items()}
+        return row
+
+    def history(self) -> pa.Table:
+        """The rows as a table; statistics that a method does not have are null."""
+        schema = artifacts.SCHEMAS["history"]
+        unknown = {name for row in self.rows for name in row} - set(schema.names)
+        if unknown:
+            raise BatError(f"statistics without a column in the history: {sorted(unknown)}")
+        return pa.table(
+            [pa.array([row.get(f.name) for row in self.rows], type=f.type) for f in schema],
+            schema=schema,
+        )
+
+
+def training_index(prepared: PreparedData, spec: dict, inputs: Inputs) -> np.ndarray:
+    """Positions of the training samples that a run may use, in order.
+
+    Raises
+    ------
+    BatError
+        If the typical group, or a wanted part of the atypical one, is empty.
+    """
+    share = spec["train_on"]["atypical"]
+    if share is None:
+        return np.arange(prepared.info["n_train"])
+    table, _ = read_table(
+        inputs.groups / "train.parquet", "groups", fingerprint=prepared.info["fingerprint"]
+    )
+    typical, atypical = (np.flatnonzero(column(table, name)) for name in ("typical", "atypical"))
+    for name, group in (("typical", typical), ("atypical", atypical)):
+        if len(group) == 0:
+            raise BatError(
+                f"the {name} training group of {spec['dataset']} is empty "
+                f"({inputs.groups / 'train.parquet'}), so the run {spec['run']} has nothing to "
+                "train on or to leave out; change the thresholds in groups, or raise scores.trials"
+            )
+    rng = generator(spec["train_on"]["seed"], 0, "atypical")
+    drawn = rng.permutation(atypical)[: round(share * len(atypical))]
+    return np.sort(np.concatenate([typical, drawn]))
+
+
+def _hold_out(index: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The samples to train on, and those held out for the choice of the epoch."""
+    n_held = round(share * len(index))
+    if not 0 < n_held < len(index):
+        raise BatError(
+            f"selection.validation = {share:g} holds out {n_held} of {len(index)} training "
+            "samples; choose a share that leaves some on both sides, or select by 'last'"
+        )
+    order = generator(seed, 0, "validation").permutation(len(index))
+    return np.sort(index[order[n_held:]]), np.sort(index[order[:n_held]])
+
+
+def score_masks(
+    prepared: PreparedData, spec: dict, inputs: Inputs
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """BAT's masks of all training samples: above sigma, and below it (equations 7 and 9).
+
+    Where low scores are atypical (confidence) the two change places. Other
+    methods need none.
+    """
+    if spec["score"] is None:
+        return None, None
+    kind, sigma = spec["score"]["kind"], spec["score"]["sigma"]
+    table, _ = read_table(
+        inputs.scores / f"{kind}.parquet", kind, fingerprint=prepared.info["fingerprint"]
+    )
+    values = column(table, kind)
+    above, below = values > sigma, values < sigma
+    memorized, typical = (below, above) if kind == "confidence" else (above, below)
+    for what, mask in (("atypical", memorized), ("typical", typical)):
+        if not mask.any():
+            raise BatError(
+                f"no training sample of {spec['dataset']} is {what} with {kind} and sigma = "
+                f"{sigma:g} (scores from {values.min():.3g} to {values.max():.3g}); "
+                f"set another sigma for the run {spec['run']}"
+            )
+    return memorized, typical
+
+
+def measured_samples(info: dict, max_samples: int | None) -> dict[str, np.ndarray]:
+    """Positions of the samples whose accuracy is followed along training, by split."""
+    chosen = {}
+    for split in ("train", "test"):
+        n = info[f"n_{split}"]
+        order = generator(0, 0, f"measured-{split}").permutation(n)
+        chosen[split] = np.sort(order[: max_samples or n])
+    return chosen

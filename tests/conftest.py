@@ -1,0 +1,60 @@
+"""What the tests share: one thread for each process, prepared digits, real commands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# before numpy and torch are imported, which start their pools then, here and in child processes
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_name] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the repository, wherever pytest was started."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def run_bat():
+    """Run ``python -m bat`` with arguments in a process of its own."""
+
+    def run(*arguments, cwd=None, check=True) -> subprocess.CompletedProcess:
+        done = subprocess.run(
+            [sys.executable, "-m", "bat", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+        )
+        if check and done.returncode:
+            pytest.fail(f"{arguments[0]} ended with {done.returncode}:\n{done.stderr}")
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def prepare(tmp_path_factory):
+    """Prepare a part of the digits; keys are those of the ``data`` section."""
+    from bat import config, data
+
+    def prepare(**settings) -> data.PreparedData:
+        folder = tmp_path_factory.mktemp("digits") / "data"
+        data.prepare(config.DigitsData(**settings), folder, workers=1)
+        return data.load(folder)
+
+    return prepare
+
+
+@pytest.fixture(scope="session")
+def few_digits(prepare):
+    """200 training and 100 test digits."""
+    return prepare(subsample={"train": 200, "test": 100})
