@@ -9,18 +9,23 @@ from pathlib import Path
 
 import bat
 from bat.errors import BatError
-from bat.progress import log, progress, start_logging
+from bat.progress import log, progress, start_logging, stopped_by_sigterm
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; 0 is success, 2 something that the user can put right."""
+    """Run one command.
+
+    0 is success, 2 something that the user can put right; 143 is a stop by
+    SIGTERM, after which the same command goes on from what is on disk.
+    """
     argv = sys.argv[1:] if argv is None else argv
     arguments = _parser().parse_args(argv)
     start_logging(arguments.log)
     if hasattr(arguments, "spec"):
         arguments.line = f"python -m bat {arguments.name} --spec {arguments.spec}"
     try:
-        arguments.run(arguments)
+        with stopped_by_sigterm():
+            arguments.run(arguments)
     except BatError as error:
         log.error("error: %s", error)
         return 2
@@ -56,17 +61,12 @@ def _prepare(arguments: argparse.Namespace) -> None:
 
 
 def _trials(arguments: argparse.Namespace) -> None:
-    from bat import data, devices, trials
+    from bat import data, trials
     from bat.artifacts import read_json
 
     spec, prepared = read_json(arguments.spec), data.load(arguments.data, verify=True)
     trials.check_coverage(prepared, spec["recipe"], arguments.n_trials, arguments.n_held_out)
-    with devices.runtime(
-        arguments.device,
-        threads=arguments.threads,
-        compile=arguments.compile,
-        jobs_per_gpu=arguments.jobs_per_gpu,
-    ) as device:
+    with _device(arguments) as device:
         trials.run_shard(
             arguments.out,
             prepared,
@@ -78,7 +78,7 @@ def _trials(arguments: argparse.Namespace) -> None:
         )
 
 
-def _scores(arguments: argparse.Namespace) -> None:
+def _memorization(arguments: argparse.Namespace) -> None:
     from bat import data, scoring
     from bat.artifacts import read_json
 
@@ -113,12 +113,116 @@ def _groups(arguments: argparse.Namespace) -> None:
     scoring.write_groups(arguments.scores, prepared, spec, arguments.out, command=arguments.line)
 
 
+def _train(arguments: argparse.Namespace) -> None:
+    from bat import data, runs
+    from bat.artifacts import read_json
+
+    spec, prepared = read_json(arguments.spec), data.load(arguments.data, verify=True)
+    inputs = runs.Inputs(groups=arguments.groups, scores=arguments.scores)
+    with _device(arguments) as device:
+        runs.train_run(
+            arguments.out,
+            prepared,
+            spec,
+            inputs,
+            device=device,
+            command=arguments.line,
+            checkpoint_every=arguments.checkpoint_every,
+        )
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from bat import data, runs
+    from bat.artifacts import read_json
+
+    spec, prepared = read_json(arguments.spec), data.load(arguments.data, verify=True)
+    with _device(arguments) as device:
+        accuracies = runs.evaluate_checkpoint(
+            arguments.checkpoint,
+            arguments.arch,
+            prepared,
+            spec,
+            arguments.out,
+            normalize=arguments.normalize,
+            device=device,
+            command=arguments.line,
+        )
+    for name, accuracy in accuracies.items():
+        log.info("%s: %.4f", name, accuracy)
+
+
+def _device(arguments: argparse.Namespace):
+    from bat import devices
+
+    return devices.runtime(
+        arguments.device,
+        threads=arguments.threads,
+        compile=arguments.compile,
+        jobs_per_gpu=arguments.jobs_per_gpu,
+    )
+
+
 def _figure(arguments: argparse.Namespace) -> None:
     from bat import reports
 
     folder = reports.Folder(arguments.dataset)
     for path in reports.FIGURES[arguments.figure](folder, arguments.out):
         log.info("%s", path)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from bat import sharing
+
+    folder = Path(arguments.dataset)
+    if not folder.is_dir():
+        folder = Path("results") / arguments.dataset
+    entry = sharing.export(folder, arguments.out, licence=arguments.licence)
+    log.info("%s: to use it, write under the data set in a configuration\n%s", folder, entry)
+
+
+def _fetch(arguments: argparse.Namespace) -> None:
+    from bat import data, sharing
+    from bat.artifacts import read_json
+
+    spec, prepared = read_json(arguments.spec), data.load(arguments.data)
+    line = f"python -m bat scores fetch --spec {arguments.spec}"
+    log.info("%s", sharing.fetch(spec, prepared, arguments.out, command=line))
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from bat import sharing
+
+    sharing.show(arguments.path, Console(), top=arguments.top)
+
+
+def _validate(arguments: argparse.Namespace) -> None:
+    from bat import data, sharing
+
+    prepared = data.load(arguments.data) if arguments.data else None
+    for path in arguments.paths:
+        for name, text in sharing.validate(path, prepared):
+            print(f"ok {name}: {text}", flush=True)
+
+
+def _merge(arguments: argparse.Namespace) -> None:
+    from bat import config, data, sharing
+
+    prepared, defaults = data.load(arguments.data), config.Scores()
+    influence = {"pairs": arguments.pairs, "keep_above": arguments.keep_above}
+    given = {key: value for key, value in influence.items() if value is not None}
+    least = arguments.min_included_accuracy
+    sharing.merge(
+        arguments.paths,
+        prepared,
+        arguments.out,
+        dataset=arguments.dataset or arguments.data.resolve().parent.name,
+        influence=config.Influence(**given).model_dump(mode="json"),
+        min_included_accuracy=defaults.min_included_accuracy if least is None else least,
+        architecture=arguments.architecture,
+        command="python -m bat scores merge",
+    )
 
 
 def _schema(arguments: argparse.Namespace) -> None:
@@ -132,10 +236,10 @@ def _check(arguments: argparse.Namespace) -> None:
 
     settings = config.read_config(*arguments.configfile)
     for name, dataset in settings.datasets.items():
-        print(
-            f"{name}: {dataset.data.source}, {dataset.scores.trials} trials of "
-            f"{dataset.scores.architecture}"
-        )
+        scores = f"{dataset.scores.trials} trials of {dataset.scores.architecture}"
+        if dataset.scores.source is not None:
+            scores = f"scores from {dataset.scores.source}"
+        print(f"{name}: {dataset.data.source}, {scores}")
 
 
 # -- parsing --------------------------------------------------------------------------------
@@ -146,8 +250,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=bat.__version__)
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
 
-    def add(name: str, run, text: str, *options: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text)
+    def add(name: str, run, text: str, *options: str, to=commands) -> argparse.ArgumentParser:
+        command = to.add_parser(name, help=text, description=text)
         command.set_defaults(run=run)
         command.add_argument("--log", type=Path, help="also append the messages to this file")
         for option in options:
@@ -170,16 +274,57 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command.add_argument(flag, type=int, default=0, help=text)
     for name, run, text in (
-        ("scores", _scores, "memorization and influence tables from shards"),
+        ("memorization", _memorization, "memorization and influence tables from shards"),
         ("convergence", _convergence, "how the scores settle with the number of trials"),
         ("ensembles", _ensembles, "disagreement and confidence tables from shards"),
     ):
         add(name, run, text, "spec", "data", "out", "shards")
     command = add("groups", _groups, "typical and atypical groups", "spec", "data", "out")
     command.add_argument("--scores", type=Path, required=True, help="folder of the score tables")
+    job = ("threads", "device", "compile", "jobs-per-gpu")
+    command = add("train", _train, "one run of adversarial training", "spec", "data", "out", *job)
+    command.add_argument("--groups", type=Path, help="folder of the typical and atypical groups")
+    command.add_argument("--scores", type=Path, help="folder of the score tables, for BAT")
+    command.add_argument(
+        "--checkpoint-every", type=float, default=60.0, help="seconds between two checkpoints"
+    )
+    command = add("evaluate", _evaluate, "attack a trained model", "spec", "data", "out", *job)
+    command.add_argument("--checkpoint", type=Path, required=True, help="state dict of a model")
+    command.add_argument("--arch", required=True, help="its architecture, as resnet18")
+    command.add_argument(
+        "--normalize",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="the model expects images normalized by the data set's channel statistics",
+    )
     command = add("figure", _figure, "draw one figure beside the values it draws", "out")
     command.add_argument("figure", choices=_figure_names())
     command.add_argument("--dataset", type=Path, required=True, help="results folder of the data")
+    text = "share score tables: export, fetch, show, validate, merge"
+    scores = commands.add_parser("scores", help=text, description=text)
+    scores = scores.add_subparsers(dest="action", required=True, metavar="ACTION")
+    command = add("export", _export, "pack score tables into one zip", "out", to=scores)
+    command.add_argument("--dataset", required=True, help="its results folder, or name in results/")
+    command.add_argument("--licence", default="not stated", help="SPDX name for the card")
+    text = "bring the configured score tables into the results"
+    add("fetch", _fetch, text, "spec", "data", "out", to=scores)
+    command = add("show", _show, "print what score tables are", to=scores)
+    command.add_argument("path", type=Path, help="folder, archive or table")
+    command.add_argument("--top", type=int, default=10, help="most memorized samples to list")
+    command = add("validate", _validate, "check every rule of every table", to=scores)
+    command.add_argument("paths", type=Path, nargs="+", help="tables, folders or archives")
+    command.add_argument("--data", type=Path, help="prepared data that they must be of")
+    text = "join trials of one recipe from several places into one table"
+    command = add("merge", _merge, text, "data", "out", to=scores)
+    command.add_argument("paths", type=Path, nargs="+", help="shards, or folders of shards")
+    command.add_argument("--architecture", help="whose trials the scores come from")
+    command.add_argument("--dataset", help="name for the captions; default: that of --data")
+    for flag, settings in (
+        ("--pairs", {"choices": ["same_class", "all"]}),
+        ("--keep-above", {"type": float}),
+        ("--min-included-accuracy", {"type": float}),
+    ):
+        command.add_argument(flag, **settings, help="as in the configuration; same default")
     add("schema", _schema, "print the JSON schema of the configuration")
     add("check", _check, "check configuration files and say what they ask for", "configfile")
     return parser

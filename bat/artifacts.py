@@ -41,6 +41,9 @@ STATISTICS = [
 FLAGS = ["clean", "pgd"]
 """Packed bits of the history: right without attack, and under PGD."""
 
+ATTACKS = ["fgsm", "pgd", "cw", "aa"]
+"""Columns of an evaluation beside ``clean``; null where an attack was left out."""
+
 SCHEMAS = {
     "trials": pa.schema(
         [
@@ -91,6 +94,18 @@ SCHEMAS = {
     ),
     "confidence": pa.schema(
         [("index", pa.int32()), ("label", pa.int32()), ("confidence", pa.float64())]
+    ),
+    "history": pa.schema(
+        [
+            ("epoch", pa.int32()),
+            ("loss", pa.float64()),
+            *((name, pa.float64()) for name in STATISTICS),
+            ("selection_accuracy", pa.float64()),
+            *((f"{split}_{flag}", pa.binary()) for split in ("train", "test") for flag in FLAGS),
+        ]
+    ),
+    "evaluations": pa.schema(
+        [("index", pa.int32()), *((name, pa.bool_()) for name in ("clean", *ATTACKS))]
     ),
     "groups": pa.schema([("index", pa.int32()), ("typical", pa.bool_()), ("atypical", pa.bool_())]),
 }

@@ -197,7 +197,7 @@ class ImageFolderData(Data):
 
 
 class ParquetData(Data):
-    """Parquet files in the layout of the Hugging Face hub."""
+    """Parquet as on the Hugging Face hub; `train` and `test` may be folders of *.parquet shards."""
 
     source: Literal["parquet"]
     train: Path
@@ -293,6 +293,35 @@ class Scores(Section):
     precision: Positive = Field(
         0.05, description="standard error that the convergence study asks trials for"
     )
+    source: str | None = Field(
+        None,
+        description="tables to use as they are, so that nothing is trained for them: an archive "
+        "of `scores export`, a folder of tables, published arrays, or an http(s) address of one",
+    )
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = Field(
+        None, description="of the source; required with an address"
+    )
+    match: Literal["fingerprint", "index", "source_index", "file_name"] = Field(
+        "fingerprint", description="what tells which row of the source is which sample in use"
+    )
+    tables: tuple[Literal["disagreement", "confidence", "convergence"], ...] = Field(
+        (), description="what is used of the source beside memorization, influence and test"
+    )
+
+    @model_validator(mode="after")
+    def _sourced(self):
+        if self.source is None:
+            for key in ("sha256", "match", "tables"):
+                if getattr(self, key) != Scores.model_fields[key].default:
+                    raise ValueError(f"{key} says something of a source, and source is not given")
+        elif "://" in self.source:
+            if not re.match("https?://[^/]", self.source):
+                raise ValueError(
+                    f"source {self.source!r} is no http:// or https:// address, nor a path"
+                )
+            if self.sha256 is None:
+                raise ValueError("source is an address, so sha256 must say which file is meant")
+        return self
 
 
 class Ensemble(Section):
@@ -493,6 +522,15 @@ RUNS = {
 }
 
 
+class External(Section):
+    """Anyone's trained model, to be evaluated beside the runs."""
+
+    checkpoint: Path
+    normalize: bool = Field(
+        False, description="the model expects images normalized by the channel statistics"
+    )
+
+
 class Ablation(Section):
     """BAT over a grid; its (0, 0) cell is the run ``pgd-at`` (paper, figure 4)."""
 
@@ -519,6 +557,7 @@ class Dataset(Section):
     runs: dict[Name, AnyRun] = Field(
         RUNS, description="added to, or laid over, the paper's methods"
     )
+    external: dict[Name, External] = Field({}, description="models by the name of their row")
     ablation: Ablation = Ablation()
 
     @model_validator(mode="before")
@@ -540,6 +579,13 @@ class Dataset(Section):
                 if run is not None
             }
         }
+
+    @model_validator(mode="after")
+    def _named_once(self):
+        twice = sorted(self.runs.keys() & self.external.keys())
+        if twice:
+            raise ValueError(f"{', '.join(twice)} names a run and an external model; rename one")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self):

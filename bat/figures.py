@@ -694,6 +694,35 @@ def plot_ablation_grid(
 
 
 @_styled
+def draw_ablation(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Draw the grids of several attacks beside each other.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `bat.comparison.ablation`, of one attack or of several that follow
+        each other.
+    titles : mapping of str to str
+        What readers call each attack; see `bat.comparison.attack_labels`.
+
+    Returns
+    -------
+    Figure
+
+    Notes
+    -----
+    Figure 4 of the paper.
+    """
+    attacks = list(dict.fromkeys(table["attack"]))
+    fig = Figure(figsize=(WIDTH * len(attacks) / 2, 2.7), layout="constrained")
+    panels = fig.subplots(1, len(attacks), squeeze=False)[0]
+    for ax, attack in zip(panels, attacks, strict=True):
+        grid = table[table["attack"] == attack]
+        plot_ablation_grid(grid, title=f"{titles[attack]} accuracy (%)", ax=ax)
+    return fig
+
+
+@_styled
 def plot_group_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the shares of the groups as one bar for each data set and split.
 

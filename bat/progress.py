@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -96,3 +97,23 @@ def progress(title: str, total: int, *, done: int = 0) -> Iterator[Progress]:
         counter._bar = bar
         counter._task = bar.add_task(title, total=total, completed=done, note="")
         yield counter
+
+
+@contextlib.contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block as an error does: what is half written is removed.
+
+    A scheduler sends it when a job has run out of time, is cancelled, or makes
+    room for another. The status, 143, is one that is tried again.
+    """
+
+    def stop(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a scheduler may send several
+        log.warning("stopped by SIGTERM; what is finished is kept, and a new start goes on there")
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -18,21 +18,18 @@ from torch import Tensor
 
 from bat import artifacts, config, objectives
 from bat.artifacts import ArtifactError, column, read_table
-from bat.attacks import PGD
+from bat.attacks import PGD, AutoAttack, cw, fgsm
 from bat.data import PreparedData, to_device
 from bat.devices import Runtime
 from bat.errors import BatError
 from bat.evaluation import evaluate
 from bat.models import build_model
 from bat.progress import log, progress
-from bat.subsets import generator, pack, torch_seed
+from bat.subsets import generator, measured_samples, pack, torch_seed
 from bat.training import DivergedError, Training
 
 EVALUATION_BATCH = 1000
-
-
-class Stopped(Exception):
-    """The run was asked to end; its checkpoint is written."""
+REPORT_EVERY = 10.0  # seconds between two lines of an attack
 
 
 @dataclass(frozen=True)
@@ -87,8 +84,8 @@ def train_run(
         If a group is empty, or a table is of another data set.
     DivergedError
         If the loss is not finite; the last good checkpoint stays.
-    Stopped
-        After SIGTERM, with the state written.
+    SystemExit
+        After SIGTERM, with the state written; the same call goes on from it.
     """
     if _is_complete(out, spec):
         for name in ("last.pt", "best.pt", "history.parquet"):
@@ -107,7 +104,8 @@ def train_run(
             while run.training.epoch < run.recipe.epochs:
                 if not run.advance(lambda: bool(asked)):
                     artifacts.write_torch(resume, run.state())
-                    raise Stopped(f"{title}: stopped in epoch {run.training.epoch + 1}")
+                    log.info("%s: stopped in epoch %d, state kept", title, run.training.epoch + 1)
+                    raise SystemExit(128 + signal.SIGTERM)
                 bar.update(run.training.epoch, run.note())
                 if time.monotonic() - written >= checkpoint_every:
                     artifacts.write_torch(resume, run.state())
@@ -342,11 +340,128 @@ def score_masks(
     return memorized, typical
 
 
-def measured_samples(info: dict, max_samples: int | None) -> dict[str, np.ndarray]:
-    """Positions of the samples whose accuracy is followed along training, by split."""
-    chosen = {}
-    for split in ("train", "test"):
-        n = info[f"n_{split}"]
-        order = generator(0, 0, f"measured-{split}").permutation(n)
-        chosen[split] = np.sort(order[: max_samples or n])
-    return chosen
+# -- evaluation -----------------------------------------------------------------------------
+
+
+def evaluate_checkpoint(
+    checkpoint: Path,
+    architecture: str,
+    prepared: PreparedData,
+    spec: dict,
+    out: Path,
+    *,
+    normalize: bool,
+    device: Runtime,
+    command: str,
+) -> dict[str, float]:
+    """Judge every test sample under a trained model, clean and under each attack.
+
+    Parameters
+    ----------
+    checkpoint : path
+        A state dict, plain or under the key ``state_dict``.
+    architecture : str
+    prepared : PreparedData
+    spec : dict
+        From `bat.studies.evaluation_specification`.
+    out : path
+        The evaluation table.
+    normalize : bool
+        Whether the model was trained on images normalized by the data set's
+        channel statistics, as ours are.
+    device : Runtime
+    command : str
+
+    Returns
+    -------
+    dict of str to float
+        Accuracies, clean and under each attack.
+
+    Raises
+    ------
+    ArtifactError
+        If the checkpoint is damaged, or of another architecture or class count.
+    """
+    info = prepared.info
+    model = build_model(
+        architecture,
+        n_classes=len(info["class_names"]),
+        channels=info["shape"][0],
+        mean=info["mean"] if normalize else None,
+        std=info["std"] if normalize else None,
+    )
+    load_weights(model, checkpoint, f"{architecture} with {len(info['class_names'])} classes")
+    model = device.place(model).eval()
+    order = generator(spec["seed"], 0, "evaluated").permutation(info["n_test"])
+    index = np.sort(order[: spec["max_samples"] or info["n_test"]])
+    title = f"{spec['dataset']} {architecture} {out.parent.name} {out.stem}"
+    start, last = time.monotonic(), ""
+
+    def report(name: str, done: int, total: int) -> None:
+        nonlocal start, last
+        now = time.monotonic()
+        if name == last and now - start < REPORT_EVERY and done < total:
+            return
+        log.info("%s: %s, %d of %d samples", title, name, done, total)
+        start, last = now, name
+
+    flags = evaluate(
+        model,
+        prepared.test_images[index],
+        np.asarray(prepared.test_labels)[index],
+        {name: _attack(name, settings) for name, settings in spec["attacks"].items()},
+        batch_size=spec["batch_size"],
+        seed=spec["seed"],
+        progress=report,
+    )
+    columns = {name: flags.get(name) for name in artifacts.SCHEMAS["evaluations"].names[1:]}
+    artifacts.write_table(
+        out,
+        "evaluations",
+        {
+            "index": index,
+            **{k: [None] * len(index) if v is None else v for k, v in columns.items()},
+        },
+        fingerprint=info["fingerprint"],
+        recipe=spec,
+        command=command,
+        architecture=architecture,
+        checkpoint_sha256=artifacts.sha256_of(checkpoint),
+    )
+    return {name: float(values.mean()) for name, values in flags.items()}
+
+
+def _attack(name: str, settings: dict):
+    return {"fgsm": fgsm, "pgd": PGD, "cw": cw, "aa": AutoAttack}[name](**settings)
+
+
+def load_weights(model: torch.nn.Module, path: Path, what: str) -> None:
+    """Load a state dict, plain or under ``state_dict``, with or without wrapper prefixes.
+
+    Raises
+    ------
+    ArtifactError
+        If names or shapes differ, saying which.
+    """
+    state = artifacts.read_torch(path)
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ArtifactError(f"{path}: holds no state dict of tensors; expected one of {what}")
+    for prefix in ("module.", "_orig_mod.", "model."):
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
+    own = model.state_dict()
+    wrong = [f"{name} is missing" for name in own.keys() - state.keys()]
+    wrong += [f"{name} is not known" for name in state.keys() - own.keys()]
+    wrong += [
+        f"{name} has shape {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
+        for name in own.keys() & state.keys()
+        if state[name].shape != own[name].shape
+    ]
+    if wrong:
+        raise ArtifactError(
+            f"{path}: not a state dict of {what}: {len(wrong)} entries differ, for example "
+            f"{'; '.join(sorted(wrong)[:3])}. Name the architecture and the data set that the "
+            "checkpoint was trained with"
+        )
+    model.load_state_dict(state)

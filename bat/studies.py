@@ -11,9 +11,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from bat import artifacts
-from bat.config import Config, Dataset, Scores
+from bat.config import AnyRun, BatRun, Config, Dataset, PgdAtRun, Scores
 
-STAGES = {"data": 1, "trials": 1, "scores": 1, "ensembles": 1, "groups": 1, "convergence": 1}
+STAGES = {"data": 1, "trials": 1, "scores": 1, "ensembles": 1, "groups": 1, "convergence": 1,
+    "source": 1,
+    "training": 1,
+    "evaluation": 1,
+}
 """Raised when a change of the code changes what a stage gives."""
 
 
@@ -57,6 +61,20 @@ def shards(name: str, dataset: Dataset, architecture: str, n_trials: int | None 
     if n_trials is not None:
         names = names[: -(-n_trials // per_job)]
     return [f"{name}/trials/{shard}" for shard in names]
+
+
+def source_specification(dataset: Dataset) -> dict:
+    """What determines the tables that come from a source instead of trials."""
+    scores, data = dataset.scores, dataset.data
+    return {
+        "stage_version": STAGES["source"],
+        "source": scores.source,
+        "sha256": scores.sha256,
+        "match": scores.match,
+        "tables": list(scores.tables),
+        "keep_above": scores.influence.keep_above,
+        "image_folder": str(data.path) if data.source == "image_folder" else None,
+    }
 
 
 def specifications(config: Config) -> dict[str, dict]:
@@ -103,6 +121,16 @@ def specifications(config: Config) -> dict[str, dict]:
             "influence_above": dataset.groups.influence_above,
             "precision": scores.precision,
         }
+        if scores.source is not None:
+            specs[f"{folder}/source.json"] = common | source_specification(dataset)
+        specs[f"{folder}/evaluation.json"] = evaluation_specification(name, dataset)
+        for architecture in dataset.architectures:
+            for run_name, run in runs(dataset).items():
+                for seed in dataset.seeds:
+                    path = f"{name}/{architecture}/runs/{run_name}/seed{seed}/spec.json"
+                    specs[path] = run_specification(
+                        name, dataset, architecture, run_name, run, seed
+                    )
     return specs
 
 
@@ -113,3 +141,103 @@ def write_specifications(config: Config) -> list[Path]:
         for relative, spec in specifications(config).items()
         if artifacts.write_json_if_changed(path := config.results / relative, spec)
     ]
+
+
+# -- runs -----------------------------------------------------------------------------------
+
+SIGMA = {"memorization": 0.15, "disagreement": 0.1, "confidence": 0.5}
+"""Default thresholds of BAT by score; the paper gives memorization's."""
+
+REFERENCE_STEP = 0.007 / 0.031
+"""Step over eps of TRADES, MART and GAIRAT in their authors' code."""
+
+
+def ablation_name(alpha: float, beta: float) -> str:
+    """The run that is a cell of the ablation; (0, 0) is PGD-AT.
+
+    >>> ablation_name(1, 0.2), ablation_name(0, 0)
+    ('bat-1-0.2', 'pgd-at')
+    """
+    return "pgd-at" if alpha == beta == 0 else f"bat-{alpha:g}-{beta:g}"
+
+
+def runs(dataset: Dataset) -> dict[str, AnyRun]:
+    """Every run of a data set by name: the configured ones and those of the ablation."""
+    base = dataset.runs.get("pgd-at", PgdAtRun(training=dataset.training))
+    cells = {}
+    for alpha in dataset.ablation.alpha:
+        for beta in dataset.ablation.beta:
+            settings = {**base.model_dump(exclude={"method"}), "alpha": alpha, "beta": beta}
+            name = ablation_name(alpha, beta)
+            cells[name] = base if name == "pgd-at" else BatRun.model_validate(settings)
+    return cells | dataset.runs
+
+
+def objective(run: AnyRun, dataset: Dataset) -> dict:
+    """The method and all its constants, resolved; keywords of `bat.objectives`."""
+    settings = run.model_dump(mode="json", exclude={"train_on", "training", "score", "sigma"})
+    if run.method == "erm":
+        return settings
+    adversary = dataset.adversary
+    settings["eps"] = adversary.eps if run.eps is None else run.eps
+    settings["steps"] = run.steps or adversary.steps
+    if run.step is None:
+        own = run.method in ("pgd-at", "bat")
+        settings["step"] = adversary.step if own else REFERENCE_STEP * settings["eps"]
+    if run.method == "gairat":
+        settings["begin_epoch"] = round(settings.pop("begin") * run.training.epochs)
+    return settings
+
+
+def run_specification(
+    name: str, dataset: Dataset, architecture: str, run_name: str, run: AnyRun, seed: int
+) -> dict:
+    """All that determines one run, beside the data, the groups and the scores."""
+    score = None
+    if run.method == "bat":
+        sigma = SIGMA[run.score] if run.sigma is None else run.sigma
+        score = {"kind": run.score, "sigma": sigma}
+    return {
+        "stage_version": STAGES["training"],
+        "dataset": name,
+        "architecture": architecture,
+        "run": run_name,
+        "seed": seed,
+        "objective": objective(run, dataset),
+        "score": score,
+        "train_on": run.train_on.model_dump(mode="json"),
+        "training": run.training.model_dump(mode="json"),
+        "selection": dataset.selection.model_dump(mode="json"),
+        "history": dataset.history.model_dump(mode="json"),
+        "adversary": {"eps": dataset.adversary.eps, "step": dataset.adversary.step},
+    }
+
+
+def evaluation_specification(name: str, dataset: Dataset) -> dict:
+    """The attacks of the tables, resolved."""
+    settings, adversary = dataset.evaluation, dataset.adversary
+    eps = adversary.eps if settings.eps is None else settings.eps
+
+    def step(value: float | None) -> float:
+        return adversary.step if value is None else value
+
+    attacks: dict[str, dict] = {
+        "fgsm": {"eps": eps},
+        "pgd": {
+            "eps": eps,
+            "step": step(settings.pgd_step),
+            "steps": settings.pgd_steps,
+            "restarts": settings.pgd_restarts,
+        },
+        "cw": {"eps": eps, "step": step(settings.cw_step), "steps": settings.cw_steps},
+    }
+    if settings.autoattack != "none":
+        attacks["aa"] = {"eps": eps, "version": settings.autoattack}
+    return {
+        "stage_version": STAGES["evaluation"],
+        "dataset": name,
+        "attacks": attacks,
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+        "max_samples": settings.max_samples,
+    }

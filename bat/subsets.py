@@ -5,6 +5,8 @@ adding more later changes no existing result.
 """
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -166,3 +168,31 @@ def unpack(packed: bytes, n: int) -> np.ndarray:
             f"bits beyond the first {n} are set; the row is damaged or of another length"
         )
     return bits[:n]
+
+
+def measured_samples(info: Mapping[str, Any], max_samples: int | None) -> dict[str, np.ndarray]:
+    """Choose the samples whose accuracy is followed along training.
+
+    Parameters
+    ----------
+    info : mapping
+        Of the prepared data: ``n_train`` and ``n_test``.
+    max_samples : int, optional
+        At most this many of each split; all of them if None.
+
+    Returns
+    -------
+    dict of str to ndarray of int64
+        By split ('train', 'test'): rising positions, the same in every run.
+
+    Examples
+    --------
+    >>> measured_samples({"n_train": 3, "n_test": 2}, None)["train"]
+    array([0, 1, 2])
+    """
+    chosen = {}
+    for split in ("train", "test"):
+        n = info[f"n_{split}"]
+        keys = generator(0, 0, f"measured-{split}").bit_generator.random_raw(n)
+        chosen[split] = np.sort(np.argsort(keys, kind="stable")[: max_samples or n])
+    return chosen

@@ -188,9 +188,8 @@ class Training:
 
     def _batch(self, index: Tensor, shift: torch.Generator) -> Batch:
         augmentation = self.recipe.augmentation
-        images = augment(
-            self.data.train_images[index], shift, crop=augmentation.crop, flip=augmentation.flip
-        )
+        images = self.data.train_images.index_select(0, index)  # far faster than indexing
+        images = augment(images, shift, crop=augmentation.crop, flip=augmentation.flip)
         return Batch(
             as_float(images),
             self.data.train_labels[index],

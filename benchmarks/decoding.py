@@ -2,7 +2,7 @@
 
     python benchmarks/decoding.py --shared ../shared/data --workers 1 2 --repeats 3
 
-Times are those of `bat.data.read_source`: opening, checksums, decoding, checks.
+Times are those of `bat.sources.read_source`: opening, checksums, decoding, checks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import PIL
 import PIL.features
 import pyarrow
 
-from bat import config, data
+from bat import config
+from bat.sources import read_source
 
 
 def processor() -> str:
@@ -66,7 +67,7 @@ def main() -> None:
             seconds = []
             for _ in range(options.repeats):
                 start = time.perf_counter()
-                raw = data.read_source(settings, workers=workers)
+                raw = read_source(settings, workers=workers)
                 seconds.append(time.perf_counter() - start)
             images = len(raw.train_labels) + len(raw.test_labels)
             median = statistics.median(seconds)

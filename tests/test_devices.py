@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -16,7 +15,9 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from bat.devices import claim
-with claim(["gpu-a", "gpu-b"], int(sys.argv[2]), Path(sys.argv[1])) as number:
+from bat.progress import start_logging
+start_logging()
+with claim(["gpu-a", "gpu-b"], 1, Path(sys.argv[1])) as number:
     print(number, flush=True)
     time.sleep(60)
 """
@@ -27,16 +28,16 @@ def hold(tmp_path):
     """Start processes that each take one of two devices and keep it."""
     started = []
 
-    def start(slots: int = 1) -> subprocess.Popen:
-        command = [sys.executable, "-c", HOLD, str(tmp_path), str(slots)]
-        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    def start() -> subprocess.Popen:
+        command = [sys.executable, "-c", HOLD, str(tmp_path)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen(command, text=True, **pipes))
         return started[-1]
 
     yield start
     for process in started:
         process.kill()
-        process.wait()
-        process.stdout.close()
+        process.communicate()
 
 
 def test_jobs_take_different_devices_and_a_killed_one_gives_its_device_back(hold, tmp_path):
@@ -44,11 +45,8 @@ def test_jobs_take_different_devices_and_a_killed_one_gives_its_device_back(hold
     taken = {int(process.stdout.readline()): process for process in (first, second)}
     assert set(taken) == {0, 1}
     third = hold()
-    os.set_blocking(third.stdout.fileno(), False)
-    time.sleep(4)  # an import of torch and the first attempts
-    assert third.stdout.read() in (None, "")
+    assert third.stderr.readline() == "all 2 GPUs are taken by other jobs; waiting for one\n"
     os.kill(taken[1].pid, signal.SIGKILL)
-    os.set_blocking(third.stdout.fileno(), True)
     assert third.stdout.readline() == "1\n"
     assert taken[0].poll() is None
     assert sorted(os.listdir(tmp_path)) == ["gpu-a-0.lock", "gpu-b-0.lock"]

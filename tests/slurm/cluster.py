@@ -105,7 +105,7 @@ class Cluster:
         What the node says it has; the GPUs are other devices under that name.
     """
 
-    def __init__(self, folder: str | Path, *, cpus: int = 4, gpus: int = 2, memory_mb: int = 8000):
+    def __init__(self, folder: str | Path, *, cpus: int = 4, gpus: int = 2, memory_mb: int = 64000):
         self.folder = Path(folder).resolve()
         self.cpus, self.gpus, self.memory_mb = cpus, gpus, memory_mb
         self.host = socket.gethostname().split(".")[0]
@@ -150,7 +150,7 @@ class Cluster:
         """Cancel the jobs and stop the daemons that `up` started, each by its process number."""
         if self.pid("slurmctld"):
             self.command("scancel", "--user", _user(), check=False)
-            wait(lambda: not self.command("squeue", "-h", check=False), 30, "jobs to end", fail=False)
+            wait(lambda: not self.jobs(), 30, "jobs to end", fail=False)
         for name in DAEMONS:
             self.kill(name, signal.SIGTERM)
 
@@ -158,6 +158,10 @@ class Cluster:
         """Start the node's daemon and wait until the node takes jobs."""
         self._run("slurmd", "-N", self.host)
         wait(lambda: self.state() in ("idle", "mixed", "allocated"), 60, "the node to come up")
+
+    def jobs(self, *options: str) -> list[str]:
+        """Lines that `squeue` prints of jobs, by default of those that have not ended."""
+        return self.command("squeue", "-h", *options, check=False).splitlines()
 
     def state(self) -> str:
         """The node's state, as `sinfo` calls it."""
@@ -167,10 +171,10 @@ class Cluster:
         """Process number of a daemon of this folder, where it runs."""
         try:
             pid = int((self.folder / "pid" / f"{name}.pid").read_text())
-            running = Path(f"/proc/{pid}/comm").read_text().strip()
+            command = Path(f"/proc/{pid}/cmdline").read_text()  # empty for one not yet reaped
         except (OSError, ValueError):
             return None
-        return pid if running == name else None
+        return pid if Path(command.split("\0")[0]).name == name else None
 
     def kill(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a daemon and wait until it is gone."""

@@ -1,6 +1,7 @@
 # The configuration, checked; specifications of the stages; paths that rules share.
 
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
@@ -38,6 +39,13 @@ FIGURES = {
         "groups/test.parquet",
     ],
 }  # what each is drawn from
+# data sets whose score tables come from a source, and the tables that it does not bring
+SOURCED = {
+    name: {"disagreement", "confidence", "convergence"} - set(dataset.scores.tables)
+    for name, dataset in CONFIG.datasets.items()
+    if dataset.scores.source is not None
+}
+TRAINED = [name for name in CONFIG.datasets if name not in SOURCED]
 
 
 pathvars:
@@ -84,11 +92,52 @@ def coverage(wildcards):
     return f"--n-trials {n_trials} --n-held-out {dataset.ensemble.members if held_out else 0}"
 
 
-def figure_files(figures):
-    """Files of the named figures for every configured data set."""
-    return expand(
-        "<results>/{dataset}/figures/{figure}.{suffix}",
-        dataset=CONFIG.datasets,
-        figure=figures,
-        suffix=["pdf", "png", "csv"],
+def one_of(names):
+    """A wildcard constraint that lets these names through, and nothing else."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def score_files(name, tables=SCORE_TABLES):
+    """Those of the score tables that there are for a data set."""
+    return [
+        f"{RESULTS}/{name}/scores/{table}{'.csv' if table == 'convergence' else '.parquet'}"
+        for table in tables
+        if table not in SOURCED.get(name, ())
+    ]
+
+
+def absent(name):
+    """Say that a source does not bring the table that is asked for."""
+    raise WorkflowError(
+        f"the source of {name}'s scores is not said to hold {', '.join(sorted(SOURCED[name]))}, "
+        "and nothing is trained beside a source; list the table under scores.tables if the "
+        "source holds it, or remove scores.source to train"
     )
+
+
+def is_drawn(name, figure):
+    """Whether a data set has all the score tables that a figure is drawn from."""
+    return not any(Path(file).stem in SOURCED.get(name, ()) for file in FIGURES.get(figure, ()))
+
+
+def figure_files(figures):
+    """Files of the named figures for every data set that they can be drawn for."""
+    return [
+        f"{RESULTS}/{name}/figures/{figure}.{suffix}"
+        for name in CONFIG.datasets
+        for figure in figures
+        if is_drawn(name, figure)
+        for suffix in ("pdf", "png", "csv")
+    ]
+
+
+def figure_asked_for(figure):
+    """Files of one figure; refused where no data set has what it is drawn from."""
+    files = figure_files([figure])
+    if not files:
+        raise WorkflowError(
+            f"{figure} is drawn from {', '.join(FIGURES[figure])}, which no configured source of "
+            "scores brings; list the table under scores.tables if the source holds it, or remove "
+            "scores.source to train"
+        )
+    return files

@@ -40,6 +40,8 @@ rule memorization:
         "<logs>/{dataset}/memorization.log",
     benchmark:
         "<logs>/{dataset}/memorization.tsv"
+    wildcard_constraints:
+        dataset=one_of(TRAINED),
     conda:
         "../../environment.yml"
     threads: 2
@@ -52,7 +54,7 @@ rule memorization:
     message:
         "Estimating memorization and influence on {wildcards.dataset}"
     shell:
-        "{params.bat} scores --spec {input.spec} --data {params.data} --out {params.out}"
+        "{params.bat} memorization --spec {input.spec} --data {params.data} --out {params.out}"
         " --shards {input.shards} --log {log}"
 
 
@@ -68,6 +70,8 @@ rule ensembles:
         "<logs>/{dataset}/ensembles.log",
     benchmark:
         "<logs>/{dataset}/ensembles.tsv"
+    wildcard_constraints:
+        dataset=one_of(TRAINED),
     conda:
         "../../environment.yml"
     resources:
@@ -92,6 +96,8 @@ rule convergence_table:
         "<results>/{dataset}/scores/convergence.csv",
     log:
         "<logs>/{dataset}/convergence.log",
+    wildcard_constraints:
+        dataset=one_of(TRAINED),
     conda:
         "../../environment.yml"
     resources:
@@ -171,13 +177,9 @@ for _figure, _inputs in FIGURES.items():
         name:
             _figure
         input:
-            figure_files([_figure]),
+            lambda wildcards, figure=_figure: figure_asked_for(figure),
 
 
 rule scores:
     input:
-        expand(
-            "<results>/{dataset}/scores/{table}.parquet",
-            dataset=CONFIG.datasets,
-            table=SCORE_TABLES,
-        ),
+        [file for name in CONFIG.datasets for file in score_files(name)],

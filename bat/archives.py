@@ -1,0 +1,213 @@
+"""Files of a data set as they lie there: folders, zips and downloads, read with care.
+
+Nothing is unpacked: members of a zip are read in place, after the whole archive
+was found safe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import re
+import stat
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from bat.rawdata import DataError, Progress
+
+MAX_FILE = 256 * 2**20  # bytes of one image file or member of an archive
+MAX_ARCHIVE = 8 * 2**30  # bytes of all members of an archive, unpacked
+MAX_DEPTH = 4  # of folders below the one that is given
+
+
+def checksum(path: Path, algorithm: str) -> str:
+    """The checksum of a file in hex; ``algorithm`` is a name that `hashlib` knows."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def file_record(path: Path) -> dict:
+    """Name, size and sha256 of a file, as ``dataset.json`` records it."""
+    return {
+        "name": path.name,
+        "bytes": path.stat().st_size,
+        "sha256": checksum(path, "sha256"),
+    }
+
+
+def sync(file: Any) -> None:
+    """Have what was written to an open file on the disk before going on."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+class Folder:
+    """The files below a folder, by relative POSIX path.
+
+    ``names`` lists them in order, hidden ones left out. `read` raises a
+    `DataError` that names the file where it is too large or unreadable.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.names = []
+        self.bytes = 0
+        self.digest = hashlib.sha256()
+        for parent, folders, names in os.walk(path, followlinks=True):
+            below = Path(parent).relative_to(path)
+            if len(below.parts) == MAX_DEPTH:
+                folders.clear()  # also the end of links that lead in a circle
+            self.names += [(below / n).as_posix() for n in names if not n.startswith(".")]
+        self.names.sort()
+
+    def label(self, name: str) -> str:
+        return str(self.path / name)
+
+    def read(self, name: str) -> bytes:
+        path = self.path / name
+        try:
+            if path.stat().st_size > MAX_FILE:
+                raise DataError(f"{path} is larger than {MAX_FILE >> 20} MiB: not an image")
+            blob = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read ({error}); restore or remove it") from None
+        self.bytes += len(blob)
+        self.digest.update(f"{name} {len(blob)}\n".encode())
+        self.digest.update(blob)
+        return blob
+
+    def record(self) -> dict:
+        """All that was read, under one checksum of names and contents."""
+        return {
+            "name": f"{self.path.name}/",
+            "bytes": self.bytes,
+            "sha256": self.digest.hexdigest(),
+        }
+
+
+class Zip:
+    """The members of a zip, read without unpacking it anywhere.
+
+    ``names`` lists them in order. The constructor raises a `DataError` where
+    the archive is damaged, unpacks to too much, or has a member that is a link,
+    encrypted, or would lead out of it; `read` where a member is damaged.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        try:
+            self.archive = zipfile.ZipFile(path)
+        except (OSError, zipfile.BadZipFile) as error:
+            raise DataError(
+                f"{path} cannot be read as a zip ({error}): truncated or damaged; get it again"
+            ) from None
+        members = self.archive.infolist()
+        for member in members:
+            reason = _unsafe(member)
+            if reason:
+                raise DataError(
+                    f"{path}: member {member.filename!r} {reason}; this archive is not safe, get "
+                    "it from its publisher"
+                )
+        size = sum(member.file_size for member in members)
+        if size > MAX_ARCHIVE:
+            raise DataError(
+                f"{path} would unpack to {size >> 20} MiB, more than {MAX_ARCHIVE >> 20} MiB; "
+                "this archive is not safe, get it from its publisher"
+            )
+        self.names = sorted(m.filename for m in members if not m.is_dir())
+
+    def label(self, name: str) -> str:
+        return f"{self.path}:{name}"
+
+    def read(self, name: str) -> bytes:
+        try:
+            return self.archive.read(name)
+        except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(
+                f"{self.label(name)} cannot be read ({error}): the archive is damaged; get it again"
+            ) from None
+
+    def record(self) -> dict:
+        return file_record(self.path)
+
+
+def _unsafe(member: zipfile.ZipInfo) -> str | None:
+    path = PurePosixPath(member.filename)
+    if path.is_absolute() or "\\" in member.filename or re.match("[A-Za-z]:", member.filename):
+        return "is an absolute path or one of another system"
+    if ".." in path.parts:
+        return "leads out of the archive"
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return "is a link"
+    if member.flag_bits & 1:
+        return "is encrypted"
+    if member.file_size > MAX_FILE:
+        return f"would unpack to {member.file_size >> 20} MiB"
+    return None
+
+
+def download(url: str, path: Path, md5: str, progress: Progress) -> None:
+    """Download to ``path``, which appears when it is complete and its md5 right.
+
+    What an interrupted download left is continued. A second process waits for
+    the first and then finds the file.
+
+    Raises
+    ------
+    DataError
+        If the download fails or the md5 is another; the message names the
+        address and ``path``.
+    """
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    with open(part, "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if path.exists():
+            return
+        try:
+            _fetch(url, file, progress)
+        except (OSError, http.client.HTTPException) as error:
+            raise DataError(
+                f"{url}: the download failed ({error}). Run again, it continues after "
+                f"{part.stat().st_size} bytes; or put the file at {path}"
+            ) from None
+        sync(file)
+        if checksum(part, "md5") != md5:
+            part.unlink()
+            raise DataError(
+                f"{url}: what was downloaded does not have the md5 {md5} and was removed; run "
+                f"again, or put the file at {path}"
+            )
+        os.rename(part, path)
+
+
+def _fetch(url: str, file: Any, progress: Progress) -> None:
+    done = file.tell()
+    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if done and error.code == 416:  # there is nothing after these bytes
+            return
+        raise
+    with response:
+        if response.status != 206:
+            file.truncate(0)
+            done = 0
+        total = done + int(response.headers.get("Content-Length", 0))
+        while block := response.read(1 << 20):
+            file.write(block)
+            done += len(block)
+            progress(done, max(total, done))
+        file.flush()
+        if done < total:
+            raise OSError(f"the connection ended after {done} of {total} bytes")

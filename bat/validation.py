@@ -1,0 +1,428 @@
+"""What must hold in every file of scores, checked value by value.
+
+A file is read as it would be for use, then against its contract: the order of
+the rows, ranges, counts that sum to the trials, differences that are what they
+say. A value that a table's maker did not know is null, for all rows of the
+column; its checks are left out.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bat import artifacts
+from bat.artifacts import ArtifactError, column, read_table
+from bat.data import PreparedData
+from bat.statistics import proportion_variance
+from bat.subsets import subset, unpack
+
+ROUNDING = 1e-9
+"""Differences of float64 values that come from the order of operations alone."""
+
+CONVERGENCE_COLUMNS = ("n_trials", "split_half_correlation", "se_p95")
+
+
+def check_files(
+    paths: list[Path], prepared: PreparedData | None = None
+) -> Iterator[tuple[Path, str]]:
+    """Check files one by one, then those that lie together against each other.
+
+    Parameters
+    ----------
+    paths : list of path
+        Parquet tables of ours, and ``convergence.csv``.
+    prepared : PreparedData, optional
+        The data set; rows, labels, classes and subsets are then checked too.
+
+    Yields
+    ------
+    path, text
+        A file that holds what it must, and in a few words what that is.
+
+    Raises
+    ------
+    ArtifactError
+        At the first file that does not, with the rule that it breaks.
+    """
+    by_folder: dict[Path, dict[str, tuple[pa.Table, dict]]] = {}
+    for path in paths:
+        if path.suffix == ".csv":
+            yield path, f"convergence, {check_convergence(path)} rows"
+            continue
+        kind, table, metadata = check_table(path, prepared)
+        if kind not in ("trials", "groups"):
+            by_folder.setdefault(path.parent, {})[kind] = table, metadata
+        yield path, f"{kind}, {table.num_rows} rows"
+    for folder, tables in by_folder.items():
+        _check_together(folder, tables)
+
+
+def check_table(path: Path, prepared: PreparedData | None = None) -> tuple[str, pa.Table, dict]:
+    """Read one table and check everything that it promises by itself.
+
+    Parameters
+    ----------
+    path : path
+    prepared : PreparedData, optional
+
+    Returns
+    -------
+    kind : str
+        A key of `artifacts.SCHEMAS`.
+    table : pyarrow.Table
+    metadata : dict
+
+    Raises
+    ------
+    ArtifactError
+        If it is damaged, or breaks a rule of its kind.
+    """
+    kind = kind_of(path)
+    fingerprint = prepared.info["fingerprint"] if prepared else None
+    metadata = artifacts.read_metadata(path, kind, fingerprint=fingerprint)
+    _check_metadata(path, metadata)
+    if prepared and kind in _ROWS and pq.read_metadata(path).num_rows != _ROWS[kind](prepared):
+        raise ArtifactError(
+            f"{path}: {pq.read_metadata(path).num_rows} rows, and the data set has "
+            f"{_ROWS[kind](prepared)} samples; it belongs to another data set"
+        )
+    table, _ = read_table(path, kind)
+    if kind in _CHECKS:
+        _CHECKS[kind](_Rows(path, table), metadata, prepared)
+    return kind, table, metadata
+
+
+def kind_of(path: Path) -> str:
+    """The kind that a table's metadata states.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is no table of ours, is damaged or of a newer format.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"{path}: the file does not exist")
+    try:
+        metadata = json.loads((pq.read_schema(path).metadata or {})[b"bat"])
+        kind = metadata["kind"]
+    except (KeyError, TypeError):
+        raise ArtifactError(
+            f"{path}: no key 'bat' in its metadata that names its kind; it is no table of scores"
+        ) from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ArtifactError(
+            f"{path}: damaged ({str(error).splitlines()[0]}); get it from its maker again"
+        ) from None
+    if kind not in artifacts.SCHEMAS:
+        newer = metadata.get("format_version", 0)
+        raise ArtifactError(
+            f"{path}: a table of the unknown kind {kind!r}, format version {newer}; this package "
+            f"reads up to {artifacts.FORMAT_VERSION}"
+        )
+    return kind
+
+
+def check_convergence(path: Path) -> int:
+    """Check ``convergence.csv``; the number of its rows."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        columns = set(rows[0]) if rows else set()
+        for name in CONVERGENCE_COLUMNS:
+            if name not in columns:
+                raise ArtifactError(f"{path}: has no column {name!r}")
+        trials = [int(row["n_trials"]) for row in rows]
+        values = [float(row[name] or "nan") for row in rows for name in columns]
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: the file does not exist") from None
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        if isinstance(error, ArtifactError):
+            raise
+        raise ArtifactError(f"{path}: not a table of numbers ({error})") from None
+    if trials != sorted(set(trials)) or any(map(math.isinf, values)):
+        raise ArtifactError(f"{path}: n_trials must rise, and every value must be a number")
+    return len(rows)
+
+
+# -- rules ----------------------------------------------------------------------------------
+
+
+class _Rows:
+    """The columns of one table, and the complaint about the first row that breaks a rule."""
+
+    def __init__(self, path: Path, table: pa.Table):
+        self.path, self.table = path, table
+
+    def known(self, name: str) -> bool:
+        """Whether the column has values; one that has them only for some rows is refused."""
+        nulls = self.table.column(name).null_count
+        if 0 < nulls < self.table.num_rows:
+            raise ArtifactError(
+                f"{self.path}: {name} is null in {nulls} of {self.table.num_rows} rows; a column "
+                "has a value in every row or in none"
+            )
+        return nulls == 0
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if not self.known(name):
+            raise ArtifactError(f"{self.path}: {name} has no values, and it must")
+        return column(self.table, name)
+
+    def every(self, good: np.ndarray, rule: str) -> None:
+        bad = np.flatnonzero(~good)
+        if bad.size:
+            more = f" (and {bad.size - 1} more rows)" if bad.size > 1 else ""
+            raise ArtifactError(f"{self.path}: row {bad[0]}{more} breaks the rule: {rule}")
+
+    def within(self, name: str, low: float, high: float) -> None:
+        values = self[name]
+        self.every((values >= low) & (values <= high), f"{name} lies in [{low:g}, {high:g}]")
+
+    def index_and_label(self, labels: np.ndarray | None) -> None:
+        self.every(self["index"] == np.arange(self.table.num_rows), "index counts from 0 up")
+        self.every(self["label"] >= 0, "label is a class number, 0 or more")
+        if labels is not None:
+            self.every(self["label"] == labels, "label is the data set's label of that sample")
+
+
+def _check_metadata(path: Path, metadata: dict) -> None:
+    fingerprint, accuracies = metadata.get("fingerprint"), metadata.get("accuracies", {})
+    if fingerprint is not None and not re.fullmatch("[0-9a-f]{64}", str(fingerprint)):
+        raise ArtifactError(f"{path}: the fingerprint {fingerprint!r} is no sha256 in hex")
+    if not isinstance(metadata.get("recipe"), dict):
+        raise ArtifactError(f"{path}: the metadata holds no recipe")
+    for name, value in accuracies.items():
+        if not 0 <= value <= 1:
+            raise ArtifactError(f"{path}: the mean accuracy {name!r} is {value}, outside [0, 1]")
+
+
+def _check_memorization(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:
+    rows.index_and_label(None if prepared is None else np.asarray(prepared.train_labels))
+    rows.within("memorization", -1, 1)
+    if rows.known("memorization_se"):
+        se = rows["memorization_se"]
+        rows.every((se > 0) & (se <= 1), "memorization_se is above 0, and at most 1")
+    counts = ("n_included", "n_excluded", "accuracy_included", "accuracy_excluded")
+    if not all([rows.known(name) for name in counts]):
+        return
+    n_in, n_out, acc_in, acc_out = (rows[name] for name in counts)
+    rows.every((n_in > 0) & (n_out > 0), "n_included and n_excluded are at least 1")
+    for name in counts[2:]:
+        rows.within(name, 0, 1)
+    difference = np.abs(rows["memorization"] - (acc_in - acc_out))
+    rows.every(difference <= ROUNDING, "memorization is accuracy_included less accuracy_excluded")
+    for n, accuracy, name in ((n_in, acc_in, counts[2]), (n_out, acc_out, counts[3])):
+        rows.every(
+            np.abs(accuracy * n - np.rint(accuracy * n)) < 1e-6, f"{name} is a share of its trials"
+        )
+    right = np.rint(acc_in * n_in), np.rint(acc_out * n_out)
+    variance = proportion_variance(right[0], n_in) + proportion_variance(right[1], n_out)
+    if rows.known("memorization_se"):
+        rows.every(
+            np.abs(np.sqrt(variance) - rows["memorization_se"]) <= ROUNDING,
+            "memorization_se is that of the difference of the two shares",
+        )
+    recipe = metadata["recipe"]
+    if "trials" in recipe:
+        rows.every(
+            n_in + n_out == recipe["trials"],
+            f"n_included and n_excluded sum to the {recipe['trials']} trials",
+        )
+    if "trials" in recipe and "subset_ratio" in recipe and "matched" not in metadata:
+        size = round(recipe["subset_ratio"] * len(n_in))
+        if n_in.sum() != size * recipe["trials"]:
+            raise ArtifactError(
+                f"{rows.path}: n_included sums to {n_in.sum()}; {recipe['trials']} subsets of "
+                f"{size} samples give {size * recipe['trials']}"
+            )
+        for name, total, count in (
+            ("included", right[0].sum(), size),
+            ("excluded", right[1].sum(), len(n_in) - size),
+        ):
+            stated = metadata.get("accuracies", {}).get(name)
+            mean = total / (count * recipe["trials"])
+            if stated is not None and abs(stated - mean) > ROUNDING:
+                raise ArtifactError(
+                    f"{rows.path}: the metadata state a mean accuracy {name} of {stated}, and the "
+                    f"rows give {mean}"
+                )
+
+
+def _check_influence(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:
+    train, test, influence = (rows[n] for n in ("train_index", "test_index", "influence"))
+    rows.every((train >= 0) & (test >= 0), "train_index and test_index are 0 or more")
+    key = (train.astype(np.int64) << 32) + test
+    rows.every(
+        np.append(True, np.diff(key) > 0)[: len(key)],
+        "pairs are sorted by train_index, then test_index, each pair once",
+    )
+    keep_above = metadata.get("influence", {}).get("keep_above")
+    if keep_above is None:
+        raise ArtifactError(f"{rows.path}: the metadata do not say above what pairs are kept")
+    rows.every(influence > np.float32(keep_above), f"influence is above keep_above, {keep_above:g}")
+    rows.within("influence", -1, 1)
+    if rows.known("influence_se"):
+        se = rows["influence_se"]
+        rows.every((se > 0) & (se <= 1), "influence_se is above 0, and at most 1")
+    if prepared is not None:
+        labels = np.asarray(prepared.train_labels), np.asarray(prepared.test_labels)
+        _check_pairs(rows, metadata, *labels)
+
+
+def _check_pairs(rows: _Rows, metadata: dict, train_labels, test_labels) -> None:
+    train, test = rows["train_index"], rows["test_index"]
+    rows.every(train < len(train_labels), f"train_index is below {len(train_labels)}")
+    rows.every(test < len(test_labels), f"test_index is below {len(test_labels)}")
+    if metadata["influence"].get("pairs") == "same_class":
+        rows.every(
+            train_labels[train] == test_labels[test], "the samples of a pair share their class"
+        )
+
+
+def _check_test(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:
+    rows.index_and_label(None if prepared is None else np.asarray(prepared.test_labels))
+    if rows.known("accuracy"):
+        rows.within("accuracy", 0, 1)
+        trials = metadata["recipe"].get("trials")
+        if trials and "matched" not in metadata:
+            right = rows["accuracy"] * trials
+            rows.every(np.abs(right - np.rint(right)) < 1e-6, "accuracy is a share of the trials")
+    best, index = rows["max_influence"], rows["max_influence_train_index"]
+    none = np.isnan(best)
+    rows.every(none | (np.abs(best) <= 1), "max_influence lies in [-1, 1]")
+    rows.every((index == -1) == none, "max_influence_train_index is -1 where there is none")
+    rows.every(index >= -1, "max_influence_train_index is 0 or more, or -1")
+
+
+def _check_metric(name: str, high: float):
+    def check(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:
+        rows.index_and_label(None if prepared is None else np.asarray(prepared.train_labels))
+        rows.within(name, 0, high + ROUNDING)
+
+    return check
+
+
+def _check_groups(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:
+    rows.every(rows["index"] == np.arange(rows.table.num_rows), "index counts from 0 up")
+    rows.every(
+        ~(rows["typical"].astype(bool) & rows["atypical"].astype(bool)),
+        "no sample is typical and atypical",
+    )
+
+
+def _check_trials(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:
+    trial, recipe = rows["trial"], metadata["recipe"]
+    rows.every(trial >= 0, "trial is 0 or more")
+    rows.every(
+        np.append(True, np.diff(trial) > 0)[: len(trial)], "trials are sorted, each number once"
+    )
+    rows.every(rows["seed"] == recipe["seed"], f"seed is the recipe's, {recipe['seed']}")
+    for name in ("included_accuracy", "excluded_accuracy", "test_accuracy"):
+        rows.within(name, 0, 1)
+    for name in ("included", "train_correct", "test_correct"):
+        rows.known(name)
+    if prepared is None:
+        return
+    n, n_test, path = prepared.info["n_train"], prepared.info["n_test"], rows.path
+    for row in rows.table.drop_columns(["probabilities"]).to_pylist():
+        number = row["trial"]
+        try:
+            included, train, test = (
+                unpack(row["included"], n),
+                unpack(row["train_correct"], n),
+                unpack(row["test_correct"], n_test),
+            )
+        except ValueError as error:
+            raise ArtifactError(f"{path}: trial {number}: {error}") from None
+        if (included != subset(recipe["seed"], number, n, recipe["subset_ratio"])).any():
+            raise ArtifactError(
+                f"{path}: trial {number} was not trained on the subset of its seed and number"
+            )
+        for name, mask in (
+            ("included", train[included]),
+            ("excluded", train[~included]),
+            ("test", test),
+        ):
+            if abs(row[f"{name}_accuracy"] - mask.mean()) > ROUNDING:
+                raise ArtifactError(
+                    f"{path}: trial {number} states {name}_accuracy {row[f'{name}_accuracy']}, and "
+                    f"its predictions give {mask.mean()}"
+                )
+
+
+_CHECKS: dict[str, Callable[[_Rows, dict, PreparedData | None], None]] = {
+    "memorization": _check_memorization,
+    "influence": _check_influence,
+    "test": _check_test,
+    "disagreement": _check_metric("disagreement", math.log(2)),
+    "confidence": _check_metric("confidence", 1.0),
+    "groups": _check_groups,
+    "trials": _check_trials,
+}
+_ROWS = {
+    "memorization": lambda p: p.info["n_train"],
+    "disagreement": lambda p: p.info["n_train"],
+    "confidence": lambda p: p.info["n_train"],
+    "test": lambda p: p.info["n_test"],
+}
+
+
+# -- tables that lie together ---------------------------------------------------------------
+
+
+def _check_together(folder: Path, tables: dict[str, tuple[pa.Table, dict]]) -> None:
+    names = list(tables)
+    first = names[0]
+    for name in names[1:]:
+        if tables[name][1]["fingerprint"] != tables[first][1]["fingerprint"]:
+            raise ArtifactError(
+                f"{folder}: {first}.parquet and {name}.parquet speak of different data sets"
+            )
+    one_run = [name for name in ("memorization", "influence", "test") if name in tables]
+    for name in one_run[1:]:
+        if tables[name][1]["recipe"] != tables[one_run[0]][1]["recipe"]:
+            raise ArtifactError(
+                f"{folder}: {one_run[0]}.parquet and {name}.parquet come from different recipes"
+            )
+    for name in ("disagreement", "confidence"):
+        if name in tables and "memorization" in tables:
+            ours, theirs = (column(tables[n][0], "label") for n in ("memorization", name))
+            if not np.array_equal(ours, theirs):
+                raise ArtifactError(f"{folder / name}.parquet: labels differ from memorization's")
+    if len(one_run) < 3:
+        return
+    memorization, test = tables["memorization"][0], tables["test"][0]
+    pairs, metadata = tables["influence"]
+    rows = _Rows(folder / "influence.parquet", pairs)
+    _check_pairs(rows, metadata, column(memorization, "label"), column(test, "label"))
+    _check_maxima(folder, rows, metadata["influence"]["keep_above"], memorization.num_rows, test)
+
+
+def _check_maxima(folder: Path, pairs: _Rows, keep_above: float, n_train: int, test: pa.Table):
+    """``max_influence`` is the largest kept pair's where one is kept, and not above otherwise."""
+    rows = _Rows(folder / "test.parquet", test)
+    best, index = rows["max_influence"], rows["max_influence_train_index"]
+    largest = np.full(test.num_rows, -np.inf)
+    np.maximum.at(largest, pairs["test_index"], pairs["influence"])
+    kept = np.isfinite(largest)
+    rows.every(~kept | (best == largest), "max_influence is that of the test sample's kept pairs")
+    rows.every(
+        kept | np.isnan(best) | (best <= np.float32(keep_above)),
+        f"max_influence is at most keep_above, {keep_above:g}, where no pair is kept",
+    )
+    rows.every(index < n_train, f"max_influence_train_index is below {n_train}")
+    at_best = pairs["influence"] == largest[pairs["test_index"]]
+    lowest = np.full(test.num_rows, n_train)
+    np.minimum.at(lowest, pairs["test_index"][at_best], pairs["train_index"][at_best])
+    rows.every(
+        ~kept | (index == lowest), "max_influence_train_index is the lowest sample that has it"
+    )

@@ -1,0 +1,326 @@
+"""The workflow on a real Slurm, undisturbed and with everything that dies on a cluster.
+
+Run by ``make test-slurm``. Each test works in a copy of the repository of its
+own and ends with score tables equal, byte for byte, to those of a run without
+Slurm. Processes are held with SIGSTOP at a known place where a test needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from cluster import Cluster, wait
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SNAKEMAKE = Path(sys.executable).with_name("snakemake")
+CONFIG = "tests/slurm/config.yaml"
+TRIALS = Path("results/digits/trials")
+SCORES = Path("results/digits/scores")
+MEMORIZATION = SCORES / "memorization.parquet"  # comes with influence.parquet and test.parquet
+SHARD = "small_cnn-4-000000-000011"
+PATIENCE = 600  # seconds; the machine may be busy with other work
+
+
+class Site:
+    """A copy of the repository from which heads are started."""
+
+    def __init__(self, folder: Path, cluster: Cluster | None = None):
+        self.folder, self.cluster, self.heads = folder, cluster, 0
+        for name in ("bat", "workflow", "slurm", "config", "environment.yml"):
+            source = REPOSITORY / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy2
+            copy(source, folder / name)
+        (folder / CONFIG).parent.mkdir(parents=True)
+        shutil.copy2(REPOSITORY / CONFIG, folder / CONFIG)
+
+    def head(self, *arguments: object) -> Head:
+        """Start ``snakemake --profile slurm``, or without Slurm where there is no cluster."""
+        self.heads += 1
+        where = ["--profile", "slurm"] if self.cluster else ["--cores", "2"]
+        variables = {"PYTHONPATH": str(self.folder)}
+        if self.cluster:
+            variables |= self.cluster.environment
+            variables |= {"BAT_SLURM_POLL": "2", "BAT_SLURM_STATUS": "squeue"}
+        log = self.folder / f"head{self.heads}.log"
+        command = [SNAKEMAKE, *where, *arguments, "--configfile", CONFIG]
+        with log.open("w") as out:
+            process = subprocess.Popen(
+                list(map(str, command)),
+                cwd=self.folder,
+                env=os.environ | variables,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return Head(process, log)
+
+    def run(self, *arguments: object) -> Head:
+        """Start a head and see it end well."""
+        head = self.head(*arguments)
+        head.ends(0)
+        return head
+
+    def tables(self) -> dict[str, bytes]:
+        """The score tables of the three kinds that come from one rule."""
+        names = ("memorization", "influence", "test")
+        return {name: (self.folder / SCORES / f"{name}.parquet").read_bytes() for name in names}
+
+    def partial(self, shard: str = SHARD) -> list[Path]:
+        """Trials of a shard's architecture and range that are on disk one by one."""
+        architecture, first, last = shard.rsplit("-", 2)
+        folder = self.folder / TRIALS / ".partial" / architecture
+        return [p for p in folder.glob("*.parquet") if int(first) <= int(p.stem) <= int(last)]
+
+    def trained(self, n_trials: int, shard: str = SHARD) -> None:
+        """Wait until a number of trials are trained."""
+        wait(lambda: len(self.partial(shard)) >= n_trials, PATIENCE, f"{n_trials} trials")
+
+    def training(self, shard: str = SHARD) -> list[int]:
+        """Process numbers of the trainings of a shard, here and in no other copy."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (process / "cmdline").read_bytes().decode().split("\0")
+                here = (process / "cwd").readlink() == self.folder
+            except OSError:
+                continue
+            if (
+                here
+                and words[1:4] == ["-m", "bat", "trials"]
+                and f"{TRIALS / shard}.parquet" in words
+            ):
+                found.append(int(process.name))
+        return found
+
+    def log(self, shard: str = SHARD) -> str:
+        """What the jobs of a shard said, those of all attempts."""
+        return (self.folder / "logs/digits/trials" / f"{shard}.log").read_text()
+
+
+class Head:
+    """A running ``snakemake``."""
+
+    def __init__(self, process: subprocess.Popen, log: Path):
+        self.process, self._log = process, log
+
+    @property
+    def log(self) -> str:
+        """What it said so far."""
+        return self._log.read_text()
+
+    @property
+    def jobs(self) -> list[str]:
+        """Numbers of the Slurm jobs that it submitted."""
+        return re.findall(r"submitted with SLURM jobid (\d+)", self.log)
+
+    def ends(self, *expected: int) -> int:
+        """Wait for its end, with one of the expected statuses."""
+        try:
+            status = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            pytest.fail(f"no end within {PATIENCE} s:\n{self.log[-4000:]}")
+        if status not in expected:
+            pytest.fail(f"ended with {status}, not {expected}:\n{self.log[-4000:]}")
+        return status
+
+    def kill(self) -> None:
+        """Kill it as a crash of the machine would."""
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    folder = Path(tempfile.mkdtemp(prefix="bat-slurm-"))
+    cluster = Cluster(folder)
+    cluster.up()
+    yield cluster
+    cluster.down()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def site(tmp_path, cluster):
+    yield Site(tmp_path, cluster)
+    cluster.command("scancel", "--user", "root" if os.geteuid() == 0 else os.environ["USER"])
+    wait(lambda: not cluster.jobs(), 60, "jobs to end")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory) -> dict[str, bytes]:
+    """The tables of a run without Slurm."""
+    site = Site(tmp_path_factory.mktemp("undisturbed"))
+    site.run(MEMORIZATION)
+    return site.tables()
+
+
+def job_of(cluster: Cluster, rule: str) -> str:
+    """Number of the one job in Slurm's queue whose comment names a rule and wildcards."""
+    lines = [line.split() for line in cluster.jobs("-o", "%i %k")]
+    (job,) = [number for number, comment in lines if rule in comment]
+    return job
+
+
+def state_of(cluster: Cluster, job: str) -> str:
+    """State of a job, also of one that has ended."""
+    return cluster.command("squeue", "-h", "--states=all", "-j", job, "-o", "%T")
+
+
+def test_everything_goes_through_sbatch(site, cluster, undisturbed):
+    head = site.run("all")
+    jobs = head.jobs
+    comments = {
+        job: cluster.command("squeue", "-h", "--states=all", "-j", job, "-o", "%j %T %k").split()
+        for job in jobs
+    }
+    rules = [
+        comment[2].removeprefix("rule_").split("_wildcards")[0] for comment in comments.values()
+    ]
+    assert sorted(rules) == [
+        "convergence_table",
+        "ensembles",
+        "memorization",
+        "trials",
+        "trials",
+        "trials",
+    ]
+    assert all(
+        name.startswith("bat_") and state == "COMPLETED" for name, state, _ in comments.values()
+    )
+    assert site.tables() == undisturbed
+    for job in jobs:
+        assert len(list((site.folder / "logs/slurm").rglob(f"{job}.log"))) == 1
+    assert "Nothing to be done" in site.run("all").log
+
+
+def test_cancelled_job_goes_on(site, cluster, undisturbed):
+    head = site.head(MEMORIZATION)
+    site.trained(2)
+    job = job_of(cluster, SHARD.replace("-0", "_0"))
+    cluster.command("scancel", job)
+    head.ends(0)
+    assert state_of(cluster, job) == "CANCELLED"
+    assert "stopped by SIGTERM" in site.log()
+    assert re.search(r"[2-9]\d* of 12 are there already", site.log())
+    assert len(head.jobs) == 4  # two shards, one of them twice, and the scores
+    assert site.tables() == undisturbed
+
+
+def test_job_over_its_limit_goes_on_from_its_trials(site, cluster, undisturbed):
+    head = site.head(MEMORIZATION, "--set-resources", "trials:runtime=attempt")
+    site.trained(2)
+    job = job_of(cluster, SHARD.replace("-0", "_0"))
+    for pid in site.training():
+        os.kill(pid, signal.SIGSTOP)  # hangs from here to the limit of a minute
+    head.ends(0)
+    assert state_of(cluster, job) == "TIMEOUT"
+    assert re.search(r"\d+ of 12 are there already", site.log())
+    limits = [
+        cluster.command("squeue", "-h", "--states=all", "-j", job, "-o", "%l %k")
+        for job in head.jobs
+    ]
+    assert sorted(limit.split()[0] for limit in limits if "trials" in limit) == [
+        "1:00",
+        "1:00",
+        "2:00",
+    ]
+    assert site.tables() == undisturbed
+
+
+def test_drained_node(site, cluster, undisturbed):
+    head = site.head(MEMORIZATION)
+    site.trained(2)
+    node = ["scontrol", "update", f"NodeName={cluster.host}"]
+    cluster.command(*node, "State=DRAIN", "Reason=test")
+    wait(lambda: "PENDING" in cluster.jobs("-o", "%T"), PATIENCE, "a job that the node refuses")
+    wait(lambda: cluster.state() == "drained", PATIENCE, "the running jobs to end")
+    cluster.command(*node, "State=RESUME")
+    head.ends(0)
+    assert site.tables() == undisturbed
+
+
+def test_node_that_dies(site, cluster, undisturbed):
+    head = site.head(MEMORIZATION)
+    site.trained(2)
+    job = job_of(cluster, SHARD.replace("-0", "_0"))
+    cluster.kill("slurmd", signal.SIGKILL)
+    wait(lambda: cluster.state().startswith("down"), 120, "Slurm to miss the node")
+    cluster.start_slurmd()
+    head.ends(0)
+    restarts = cluster.command("scontrol", "-o", "show", "job", job)
+    assert "Restarts=1" in restarts and "JobState=COMPLETED" in restarts
+    assert site.tables() == undisturbed
+
+
+def test_head_killed_and_started_again_at_once(site, cluster, undisturbed):
+    first = site.head(MEMORIZATION)
+    site.trained(2)
+    first.kill()
+    old = set(cluster.jobs("-o", "%i"))
+    assert old
+    assert "LockException" in refused(site)
+    site.run("--unlock", MEMORIZATION)
+    second = site.head(MEMORIZATION)
+    second.ends(0)
+    wait(lambda: not cluster.jobs(), PATIENCE, "the first head's jobs to end")
+    assert not old & set(second.jobs)
+    assert site.tables() == undisturbed
+    assert not site.partial()
+    site.run(MEMORIZATION)
+    assert site.tables() == undisturbed
+
+
+def refused(site: Site) -> str:
+    head = site.head(MEMORIZATION)
+    head.ends(1)
+    return head.log
+
+
+def test_two_heads_at_once(site, cluster, undisturbed):
+    heads = [site.head(MEMORIZATION) for _ in range(2)]
+    statuses = sorted(head.ends(0, 1) for head in heads)
+    assert statuses == [0, 1]
+    assert any("LockException" in head.log for head in heads)
+    assert "Nothing to be done" in site.run(MEMORIZATION).log
+    assert site.tables() == undisturbed
+
+
+@pytest.fixture
+def small_disk(site):
+    """The trials' folder on a file system of 256 KiB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small file system")
+    folder = site.folder / TRIALS
+    folder.mkdir(parents=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "bat-test", folder], check=True, timeout=60
+    )
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True, timeout=60)
+
+
+def test_full_disk(site, small_disk, undisturbed):
+    head = site.head(MEMORIZATION, "--retries", "0")
+    site.trained(2)
+    ballast = small_disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        while file.write(b"0" * 4096):
+            pass
+    head.ends(1)
+    assert "No space left on device" in site.log()
+    assert not (small_disk / f"{SHARD}.parquet").exists()
+    assert not [p for p in small_disk.rglob("*.tmp")]
+    ballast.unlink()
+    site.run(MEMORIZATION)
+    assert re.search(r"\d+ of 12 are there already", site.log())
+    assert site.tables() == undisturbed

@@ -1,0 +1,276 @@
+"""The whole workflow by real snakemake commands, small: made, left alone, stopped, continued."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import pytest
+import yaml
+
+from bat.artifacts import read_json, read_table
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+
+CONFIG = {
+    "compute": {"device": "cpu"},
+    "datasets": {
+        "digits": {
+            "data": {"source": "digits", "subsample": {"train": 300, "test": 200}},
+            "scores": {
+                "architecture": "small_cnn-4",
+                "trials": 30,
+                "trials_per_job": 15,
+                "training": {
+                    "epochs": 3,
+                    "batch_size": 30,
+                    "augmentation": {"crop": 0, "flip": False},
+                },
+            },
+            "ensemble": {"architectures": ["small_cnn-4", "small_cnn-5"], "members": 25},
+        }
+    },
+}
+FIGURES = ("fig5", "fig6", "fig7", "alignment", "convergence", "groups")
+TABLES = ("memorization", "influence", "test", "disagreement", "confidence")
+
+
+class Project:
+    """A working directory with a configuration."""
+
+    def __init__(self, folder, workflow):
+        self.folder, self.workflow = folder, workflow
+        self.data = folder / "results" / "digits"
+
+    def configure(self, **changes):
+        """Write the configuration with some keys of the data set's sections changed."""
+        raw = yaml.safe_load(yaml.safe_dump(CONFIG))
+        for section, values in changes.items():
+            raw["datasets"]["digits"].setdefault(section, {}).update(values)
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(raw))
+        return self
+
+    def command(self, *arguments):
+        places = ["--snakefile", self.workflow / "Snakefile", "--directory", self.folder]
+        config = ["--configfile", self.folder / "config.yaml"]
+        start = [sys.executable, "-m", "snakemake", *places, "--cores", 2, *arguments, *config]
+        return [str(part) for part in start]
+
+    def run(self, *arguments, succeeds=True, **environment):
+        """Run snakemake to its end; what it printed."""
+        done = subprocess.run(
+            self.command(*arguments),
+            env=os.environ | environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert (done.returncode == 0) is succeeds, done.stdout
+        return done.stdout
+
+    def planned(self, *arguments):
+        """Rules that would run, each with its number of jobs."""
+        stats = self.run("--dry-run", *arguments).partition("Job stats:")[2].partition("total")[0]
+        return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)", stats, re.M)}
+
+    def tables(self):
+        """The bytes of the score tables."""
+        return {name: (self.data / "scores" / f"{name}.parquet").read_bytes() for name in TABLES}
+
+    def shards(self, architecture="small_cnn-4"):
+        return sorted((self.data / "trials").glob(f"{architecture}-*.parquet"))
+
+    def seconds(self, architecture="small_cnn-4"):
+        """What each trial took: a trial that is trained again takes another time."""
+        found = {}
+        for path in self.shards(architecture):
+            table, _ = read_table(path, "trials", columns=["trial", "seconds"])
+            found[path.name] = dict(zip(*table.to_pydict().values(), strict=True))
+        return found
+
+
+@pytest.fixture(scope="module")
+def made(repository, tmp_path_factory):
+    """A project in which everything was made, undisturbed."""
+    project = Project(tmp_path_factory.mktemp("made"), repository / "workflow").configure()
+    project.run()
+    return project
+
+
+@pytest.fixture
+def copied(made, tmp_path):
+    """A copy of it that a test may change."""
+    folder = tmp_path / "project"
+    shutil.copytree(made.folder, folder)
+    return Project(folder, made.workflow)
+
+
+@pytest.fixture
+def fresh(repository, tmp_path):
+    """A project in which nothing was made."""
+    return Project(tmp_path / "project", repository / "workflow").configure()
+
+
+# -- made, and left alone -------------------------------------------------------------------
+
+
+def test_everything_is_made(made):
+    files = [f"scores/{name}.parquet" for name in TABLES]
+    files += ["data/dataset.json", "scores/convergence.csv"]
+    files += ["groups/train.parquet", "groups/test.parquet"]
+    files += [f"figures/{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png", "csv")]
+    for file in files:
+        assert (made.data / file).stat().st_size > 0, file
+    names = ["000000-000014", "000015-000029"]
+    assert [path.stem for path in made.shards()] == [f"small_cnn-4-{name}" for name in names]
+    fingerprint = read_json(made.data / "data" / "dataset.json")["fingerprint"]
+    for name in TABLES:
+        path = made.data / "scores" / f"{name}.parquet"
+        assert read_table(path, name, fingerprint=fingerprint)[0].num_rows > 0
+    hidden = [path for path in made.data.rglob(".*") if path.name != ".partial"]
+    assert hidden == []  # no temporary file is left
+
+
+def test_a_second_run_does_nothing(made):
+    assert "Nothing to be done" in made.run()
+
+
+def test_an_unrelated_key_trains_nothing_again(copied):
+    copied.configure(groups={"min_accuracy": 0.7})
+    assert copied.planned() == {"all": 1, "group_tables": 1, "draw_groups": 1}
+    copied.configure(scores={**CONFIG["datasets"]["digits"]["scores"], "precision": 0.04})
+    assert set(copied.planned()) == {"all", *(f"draw_{name}" for name in FIGURES)}
+    copied.configure()
+    assert "Nothing to be done" not in copied.run("--touch")
+    assert "Nothing to be done" in copied.run()
+
+
+def test_keys_of_the_training_train_again(copied):
+    training = CONFIG["datasets"]["digits"]["scores"]["training"]
+    copied.configure(scores={"training": training | {"epochs": 4}})
+    assert copied.planned()["trials"] == 4
+
+
+# -- more trials, other jobs ----------------------------------------------------------------
+
+
+def test_more_trials_train_only_the_new_ones(copied):
+    before = copied.seconds()
+    copied.configure(scores={"trials": 40})
+    assert copied.planned("scores")["trials"] == 1
+    copied.configure(scores={"trials": 40, "trials_per_job": 20})  # other shards, in part known
+    copied.run("scores")
+    after = copied.seconds()
+    first, second = (
+        after[f"small_cnn-4-{name}.parquet"] for name in ("000000-000019", "000020-000039")
+    )
+    assert (first | second).keys() == set(range(40))
+    known = {trial: took for shard in before.values() for trial, took in shard.items()}
+    assert {trial: (first | second)[trial] for trial in known} == known
+    path = copied.data / "scores" / "memorization.parquet"
+    assert read_table(path, "memorization")[1]["recipe"]["trials"] == 40
+
+
+# -- single targets -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["results/digits/figures/fig6.pdf", "fig6"])
+def test_one_figure_needs_its_own_inputs_only(fresh, target):
+    planned = fresh.planned(target)
+    planned.pop("fig6", None)
+    assert planned == {"prepare": 1, "trials": 2, "memorization": 1, "draw_fig6": 1}
+
+
+def test_a_removed_figure_is_drawn_again_from_the_tables(copied):
+    (copied.data / "figures" / "fig6.pdf").unlink()
+    target = "results/digits/figures/fig6.pdf"
+    assert copied.planned(target) == {"draw_fig6": 1}
+    copied.run(target)
+    assert (copied.data / "figures" / "fig6.pdf").read_bytes()[:5] == b"%PDF-"
+
+
+def test_report_without_a_network(made, tmp_path):
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
+    made.run("--report", tmp_path / "report.zip", **nowhere)
+    with zipfile.ZipFile(tmp_path / "report.zip") as report:
+        names = report.namelist()
+        assert sum(name.endswith(".png") for name in names) == len(FIGURES)
+        page = next(name for name in names if name.endswith("report.html"))
+        text = report.read(page).decode()
+    assert "Memorization" in text or "memorization" in text
+
+
+# -- stopped --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("killed", ["snakemake", "everything"])
+def test_a_killed_workflow_ends_with_the_same_tables(made, fresh, killed):
+    """The head alone, whose jobs go on beside the new ones, or all at once, as in a power cut."""
+    process = subprocess.Popen(
+        fresh.command("scores"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    partial = fresh.data / "trials" / ".partial"
+    deadline = time.monotonic() + 120
+    while not list(partial.glob("*/000002.parquet")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    if killed == "snakemake":
+        os.kill(process.pid, signal.SIGKILL)
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (fresh.data / "scores").exists()
+    fresh.run("--unlock")
+    fresh.run("scores")
+    assert fresh.tables() == made.tables()
+
+
+def test_a_damaged_shard_is_named_and_made_again(made, copied):
+    shard = copied.shards()[1]
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 3] ^= 1
+    stamp = shard.stat()
+    shard.write_bytes(content)
+    os.utime(shard, (stamp.st_atime, stamp.st_mtime))
+    shutil.rmtree(copied.data / "scores")
+    copied.run("scores", succeeds=False)
+    logs = "".join(path.read_text() for path in (copied.folder / "logs").rglob("*.log"))
+    assert f"{shard.relative_to(copied.folder)}: damaged, and set aside" in logs
+    copied.run("scores")
+    assert copied.tables() == made.tables()
+
+
+# -- refused --------------------------------------------------------------------------------
+
+
+def test_a_wrong_configuration_shows_all_errors_and_runs_nothing(fresh):
+    fresh.configure(scores={"trails": 3}, groups={"min_accuracy": 8})
+    path = fresh.folder / "config.yaml"
+    path.write_text(path.read_text() + "compute: {device: gpu}\n")
+    printed = fresh.run(succeeds=False)
+    for part in (
+        "the key 'compute' is given twice",
+        "datasets.digits.scores.trails: unknown key; did you mean 'trials'?",
+        "datasets.digits.groups.min_accuracy: ",
+        "compute.device: ",
+    ):
+        assert part in printed
+    assert "Traceback" not in printed
+    assert not (fresh.folder / "results").exists()
+
+
+def test_too_few_trials_stop_before_any_training(fresh):
+    fresh.configure(scores={"trials": 3}, ensemble={"members": 2})
+    fresh.run("scores", succeeds=False)
+    logs = "".join(path.read_text() for path in (fresh.folder / "logs").rglob("*.log"))
+    assert "scores.trials = 3: " in logs
+    assert not fresh.shards()
