@@ -162,12 +162,25 @@ def _device(arguments: argparse.Namespace):
     )
 
 
-def _figure(arguments: argparse.Namespace) -> None:
+def _report(arguments: argparse.Namespace) -> None:
     from bat import reports
 
     folder = reports.Folder(arguments.dataset)
-    for path in reports.FIGURES[arguments.figure](folder, arguments.out):
+    if arguments.artefact in reports.FIGURES:
+        files = reports.FIGURES[arguments.artefact](folder, arguments.out)
+    elif arguments.arch is None:
+        raise BatError(f"{arguments.artefact} compares the runs of an architecture; give --arch")
+    else:
+        comparison = reports.Comparison(folder, arguments.arch)
+        files = reports.COMPARISONS[arguments.artefact](comparison, arguments.out)
+    for path in files:
         log.info("%s", path)
+
+
+def _summary(arguments: argparse.Namespace) -> None:
+    from bat import config, reports
+
+    print("\n".join(reports.summary(config.read_config(*arguments.configfile))))
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -297,9 +310,10 @@ def _parser() -> argparse.ArgumentParser:
         default=False,
         help="the model expects images normalized by the data set's channel statistics",
     )
-    command = add("figure", _figure, "draw one figure beside the values it draws", "out")
-    command.add_argument("figure", choices=_figure_names())
+    command = add("report", _report, "make one figure or table from files on disk", "out")
+    command.add_argument("artefact", choices=_ARTEFACTS)
     command.add_argument("--dataset", type=Path, required=True, help="results folder of the data")
+    command.add_argument("--arch", help="architecture, for what compares runs")
     text = "share score tables: export, fetch, show, validate, merge"
     scores = commands.add_parser("scores", help=text, description=text)
     scores = scores.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -325,15 +339,16 @@ def _parser() -> argparse.ArgumentParser:
         ("--min-included-accuracy", {"type": float}),
     ):
         command.add_argument(flag, **settings, help="as in the configuration; same default")
+    add("summary", _summary, "say what has been made and where", "configfile")
     add("schema", _schema, "print the JSON schema of the configuration")
     add("check", _check, "check configuration files and say what they ask for", "configfile")
     return parser
 
 
-def _figure_names() -> list[str]:
-    return ["fig5", "fig6", "fig7", "alignment", "convergence", "groups"]
-
-
+_ARTEFACTS = [
+    *("fig5", "fig6", "fig7", "alignment", "convergence", "groups"),
+    *("methods", "fig4", "history"),
+]
 _OPTIONS = {
     "spec": (["--spec"], {"type": Path, "required": True, "help": "specification of the stage"}),
     "data": (["--data"], {"type": Path, "required": True, "help": "folder of the prepared data"}),

@@ -271,7 +271,7 @@ def presentation(table: pd.DataFrame, attacks: Mapping[str, Mapping[str, Any]]) 
         ``Method`` and a column per attack, percent as ``62.0 ± 0.3 (+0.0)``:
         mean, standard deviation where there are several seeds, difference from
         the baseline where there is one; beside each the column ``..., paper``
-        where the paper has numbers. Missing cells are None.
+        where the paper has numbers. Missing cells are null.
     """
     labels = attack_labels(attacks)
     runs = list(dict.fromkeys(table["run"]))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from bat import comparison as comparisons
 from bat import data, figures, tables
 from bat.artifacts import read_json, read_table
+from bat.config import Config
 from bat.ensembles import alignment
+from bat.studies import ablation_name
 
 
 class Folder:
@@ -106,6 +109,123 @@ def groups(folder: Folder, out: Path) -> list[Path]:
     return files + tables.write_table_files(table, out, caption, formats=("md",))
 
 
+class Comparison:
+    """The runs of one architecture on one data set, as its specification lists them."""
+
+    def __init__(self, folder: Folder, architecture: str):
+        self.folder, self.path = folder, folder.path / architecture
+        self.spec = read_json(folder.path / "specs" / f"comparison-{architecture}.json")
+        self.dataset, self.architecture = self.spec["dataset"], architecture
+
+    def evaluations(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
+        """Verdicts by run and seed; an external model has the one seed 0."""
+        external, fingerprint = self.spec["external"], self.folder.prepared.info["fingerprint"]
+        frames = {}
+        for run in runs:
+            for seed in [0] if run in external else self.spec["seeds"]:
+                path = self.path / "evaluations" / run / f"seed{seed}.parquet"
+                table, _ = read_table(path, "evaluations", fingerprint=fingerprint)
+                frames[run, seed] = table.to_pandas()
+        return frames
+
+    def histories(self) -> dict[tuple[str, int], pd.DataFrame]:
+        """Histories by run and seed."""
+        frames = {}
+        for run in self.spec["runs"]:
+            for seed in self.spec["seeds"]:
+                path = self._run(run, seed) / "history.parquet"
+                fingerprint = self.folder.prepared.info["fingerprint"]
+                table, _ = read_table(path, "history", fingerprint=fingerprint)
+                frames[run, seed] = table.to_pandas()
+        return frames
+
+    def specs(self, runs: Iterable[str]) -> dict[str, dict]:
+        """The specification of each run that was trained here, at its first seed."""
+        seed = self.spec["seeds"][0]
+        return {
+            run: read_json(self._run(run, seed) / "spec.json")
+            for run in runs
+            if run not in self.spec["external"]
+        }
+
+    def _run(self, run: str, seed: int) -> Path:
+        return self.path / "runs" / run / f"seed{seed}"
+
+
+def methods(comparison: Comparison, out: Path) -> list[Path]:
+    """Tables 1 to 6: every run under every attack."""
+    runs = [*comparison.spec["runs"], *comparison.spec["external"]]
+    judged = comparisons.accuracies(comparison.evaluations(runs))
+    paper = comparisons.PAPER.get((comparison.dataset, comparison.architecture))
+    table = comparisons.methods_table(judged, paper=paper)
+    evaluation = comparison.spec["evaluation"]
+    caption = comparisons.caption_methods(table, evaluation, comparison.specs(runs), paper=paper)
+    shown = comparisons.presentation(table, evaluation["attacks"])
+    files = tables.write_table_files(shown, out, caption, formats=("md", "tex"))
+    return tables.write_table_files(table, out, caption, formats=("csv",)) + files
+
+
+def fig4(comparison: Comparison, out: Path) -> list[Path]:
+    """BAT over alpha and beta, clean and under PGD."""
+    grid = comparison.spec["ablation"]
+    cells = [ablation_name(alpha, beta) for alpha in grid["alpha"] for beta in grid["beta"]]
+    evaluations = comparison.evaluations(dict.fromkeys(cells))
+    judged = comparisons.accuracies(evaluations)
+    parts = [
+        comparisons.ablation(judged, grid["alpha"], grid["beta"], attack).assign(attack=attack)
+        for attack in ("clean", "pgd")
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    n = len(next(iter(evaluations.values())))
+    titles = comparisons.attack_labels(comparison.spec["evaluation"]["attacks"])
+    evaluation = comparison.spec["evaluation"]
+    caption = comparisons.caption_ablation(table, evaluation, comparison.specs(cells), n)
+    return figures.save_figure(figures.draw_ablation(table, titles), out, table, caption)
+
+
+def history(comparison: Comparison, out: Path) -> list[Path]:
+    """Clean and PGD accuracy of every split and group along training."""
+    groups = {split: comparison.folder.groups(split)[0] for split in ("train", "test")}
+    specs = comparison.specs(comparison.spec["runs"])
+    max_samples = next(iter(specs.values()))["history"]["max_samples"]
+    table = comparisons.along_training(
+        comparison.histories(), groups, comparison.folder.prepared.info, max_samples
+    )
+    return tables.write_table_files(table, out, "", formats=("csv",))
+
+
+def summary(config: Config) -> list[str]:
+    """What has been made for each configured data set, and where; lines of text."""
+    lines = []
+    for name, dataset in config.datasets.items():
+        root = config.results / name
+        lines += ["", f"{name}", "-" * len(name)]
+        if not (root / "scores" / "memorization.parquet").exists():
+            lines.append("no scores yet")
+            continue
+        folder = Folder(root)
+        scores, metadata = folder.scores("memorization")
+        lines.append(tables.provenance(metadata))
+        share = (scores["memorization"] > dataset.groups.atypical_above).mean()
+        lines.append(
+            f"{tables.percent(share)} of the {len(scores):,} training samples have memorization "
+            f"above {dataset.groups.atypical_above:g}."
+        )
+        parts = [(f"scores in {root}/scores", root / "scores", "*.parquet")]
+        parts.append((f"figures in {root}/figures", root / "figures", "*.p[dn][fg]"))
+        for architecture in dataset.architectures:
+            for what in ("figures", "tables"):
+                place = root / architecture / what
+                parts.append((f"{what} in {place}", place, "*"))
+        for title, place, pattern in parts:
+            files = sorted({path.name for path in place.glob(pattern)})
+            if files:
+                lines.append(f"{title}: {', '.join(files)}")
+        for table in sorted(root.glob("*/tables/methods.md")):
+            lines += ["", table.read_text(encoding="utf-8").strip()]
+    return lines[1:]
+
+
 FIGURES: dict[str, Callable[[Folder, Path], list[Path]]] = {
     "fig5": fig5,
     "fig6": fig6,
@@ -114,4 +234,11 @@ FIGURES: dict[str, Callable[[Folder, Path], list[Path]]] = {
     "convergence": convergence,
     "groups": groups,
 }
-"""By the name that targets and files carry."""
+"""Of a data set, by the name that targets and files carry."""
+
+COMPARISONS: dict[str, Callable[[Comparison, Path], list[Path]]] = {
+    "methods": methods,
+    "fig4": fig4,
+    "history": history,
+}
+"""Of a data set and an architecture, likewise."""

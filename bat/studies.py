@@ -13,7 +13,13 @@ from pathlib import Path
 from bat import artifacts
 from bat.config import AnyRun, BatRun, Config, Dataset, PgdAtRun, Scores
 
-STAGES = {"data": 1, "trials": 1, "scores": 1, "ensembles": 1, "groups": 1, "convergence": 1,
+STAGES = {
+    "data": 1,
+    "trials": 1,
+    "scores": 1,
+    "ensembles": 1,
+    "groups": 1,
+    "convergence": 1,
     "source": 1,
     "training": 1,
     "evaluation": 1,
@@ -123,8 +129,19 @@ def specifications(config: Config) -> dict[str, dict]:
         }
         if scores.source is not None:
             specs[f"{folder}/source.json"] = common | source_specification(dataset)
-        specs[f"{folder}/evaluation.json"] = evaluation_specification(name, dataset)
+        evaluation = evaluation_specification(name, dataset)
+        specs[f"{folder}/evaluation.json"] = evaluation
+        attacks = {"pgd": evaluation["attacks"]["pgd"]}
+        specs[f"{folder}/evaluation-ablation.json"] = evaluation | {"attacks": attacks}
         for architecture in dataset.architectures:
+            specs[f"{folder}/comparison-{architecture}.json"] = common | {
+                "architecture": architecture,
+                "runs": list(dataset.runs),
+                "external": list(dataset.external),
+                "seeds": list(dataset.seeds),
+                "ablation": dataset.ablation.model_dump(mode="json"),
+                "evaluation": evaluation,
+            }
             for run_name, run in runs(dataset).items():
                 for seed in dataset.seeds:
                     path = f"{name}/{architecture}/runs/{run_name}/seed{seed}/spec.json"
@@ -141,6 +158,17 @@ def write_specifications(config: Config) -> list[Path]:
         for relative, spec in specifications(config).items()
         if artifacts.write_json_if_changed(path := config.results / relative, spec)
     ]
+
+
+PAPER_TABLES = {
+    1: ("cifar100", "wrn-28-10"),
+    2: ("tiny_imagenet", "wrn-28-10"),
+    3: ("cifar100", "resnet18"),
+    4: ("cifar100", "wrn-28-10"),
+    5: ("tiny_imagenet", "resnet32"),
+    6: ("tiny_imagenet", "wrn-28-10"),
+}
+"""Data set and architecture of the paper's tables."""
 
 
 # -- runs -----------------------------------------------------------------------------------

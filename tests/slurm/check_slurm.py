@@ -74,19 +74,25 @@ class Site:
         names = ("memorization", "influence", "test")
         return {name: (self.folder / SCORES / f"{name}.parquet").read_bytes() for name in names}
 
-    def partial(self, shard: str = SHARD) -> list[Path]:
-        """Trials of a shard's architecture and range that are on disk one by one."""
-        architecture, first, last = shard.rsplit("-", 2)
+    def partial(self) -> list[Path]:
+        """Trials of the shard that are on disk one by one."""
+        architecture, first, last = SHARD.rsplit("-", 2)
         folder = self.folder / TRIALS / ".partial" / architecture
         return [p for p in folder.glob("*.parquet") if int(first) <= int(p.stem) <= int(last)]
 
-    def trained(self, n_trials: int, shard: str = SHARD) -> None:
-        """Wait until a number of trials are trained."""
-        wait(lambda: len(self.partial(shard)) >= n_trials, PATIENCE, f"{n_trials} trials")
+    def trained(self, n_trials: int, head: Head) -> None:
+        """Wait until a head's job has trained a number of trials of the shard."""
 
-    def training(self, shard: str = SHARD) -> list[int]:
-        """Process numbers of the trainings of a shard, here and in no other copy."""
-        found = []
+        def enough() -> bool:
+            if head.process.poll() is not None:
+                pytest.fail(f"the head ended first:\n{head.log[-4000:]}")
+            return len(self.partial()) >= n_trials
+
+        wait(enough, PATIENCE, f"{n_trials} trials")
+
+    def training(self) -> list[int]:
+        """Process numbers of the trainings of the shard, here and in no other copy."""
+        found, shard = [], f"{TRIALS / SHARD}.parquet"
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 words = (process / "cmdline").read_bytes().decode().split("\0")
@@ -101,9 +107,9 @@ class Site:
                 found.append(int(process.name))
         return found
 
-    def log(self, shard: str = SHARD) -> str:
-        """What the jobs of a shard said, those of all attempts."""
-        return (self.folder / "logs/digits/trials" / f"{shard}.log").read_text()
+    def log(self) -> str:
+        """What the jobs of the shard said, those of all attempts."""
+        return (self.folder / "logs/digits/trials" / f"{SHARD}.log").read_text()
 
 
 class Head:
@@ -178,34 +184,22 @@ def state_of(cluster: Cluster, job: str) -> str:
 
 def test_everything_goes_through_sbatch(site, cluster, undisturbed):
     head = site.run("all")
-    jobs = head.jobs
-    comments = {
-        job: cluster.command("squeue", "-h", "--states=all", "-j", job, "-o", "%j %T %k").split()
-        for job in jobs
-    }
-    rules = [
-        comment[2].removeprefix("rule_").split("_wildcards")[0] for comment in comments.values()
+    found = [
+        cluster.command("squeue", "-h", "--states=all", "-j", job, "-o", "%j %T %k").split()
+        for job in head.jobs
     ]
-    assert sorted(rules) == [
-        "convergence_table",
-        "ensembles",
-        "memorization",
-        "trials",
-        "trials",
-        "trials",
-    ]
-    assert all(
-        name.startswith("bat_") and state == "COMPLETED" for name, state, _ in comments.values()
-    )
+    assert all(name.startswith("bat_") and state == "COMPLETED" for name, state, _ in found)
+    rules = [comment.removeprefix("rule_").split("_wildcards")[0] for *_, comment in found]
+    assert sorted(rules) == ["convergence_table", "ensembles", "memorization", *["trials"] * 3]
     assert site.tables() == undisturbed
-    for job in jobs:
+    for job in head.jobs:
         assert len(list((site.folder / "logs/slurm").rglob(f"{job}.log"))) == 1
     assert "Nothing to be done" in site.run("all").log
 
 
 def test_cancelled_job_goes_on(site, cluster, undisturbed):
     head = site.head(MEMORIZATION)
-    site.trained(2)
+    site.trained(2, head)
     job = job_of(cluster, SHARD.replace("-0", "_0"))
     cluster.command("scancel", job)
     head.ends(0)
@@ -218,7 +212,7 @@ def test_cancelled_job_goes_on(site, cluster, undisturbed):
 
 def test_job_over_its_limit_goes_on_from_its_trials(site, cluster, undisturbed):
     head = site.head(MEMORIZATION, "--set-resources", "trials:runtime=attempt")
-    site.trained(2)
+    site.trained(2, head)
     job = job_of(cluster, SHARD.replace("-0", "_0"))
     for pid in site.training():
         os.kill(pid, signal.SIGSTOP)  # hangs from here to the limit of a minute
@@ -239,7 +233,7 @@ def test_job_over_its_limit_goes_on_from_its_trials(site, cluster, undisturbed):
 
 def test_drained_node(site, cluster, undisturbed):
     head = site.head(MEMORIZATION)
-    site.trained(2)
+    site.trained(2, head)
     node = ["scontrol", "update", f"NodeName={cluster.host}"]
     cluster.command(*node, "State=DRAIN", "Reason=test")
     wait(lambda: "PENDING" in cluster.jobs("-o", "%T"), PATIENCE, "a job that the node refuses")
@@ -251,7 +245,7 @@ def test_drained_node(site, cluster, undisturbed):
 
 def test_node_that_dies(site, cluster, undisturbed):
     head = site.head(MEMORIZATION)
-    site.trained(2)
+    site.trained(2, head)
     job = job_of(cluster, SHARD.replace("-0", "_0"))
     cluster.kill("slurmd", signal.SIGKILL)
     wait(lambda: cluster.state().startswith("down"), 120, "Slurm to miss the node")
@@ -264,7 +258,7 @@ def test_node_that_dies(site, cluster, undisturbed):
 
 def test_head_killed_and_started_again_at_once(site, cluster, undisturbed):
     first = site.head(MEMORIZATION)
-    site.trained(2)
+    site.trained(2, first)
     first.kill()
     old = set(cluster.jobs("-o", "%i"))
     assert old
@@ -311,7 +305,7 @@ def small_disk(site):
 
 def test_full_disk(site, small_disk, undisturbed):
     head = site.head(MEMORIZATION, "--retries", "0")
-    site.trained(2)
+    site.trained(2, head)
     ballast = small_disk / "ballast"
     with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
         while file.write(b"0" * 4096):

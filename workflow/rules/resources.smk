@@ -8,6 +8,12 @@ RESOURCES = {
         # trials per job are counted to fill half of it
         "runtime": lambda wildcards, attempt: 2 * CONFIG.compute.job_minutes * attempt,
     },
+    "training": {
+        "gpu": 0 if CONFIG.compute.device == "cpu" else 1,
+        "mem_mb": lambda wildcards, attempt: 16000 * attempt,
+        # a training that runs out of time goes on from its checkpoint
+        "runtime": lambda wildcards, attempt: 720 * attempt,
+    },
     "tables": {
         "mem_mb": lambda wildcards, attempt: 8000 * attempt,
         "runtime": lambda wildcards, attempt: 60 * attempt,

@@ -170,7 +170,7 @@ for _figure, _inputs in FIGURES.items():
         message:
             f"Drawing {_figure} of {{wildcards.dataset}}"
         shell:
-            "{params.bat} figure {params.figure} --dataset {params.dataset} --out {params.out}"
+            "{params.bat} report {params.figure} --dataset {params.dataset} --out {params.out}"
             " --log {log}"
 
     rule:

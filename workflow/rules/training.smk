@@ -1,0 +1,47 @@
+# One job for each run of adversarial training and each seed.
+
+
+def run_inputs(wildcards):
+    """Groups and scores, where the run uses them."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    run = studies.runs(dataset)[wildcards.run]
+    inputs = {}
+    if run.train_on.atypical is not None:
+        inputs["groups"] = f"{RESULTS}/{wildcards.dataset}/groups/train.parquet"
+    if run.method == "bat":
+        inputs["scores"] = f"{RESULTS}/{wildcards.dataset}/scores/{run.score}.parquet"
+    return inputs
+
+
+rule train:
+    input:
+        unpack(run_inputs),
+        spec="<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/spec.json",
+        data="<results>/{dataset}/data/dataset.json",
+    output:
+        # kept when the job starts again; a run that is complete is left as it is
+        update("<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/history.parquet"),
+        update("<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/last.pt"),
+        update("<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/best.pt"),
+    log:
+        "<logs>/{dataset}/{architecture}/runs/{run}-seed{seed}.log",
+    benchmark:
+        "<logs>/{dataset}/{architecture}/runs/{run}-seed{seed}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **RESOURCES["training"],
+    params:
+        bat=BAT,
+        data=subpath(input.data, parent=True),
+        dataset=subpath(input.data, ancestor=2),
+        out=subpath(output[0], parent=True),
+        device=DEVICE,
+    message:
+        "Training {wildcards.architecture} with {wildcards.run} on {wildcards.dataset}, "
+        "seed {wildcards.seed}"
+    shell:
+        "{params.bat} train --spec {input.spec} --data {params.data} --out {params.out}"
+        " --groups {params.dataset}/groups --scores {params.dataset}/scores"
+        " --threads {threads} {params.device} --log {log}"
