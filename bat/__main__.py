@@ -238,6 +238,14 @@ def _merge(arguments: argparse.Namespace) -> None:
     )
 
 
+def _plan(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from bat import config, planning
+
+    planning.show(config.read_config(*arguments.configfile), Console())
+
+
 def _schema(arguments: argparse.Namespace) -> None:
     from bat import config
 
@@ -340,6 +348,14 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command.add_argument(flag, **settings, help="as in the configuration; same default")
     add("summary", _summary, "say what has been made and where", "configfile")
+    command = add("plan", _plan, "say what a configuration costs: jobs, hours, disk")
+    command.add_argument(
+        "--configfile",
+        type=Path,
+        nargs="+",
+        default=[Path("config/config.yaml")],
+        help="YAML files, as snakemake takes them",
+    )
     add("schema", _schema, "print the JSON schema of the configuration")
     add("check", _check, "check configuration files and say what they ask for", "configfile")
     return parser
@@ -347,7 +363,7 @@ def _parser() -> argparse.ArgumentParser:
 
 _ARTEFACTS = [
     *("fig5", "fig6", "fig7", "alignment", "convergence", "groups"),
-    *("methods", "fig4", "history"),
+    *("methods", "fig4", "history", "fig1", "fig2", "fig8", "fig14", "typical", "substitution"),
 ]
 _OPTIONS = {
     "spec": (["--spec"], {"type": Path, "required": True, "help": "specification of the stage"}),

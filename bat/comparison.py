@@ -387,12 +387,15 @@ def along_training(
     Raises
     ------
     BatError
-        If groups or verdicts are of another number of samples.
+        If there is no history, or groups or verdicts are of another number of
+        samples.
 
     Notes
     -----
     Figures 1, 2 and 8 to 19 of the paper draw parts of it.
     """
+    if not histories:
+        raise BatError("there is no history to follow; train at least one run")
     measured = measured_samples(info, max_samples)
     members = {split: _members(groups[split], measured[split], info, split) for split in measured}
     parts = []

@@ -283,6 +283,12 @@ class Scores(Section):
     architecture: Architecture = "resnet9"
     trials: Annotated[int, Field(ge=2)] = 1000
     trials_per_job: Count = Field(50, description="trials that one job trains in one process")
+    seconds_per_trial: dict[Architecture, Positive] = Field(
+        {},
+        description="measured seconds, as `python -m bat plan` prints them; jobs of the "
+        "architecture then get as many trials as job_minutes hold, in place of trials_per_job",
+    )
+    job_minutes: Count = Field(60, description="minutes that a job of trials is meant to take")
     subset_ratio: Annotated[Number, Field(gt=0, lt=1)] = 0.7
     seed: Seed = 0
     training: SubsetTraining = SubsetTraining()
@@ -441,6 +447,7 @@ class Run(Section):
 
     train_on: TrainOn = TrainOn()
     training: Training = Training()
+    selection: Selection | None = Field(None, description="unset: the data set's")
 
 
 class ErmRun(Run):
@@ -538,6 +545,27 @@ class Ablation(Section):
     beta: tuple[NotNegative, ...] = (0, 0.1, 0.2, 0.3)
 
 
+class StudyTraining(Training):
+    """The paper's settings for the studies of section 3 and appendix B."""
+
+    epochs: Count = 200
+    milestones: tuple[Count, ...] = (150,)
+
+
+class Studies(Section):
+    """What memorizing atypical samples does to ERM and to adversarial training."""
+
+    training: StudyTraining = StudyTraining()
+    atypical: tuple[Share, ...] = Field(
+        (0, 0.2, 1), description="shares of the atypical samples beside all typical ones"
+    )
+    seed: Seed = Field(0, description="of the drawn part of the atypical samples")
+    scores: tuple[Literal["disagreement", "confidence"], ...] = Field(
+        ("disagreement", "confidence"),
+        description="scores that take memorization's place in BAT(1, 0.2)",
+    )
+
+
 class Dataset(Section):
     """One data set and everything that is made of it."""
 
@@ -559,6 +587,7 @@ class Dataset(Section):
     )
     external: dict[Name, External] = Field({}, description="models by the name of their row")
     ablation: Ablation = Ablation()
+    studies: Studies = Studies()
 
     @model_validator(mode="before")
     @classmethod
@@ -604,7 +633,6 @@ class Compute(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compile: bool = Field(True, description="torch.compile on a GPU")
     jobs_per_gpu: Count = Field(1, description="jobs that may share one GPU")
-    job_minutes: Count = Field(60, description="minutes that a job of trials is meant to take")
 
 
 class Config(Section):
@@ -747,8 +775,10 @@ def json_schema() -> dict:
 
 
 def _problem(error: dict, datasets: Any, defaults: dict) -> str:
-    loc, known = _resolve(error["loc"])
+    loc, known = _resolve(tuple(part for part in error["loc"] if part != "[key]"))
     place = list(loc)
+    if place[2:3] == ["runs"] and place[4:5] == ["training"] and not _has(datasets, place[1:]):
+        place[2:5] = ["training"]  # it was laid under the run
     inherited = not _has(datasets, place[1:]) and _has(defaults, place[2:])
     if len(place) > 2 and place[0] == "datasets" and inherited:
         place = ["defaults", *place[2:]]

@@ -650,6 +650,34 @@ def plot_accuracy_by_epoch(
 
 
 @_styled
+def draw_along_training(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Draw accuracy along training, a panel for each attack.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `bat.curves.study_curves`.
+    titles : mapping of str to str
+        Label of the vertical axis by attack.
+
+    Returns
+    -------
+    Figure
+
+    Notes
+    -----
+    Figures 1, 2 and 8 to 19 of the paper.
+    """
+    attacks = list(dict.fromkeys(table["attack"]))
+    fig = Figure(figsize=(WIDTH * len(attacks) / 2, 2.5), layout="constrained")
+    panels = fig.subplots(1, len(attacks), squeeze=False, sharey=True)[0]
+    for ax, attack in zip(panels, attacks, strict=True):
+        rows = table[table["attack"] == attack]
+        plot_accuracy_by_epoch(rows, ylabel=titles[attack], ax=ax)
+    return fig
+
+
+@_styled
 def plot_ablation_grid(
     table: pd.DataFrame, *, title: str = "Accuracy (%)", ax: Axes | None = None
 ) -> Axes:

@@ -167,18 +167,24 @@ class _Arrays:
     def __init__(self, path: Path):
         self.path = path
         try:
-            self.archive = np.load(path, allow_pickle=False)
-            self.keys = list(self.archive.files)
+            self.file = open(path, "rb")  # noqa: SIM115 (closed on leaving the context)
         except FileNotFoundError:
             raise ArtifactError(f"{path}: the file does not exist") from None
+        try:
+            self.archive = np.load(self.file, allow_pickle=False)
+            self.keys = list(self.archive.files)
         except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
             raise ArtifactError(f"{path}: no readable npz file ({error}); get it again") from None
+        finally:
+            if not hasattr(self, "keys"):
+                self.file.close()
 
     def __enter__(self) -> _Arrays:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.archive.close()
+        self.file.close()
 
     def read(self, key: str) -> np.ndarray:
         if key not in self.keys:

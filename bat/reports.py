@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from bat import comparison as comparisons
-from bat import data, figures, tables
+from bat import curves, data, figures, tables
 from bat.artifacts import read_json, read_table
 from bat.config import Config
 from bat.ensembles import alignment
-from bat.studies import ablation_name
+from bat.studies import ablation_name, study_name
 
 
 class Folder:
@@ -128,10 +128,10 @@ class Comparison:
                 frames[run, seed] = table.to_pandas()
         return frames
 
-    def histories(self) -> dict[tuple[str, int], pd.DataFrame]:
+    def histories(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
         """Histories by run and seed."""
         frames = {}
-        for run in self.spec["runs"]:
+        for run in runs:
             for seed in self.spec["seeds"]:
                 path = self._run(run, seed) / "history.parquet"
                 fingerprint = self.folder.prepared.info["fingerprint"]
@@ -155,8 +155,14 @@ class Comparison:
 def methods(comparison: Comparison, out: Path) -> list[Path]:
     """Tables 1 to 6: every run under every attack."""
     runs = [*comparison.spec["runs"], *comparison.spec["external"]]
-    judged = comparisons.accuracies(comparison.evaluations(runs))
     paper = comparisons.PAPER.get((comparison.dataset, comparison.architecture))
+    return _methods(comparison, runs, paper, out)
+
+
+def _methods(
+    comparison: Comparison, runs: list[str], paper: comparisons.PaperTable | None, out: Path
+) -> list[Path]:
+    judged = comparisons.accuracies(comparison.evaluations(runs))
     table = comparisons.methods_table(judged, paper=paper)
     evaluation = comparison.spec["evaluation"]
     caption = comparisons.caption_methods(table, evaluation, comparison.specs(runs), paper=paper)
@@ -183,15 +189,54 @@ def fig4(comparison: Comparison, out: Path) -> list[Path]:
     return figures.save_figure(figures.draw_ablation(table, titles), out, table, caption)
 
 
-def history(comparison: Comparison, out: Path) -> list[Path]:
-    """Clean and PGD accuracy of every split and group along training."""
+def followed(comparison: Comparison, runs: list[str]) -> pd.DataFrame:
+    """Clean and PGD accuracy of every split and group along the training of some runs."""
     groups = {split: comparison.folder.groups(split)[0] for split in ("train", "test")}
-    specs = comparison.specs(comparison.spec["runs"])
-    max_samples = next(iter(specs.values()))["history"]["max_samples"]
-    table = comparisons.along_training(
-        comparison.histories(), groups, comparison.folder.prepared.info, max_samples
+    max_samples = comparison.specs(runs[:1])[runs[0]]["history"]["max_samples"]
+    return comparisons.along_training(
+        comparison.histories(runs), groups, comparison.folder.prepared.info, max_samples
     )
+
+
+def history(comparison: Comparison, out: Path) -> list[Path]:
+    """The configured runs along training, by split and group."""
+    table = followed(comparison, comparison.spec["runs"])
     return tables.write_table_files(table, out, "", formats=("csv",))
+
+
+def _study_figure(figure: str) -> Callable[[Comparison, Path], list[Path]]:
+    def draw(comparison: Comparison, out: Path) -> list[Path]:
+        wanted = curves.curves_of(figure, comparison.spec["shares"])
+        runs = list(dict.fromkeys(run for run, _ in wanted.series.values()))
+        table = curves.study_curves(followed(comparison, runs), wanted)
+        specs = comparison.specs(runs)
+        titles = {"clean": "Clean accuracy", "pgd": "PGD accuracy"}
+        caption = curves.caption(table, wanted, specs, comparison.dataset, comparison.architecture)
+        return figures.save_figure(figures.draw_along_training(table, titles), out, table, caption)
+
+    return draw
+
+
+def typical(comparison: Comparison, out: Path) -> list[Path]:
+    """Accuracy on the test typical group after training, by share of atypical samples."""
+    shares = comparison.spec["shares"]
+    parts = []
+    for method in ("erm", "pgd-at"):
+        runs = {study_name(method, share): f"{100 * share:g} %" for share in shares}
+        table = curves.end_values(
+            followed(comparison, list(runs)), runs, study_name(method, shares[0])
+        )
+        parts.append(table.assign(method=method))
+    table = pd.concat(parts, ignore_index=True)
+    caption = curves.caption_end_values(table, comparison.dataset, comparison.architecture)
+    files = tables.write_table_files(table, out, caption, formats=("csv",))
+    shown = curves.present_end_values(table)
+    return files + tables.write_table_files(shown, out, caption, formats=("md", "tex"))
+
+
+def substitution(comparison: Comparison, out: Path) -> list[Path]:
+    """BAT(1, 0.2) with each of the three scores."""
+    return _methods(comparison, comparison.spec["substitution"], None, out)
 
 
 def summary(config: Config) -> list[str]:
@@ -240,5 +285,8 @@ COMPARISONS: dict[str, Callable[[Comparison, Path], list[Path]]] = {
     "methods": methods,
     "fig4": fig4,
     "history": history,
+    "typical": typical,
+    "substitution": substitution,
+    **{figure: _study_figure(figure) for figure in ("fig1", "fig2", "fig8", "fig14")},
 }
 """Of a data set and an architecture, likewise."""

@@ -511,8 +511,9 @@ def fetch(spec: dict, prepared: PreparedData, out: Path, *, command: str) -> str
             matched = _stage_published(spec, source, prepared, staged, command)
         else:
             matched = _stage_tables(spec, source, prepared, staged, command)
-        with _naming(staging, source.name):
-            _check(staged.values(), prepared)
+        if matched is not None:
+            with _naming(staging, source.name):
+                _check(staged.values(), prepared)
         # only now, when all of them hold what they must
         for file in staged.values():
             with artifacts.atomic_path(out / file.name) as temporary:
@@ -592,11 +593,12 @@ def _stage_tables(
     parquet = [kind for kind in staged if kind != "convergence"]
     metadata = {k: read_metadata(source.tables[k], k) for k in parquet}
     theirs = metadata["memorization"].get("fingerprint")
-    if theirs == prepared.fingerprint:
+    fits = theirs == prepared.fingerprint
+    _check((source.tables[kind] for kind in staged), prepared if fits else None)
+    if fits:
         for kind, file in staged.items():
             shutil.copyfile(source.tables[kind], file)
         return None
-    _check(source.tables[kind] for kind in staged)
     tables = {kind: read_table(source.tables[kind], kind)[0] for kind in parquet}
     if spec["match"] == "fingerprint":
         raise _other_data(source, theirs, tables, prepared)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bat import artifacts
-from bat.config import AnyRun, BatRun, Config, Dataset, PgdAtRun, Scores
+from bat.config import AnyRun, BatRun, Config, Dataset, ErmRun, PgdAtRun, Scores
 
 STAGES = {
     "data": 1,
@@ -57,12 +57,28 @@ def shard_names(architecture: str, n_trials: int, trials_per_job: int) -> list[s
     ]
 
 
+def trials_per_job(scores: Scores, architecture: str) -> int:
+    """Trials of one job: as many as its wall time holds, where a trial's time is configured.
+
+    A function of the configuration alone, so that the bounds of shards stay
+    where they are from one run of the workflow to the next.
+
+    >>> trials_per_job(Scores(seconds_per_trial={"resnet9": 50}, job_minutes=60), "resnet9")
+    72
+    """
+    seconds = scores.seconds_per_trial.get(architecture)
+    if seconds is None:
+        return scores.trials_per_job
+    return max(1, int(60 * scores.job_minutes / seconds))
+
+
 def shards(name: str, dataset: Dataset, architecture: str, n_trials: int | None = None):
     """Paths, below the results folder, of the shards of one architecture.
 
     With ``n_trials``, only those that hold a trial below that number.
     """
-    per_job, total = dataset.scores.trials_per_job, trial_counts(dataset)[architecture]
+    per_job = trials_per_job(dataset.scores, architecture)
+    total = trial_counts(dataset)[architecture]
     names = shard_names(architecture, total, per_job)
     if n_trials is not None:
         names = names[: -(-n_trials // per_job)]
@@ -137,6 +153,8 @@ def specifications(config: Config) -> dict[str, dict]:
             specs[f"{folder}/comparison-{architecture}.json"] = common | {
                 "architecture": architecture,
                 "runs": list(dataset.runs),
+                "shares": list(dataset.studies.atypical),
+                "substitution": ["bat-1-0.2", *substitution_runs(dataset)],
                 "external": list(dataset.external),
                 "seeds": list(dataset.seeds),
                 "ablation": dataset.ablation.model_dump(mode="json"),
@@ -189,8 +207,44 @@ def ablation_name(alpha: float, beta: float) -> str:
     return "pgd-at" if alpha == beta == 0 else f"bat-{alpha:g}-{beta:g}"
 
 
+def study_name(method: str, share: float | None) -> str:
+    """The run of a study; ``None`` is the whole training set.
+
+    >>> study_name("erm", None), study_name("pgd-at", 0.2)
+    ('erm-all', 'pgd-at-atypical-20')
+    """
+    return f"{method}-all" if share is None else f"{method}-atypical-{100 * share:g}"
+
+
+def study_runs(dataset: Dataset) -> dict[str, AnyRun]:
+    """The runs of section 3 and appendix B: ERM and PGD-AT by share of atypical samples."""
+    study = dataset.studies
+    common = {"training": study.training.model_dump(), "selection": {"by": "last"}}
+    return {
+        study_name(method.model_fields["method"].default, share): method.model_validate(
+            common | {"train_on": {"atypical": share, "seed": study.seed}}
+        )
+        for method in (ErmRun, PgdAtRun)
+        for share in (None, *study.atypical)
+    }
+
+
+def substitution_name(score: str) -> str:
+    """BAT(1, 0.2) with another score; memorization's is the run of the tables."""
+    return "bat-1-0.2" if score == "memorization" else f"bat-1-0.2-{score}"
+
+
+def substitution_runs(dataset: Dataset) -> dict[str, AnyRun]:
+    """BAT(1, 0.2) with the cheap scores in the place of memorization."""
+    base = dataset.runs.get("bat-1-0.2", BatRun(training=dataset.training))
+    return {
+        substitution_name(score): base.model_copy(update={"score": score, "sigma": None})
+        for score in dataset.studies.scores
+    }
+
+
 def runs(dataset: Dataset) -> dict[str, AnyRun]:
-    """Every run of a data set by name: the configured ones and those of the ablation."""
+    """Every run of a data set by name, the configured ones and those of the studies."""
     base = dataset.runs.get("pgd-at", PgdAtRun(training=dataset.training))
     cells = {}
     for alpha in dataset.ablation.alpha:
@@ -198,12 +252,14 @@ def runs(dataset: Dataset) -> dict[str, AnyRun]:
             settings = {**base.model_dump(exclude={"method"}), "alpha": alpha, "beta": beta}
             name = ablation_name(alpha, beta)
             cells[name] = base if name == "pgd-at" else BatRun.model_validate(settings)
-    return cells | dataset.runs
+    return cells | study_runs(dataset) | substitution_runs(dataset) | dataset.runs
 
 
 def objective(run: AnyRun, dataset: Dataset) -> dict:
     """The method and all its constants, resolved; keywords of `bat.objectives`."""
-    settings = run.model_dump(mode="json", exclude={"train_on", "training", "score", "sigma"})
+    settings = run.model_dump(
+        mode="json", exclude={"train_on", "training", "selection", "score", "sigma"}
+    )
     if run.method == "erm":
         return settings
     adversary = dataset.adversary
@@ -235,7 +291,7 @@ def run_specification(
         "score": score,
         "train_on": run.train_on.model_dump(mode="json"),
         "training": run.training.model_dump(mode="json"),
-        "selection": dataset.selection.model_dump(mode="json"),
+        "selection": (run.selection or dataset.selection).model_dump(mode="json"),
         "history": dataset.history.model_dump(mode="json"),
         "adversary": {"eps": dataset.adversary.eps, "step": dataset.adversary.step},
     }

@@ -3,7 +3,7 @@
     python benchmarks/adversarial_training.py --batch-size 64 --steps 1 --rounds 3  # two cores
     python benchmarks/adversarial_training.py --architecture resnet18 wrn-28-10     # a GPU
     python benchmarks/adversarial_training.py --data results/digits/data --accuracy 20 \\
-        --architecture small_cnn --eps 0.1 --seeds 0 1 2
+        --architecture small_cnn --eps 0.1 --crop 1 --no-flip
 
 The plain loop does what the code of Rice et al. (2020), arXiv:2002.11569, does:
 float32 tensors of contiguous layout, a `DataLoader` with worker processes and
@@ -13,7 +13,8 @@ forward passes in each step, to choose among restarts and for its log, are left 
 which is to its advantage. Both loops train the same model, with the same threads.
 
 Variants take turns, so that other work on the machine meets all of them, and the
-ratio of each is taken within a round. The first round is for warming up.
+ratio of each is taken within a round, after some steps each for warming up. Workers
+run during the turns of the plain loop only.
 """
 
 from __future__ import annotations
@@ -67,26 +68,30 @@ class Images(Dataset):
 class Plain:
     """The published kind of loop."""
 
-    def __init__(self, model: nn.Module, source: DeviceData, settings, device: Runtime, seed: int):
-        self.recipe, self.eps, self.step_size = settings.recipe, settings.eps, settings.eps / 4
-        self.device = device.device
-        self.model = model.to(self.device).train()
-        recipe = self.recipe
+    def __init__(
+        self,
+        model: nn.Module,
+        source: DeviceData,
+        options: argparse.Namespace,
+        device: Runtime,
+        seed: int,
+    ):
+        self.recipe, self.eps = options.recipe, options.eps
+        self.device, self.model = device.device, model.to(device.device).train()
         self.optimizer = torch.optim.SGD(
             model.parameters(),
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
+            lr=self.recipe.lr,
+            momentum=self.recipe.momentum,
+            weight_decay=self.recipe.weight_decay,
         )
         torch.manual_seed(seed)
+        images, labels = source.train_images.cpu().numpy(), source.train_labels.cpu().numpy()
         self.loader = DataLoader(
-            Images(
-                source.train_images.cpu().numpy(), source.train_labels.cpu(), recipe.augmentation
-            ),
-            batch_size=min(recipe.batch_size, len(source.train_labels)),
+            Images(images, labels, self.recipe.augmentation),
+            batch_size=self.recipe.batch_size,
             shuffle=True,
             drop_last=True,
-            num_workers=settings.workers,
+            num_workers=options.workers,
             pin_memory=self.device.type == "cuda",
         )
         self.done = 0
@@ -125,7 +130,7 @@ class Plain:
         for _ in range(STEPS):
             F.cross_entropy(self.model(x + delta), y).backward()
             with torch.no_grad():
-                moved = (delta + self.step_size * delta.grad.sign()).clamp(-self.eps, self.eps)
+                moved = (delta + self.eps / 4 * delta.grad.sign()).clamp(-self.eps, self.eps)
                 delta.copy_((x + moved).clamp(0, 1) - x)
             delta.grad.zero_()
         return delta.detach()
@@ -138,7 +143,7 @@ class Ours:
         self,
         model: nn.Module,
         source: DeviceData,
-        settings,
+        options: argparse.Namespace,
         device: Runtime,
         seed: int,
         *,
@@ -146,10 +151,10 @@ class Ours:
         precision: str,
     ):
         self.device, self.model = device.device, device.place(model)
-        recipe = settings.recipe.model_copy(update={"precision": precision})
+        recipe = options.recipe.model_copy(update={"precision": precision})
         self.training = Training(
             self.model,
-            PGDAT(eps=settings.eps, step=settings.eps / 4, steps=STEPS, mode=mode),
+            PGDAT(eps=options.eps, step=options.eps / 4, steps=STEPS, mode=mode),
             source,
             torch.arange(len(source.train_labels), device=self.device),
             recipe,
@@ -178,29 +183,37 @@ def clock(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def load(options: argparse.Namespace) -> tuple[dict, data.DeviceData]:
-    """A prepared folder, or random images of CIFAR's shape."""
+def load(options: argparse.Namespace, device: torch.device) -> tuple[dict, DeviceData]:
+    """What `build_model` needs and the data: a prepared folder, or random images like CIFAR's."""
     if options.data:
         prepared = data.load(options.data)
-        return prepared.info, data.to_device(prepared, "cpu")
+        return prepared.info, data.to_device(prepared, device)
     rng = np.random.default_rng(0)
-    images = torch.from_numpy(rng.integers(0, 256, (10_000, 3, 32, 32), np.uint8))
-    labels = torch.from_numpy(rng.integers(0, 10, 10_000))
-    info = {"class_names": list(range(10)), "shape": [3, 32, 32], "mean": None, "std": None}
+    images = torch.from_numpy(rng.integers(0, 256, (10_000, 3, 32, 32), np.uint8)).to(device)
+    labels = torch.from_numpy(rng.integers(0, 10, 10_000)).to(device)
+    info = {"class_names": range(10), "shape": [3, 32, 32], "mean": None, "std": None}
     return info, DeviceData(images, labels, images[:1000], labels[:1000])
 
 
 def variants(options: argparse.Namespace) -> dict[str, dict | None]:
     """Keywords of `Ours` by name; None is the plain loop."""
-    named = {f"{m} mode, {p}": {"mode": m, "precision": p} for m, p in pairs(options)}
-    return {"plain loop": None} | named
+    ours = {
+        f"{mode} mode, {precision}": {"mode": mode, "precision": precision}
+        for precision in options.precision
+        for mode in options.mode
+    }
+    return {"plain loop": None} | ours
 
 
-def pairs(options: argparse.Namespace) -> list[tuple[str, str]]:
-    return [(mode, precision) for precision in options.precision for mode in options.mode]
-
-
-def build(architecture, keywords, info, source, options, device, seed) -> Plain | Ours:
+def build(
+    architecture: str,
+    keywords: dict | None,
+    info: dict,
+    source: DeviceData,
+    options: argparse.Namespace,
+    device: Runtime,
+    seed: int,
+) -> Plain | Ours:
     model = build_model(
         architecture,
         n_classes=len(info["class_names"]),
@@ -214,13 +227,8 @@ def build(architecture, keywords, info, source, options, device, seed) -> Plain 
     return Ours(model, source, options, device, seed, **keywords)
 
 
-def to(source: DeviceData, device: torch.device) -> DeviceData:
-    return DeviceData(*(getattr(source, name).to(device) for name in data.FINGERPRINTED))
-
-
 def compare_speed(architecture: str, options: argparse.Namespace, device: Runtime) -> None:
-    info, source = load(options)
-    source = to(source, device.device)
+    info, source = load(options, device.device)
     loops = {
         name: build(architecture, keywords, info, source, options, device, seed=0)
         for name, keywords in variants(options).items()
@@ -246,13 +254,12 @@ def compare_speed(architecture: str, options: argparse.Namespace, device: Runtim
 
 def compare_accuracy(architecture: str, options: argparse.Namespace, device: Runtime) -> None:
     """Train each variant from the same weights for the same number of steps."""
-    info, source = load(options)
-    source = to(source, device.device)
+    info, source = load(options, device.device)
     found: dict[str, list[tuple[float, ...]]] = {name: [] for name in variants(options)}
     for seed in options.seeds:
         for name, keywords in variants(options).items():
             loop = build(architecture, keywords, info, source, options, device, seed)
-            steps = options.accuracy * (len(source.train_labels) // options.recipe.batch_size)
+            steps = options.accuracy * (len(source.train_labels) // options.batch_size)
             found[name].append((loop.train(steps), *judge(loop.model, source, options)))
     print(
         f"\n{architecture}, {options.accuracy} epochs of {len(source.train_labels)} images, ",
@@ -264,12 +271,13 @@ def compare_accuracy(architecture: str, options: argparse.Namespace, device: Run
         seconds, clean, robust = zip(*rows, strict=True)
         print(
             f"{name:24}{statistics.mean(clean):9.1f}{spread(clean, 1):>14}"
-            f"{statistics.mean(robust):10.1f}{spread(robust, 1):>14}{statistics.mean(seconds):9.1f}",
+            f"{statistics.mean(robust):10.1f}{spread(robust, 1):>14}"
+            f"{statistics.mean(seconds):9.1f}",
             flush=True,
         )
 
 
-def judge(model: nn.Module, source: DeviceData, options) -> tuple[float, float]:
+def judge(model: nn.Module, source: DeviceData, options: argparse.Namespace) -> tuple[float, float]:
     """Clean and robust accuracy on the test set in percent, in float32."""
     attack = PGD(eps=options.eps, step=options.eps / 4, steps=20)
     flags = evaluate(
@@ -307,7 +315,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--eps", type=float, default=8 / 255, help="steps are a fourth of it")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=0.1)
-    parser.add_argument("--crop", type=int, default=4)
+    parser.add_argument("--crop", type=int, default=4, help="padding in pixels")
+    parser.add_argument("--flip", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--steps", type=int, default=20, help="in a turn")
     parser.add_argument("--warmup", type=int, default=1, help="steps before the first round")
     parser.add_argument("--rounds", type=int, default=5)
@@ -320,7 +329,7 @@ def parse() -> argparse.Namespace:
         lr=options.lr,
         schedule="one_cycle" if options.accuracy else "constant",
         milestones=(),
-        augmentation=config.Augmentation(crop=options.crop, flip=options.crop > 0),
+        augmentation=config.Augmentation(crop=options.crop, flip=options.flip),
     )
     return options
 

@@ -436,7 +436,10 @@ def test_along_training_refuses_what_is_of_another_size():
     with pytest.raises(BatError, match="7 bytes; expected 6"):
         comparison.along_training({("mart", 0): history}, groups, INFO, None)
     with pytest.raises(BatError, match="40 rows and the data set has 41 train samples"):
-        comparison.along_training({}, groups | {"train": groups["train"][1:]}, INFO, None)
+        other = groups | {"train": groups["train"][1:]}
+        comparison.along_training({("mart", 0): history}, other, INFO, None)
+    with pytest.raises(BatError, match="train at least one run"):
+        comparison.along_training({}, groups, INFO, None)
 
 
 def test_comparing_needs_no_heavy_imports():

@@ -68,6 +68,19 @@ def test_unknown_key_of_the_defaults_is_said_once_and_placed_there():
     assert problem.startswith("defaults.scores.trails: unknown key; did you mean 'trials'?")
 
 
+def test_a_mistake_in_what_all_runs_share_is_said_once_and_where_it_is():
+    (problem,) = problems(dataset(training={"epocs": 3}))
+    assert problem.startswith("datasets.digits.training.epocs: unknown key; did you mean 'epochs'?")
+    raw = {"defaults": {"training": {"momentum": 2}}, "datasets": {"a": DIGITS, "b": DIGITS}}
+    (problem,) = problems(raw)
+    assert problem.startswith("defaults.training.momentum: ")
+    (problem,) = problems(dataset(training={"epochs": 9}))  # the default milestones
+    assert problem.startswith("datasets.digits.training: milestones [80, 120] lie beyond the 9")
+    own = {"runs": {"mine": {"method": "bat", "training": {"epocs": 3}}}}
+    (problem,) = problems(dataset(**own))
+    assert problem.startswith("datasets.digits.runs.mine.training.epocs: unknown key")
+
+
 def test_all_errors_at_once():
     raw = {
         "result": "x",
@@ -80,12 +93,12 @@ def test_all_errors_at_once():
     found = problems(raw)
     for part in (
         "result: unknown key",
-        "datasets.one.data.source: 'digit' is none of digits, ",
+        "datasets.one.data.source: 'digit' is none of 'digits', ",
         "datasets.one.groups.min_accuracy: ",
         "datasets.two.data: required",
         "datasets.two.scores.trials: ",
         "datasets.two.scores.architecture: 'resnet' is not an architecture",
-        "'bad/name' cannot name a folder",
+        "datasets.bad/name: 'bad/name' cannot name a folder",
     ):
         assert sum(part in problem for problem in found) == 1, (part, found)
     assert len(found) == 7
@@ -133,6 +146,10 @@ def test_numbers_that_yaml_reads_as_text():
             {"scores": {"training": {"schedule": "piecewise", "milestones": [9, 5]}}},
             "milestones [9, 5] must increase",
         ),
+        ({"adversary": {"eps": 8}}, "adversary.eps: 8 is outside [0, 1]"),
+        ({"runs": {"x": {"method": "bet"}}}, "runs.x.method: 'bet' is none of 'erm', "),
+        ({"runs": {"x": {"alpha": 1}}}, "runs.x.method: required, and not given"),
+        ({"runs": {"x y": {"method": "erm"}}}, "'x y' cannot name a folder"),
         ({"scores": {"architecture": "wrn-27-2"}}, "depth must be 6 n + 4"),
         ({"ensemble": {"architectures": ["resnet9"]}}, "at least two different architectures"),
         ({"ensemble": {"architectures": ["resnet9", "resnet18", "resnet9"]}}, "listed twice"),

@@ -250,9 +250,9 @@ def test_wrong_labels_are_memorized(prepare, tmp_path):
     settings = config.Scores(
         architecture="small_cnn-8",
         training={
-            "epochs": 8,
+            "epochs": 16,
             "batch_size": 50,
-            "lr": 0.15,
+            "lr": 0.2,
             "augmentation": {"crop": 0, "flip": False},
         },
     )

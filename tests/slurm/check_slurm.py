@@ -7,6 +7,7 @@ Slurm. Processes are held with SIGSTOP at a known place where a test needs it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -26,6 +27,8 @@ TRIALS = Path("results/digits/trials")
 SCORES = Path("results/digits/scores")
 MEMORIZATION = SCORES / "memorization.parquet"  # comes with influence.parquet and test.parquet
 SHARD = "small_cnn-4-000000-000011"
+JOB = "small_cnn-4_000000_000011"  # in the comment of its Slurm job
+RUN = Path("results/digits/small_cnn-4/runs/pgd-at/seed0")
 PATIENCE = 600  # seconds; the machine may be busy with other work
 
 
@@ -74,6 +77,18 @@ class Site:
         names = ("memorization", "influence", "test")
         return {name: (self.folder / SCORES / f"{name}.parquet").read_bytes() for name in names}
 
+    def run_results(self) -> list[dict[str, list]]:
+        """History and last weights of the run."""
+        script = (
+            "import sys, json, torch, pyarrow.parquet as pq; "
+            "weights = torch.load(sys.argv[1] + '/last.pt', weights_only=True); "
+            "history = pq.read_table(sys.argv[1] + '/history.parquet').to_pydict(); "
+            "history.pop('seconds', None); "
+            "print(json.dumps([history, {k: v.tolist() for k, v in weights.items()}]))"
+        )
+        command = [sys.executable, "-c", script, self.folder / RUN]
+        return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+
     def partial(self) -> list[Path]:
         """Trials of the shard that are on disk one by one."""
         architecture, first, last = SHARD.rsplit("-", 2)
@@ -90,26 +105,24 @@ class Site:
 
         wait(enough, PATIENCE, f"{n_trials} trials")
 
-    def training(self) -> list[int]:
-        """Process numbers of the trainings of the shard, here and in no other copy."""
-        found, shard = [], f"{TRIALS / SHARD}.parquet"
+    def hold(self, command: str, output: Path) -> None:
+        """Make the process that writes an output hang, in this copy and in no other."""
+        found = []
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 words = (process / "cmdline").read_bytes().decode().split("\0")
                 here = (process / "cwd").readlink() == self.folder
             except OSError:
                 continue
-            if (
-                here
-                and words[1:4] == ["-m", "bat", "trials"]
-                and f"{TRIALS / shard}.parquet" in words
-            ):
+            if here and words[1:4] == ["-m", "bat", command] and str(output) in words:
                 found.append(int(process.name))
-        return found
+        assert len(found) == 1
+        os.kill(found[0], signal.SIGSTOP)
 
-    def log(self) -> str:
-        """What the jobs of the shard said, those of all attempts."""
-        return (self.folder / "logs/digits/trials" / f"{SHARD}.log").read_text()
+    def log(self, job: str) -> str:
+        """What one Slurm job said."""
+        (path,) = (self.folder / "logs/slurm").rglob(f"{job}.log")
+        return path.read_text()
 
 
 class Head:
@@ -170,6 +183,14 @@ def undisturbed(tmp_path_factory) -> dict[str, bytes]:
     return site.tables()
 
 
+@pytest.fixture(scope="session")
+def undisturbed_run(tmp_path_factory) -> list[dict[str, list]]:
+    """The results of an adversarial training without Slurm."""
+    site = Site(tmp_path_factory.mktemp("undisturbed-run"))
+    site.run(RUN / "last.pt")
+    return site.run_results()
+
+
 def job_of(cluster: Cluster, rule: str) -> str:
     """Number of the one job in Slurm's queue whose comment names a rule and wildcards."""
     lines = [line.split() for line in cluster.jobs("-o", "%i %k")]
@@ -190,7 +211,8 @@ def test_everything_goes_through_sbatch(site, cluster, undisturbed):
     ]
     assert all(name.startswith("bat_") and state == "COMPLETED" for name, state, _ in found)
     rules = [comment.removeprefix("rule_").split("_wildcards")[0] for *_, comment in found]
-    assert sorted(rules) == ["convergence_table", "ensembles", "memorization", *["trials"] * 3]
+    tables = ["convergence_table", "ensembles", "memorization"]
+    assert sorted(rules) == sorted([*tables, *["trials"] * 3, *["train", "evaluate"] * 2])
     assert site.tables() == undisturbed
     for job in head.jobs:
         assert len(list((site.folder / "logs/slurm").rglob(f"{job}.log"))) == 1
@@ -200,35 +222,46 @@ def test_everything_goes_through_sbatch(site, cluster, undisturbed):
 def test_cancelled_job_goes_on(site, cluster, undisturbed):
     head = site.head(MEMORIZATION)
     site.trained(2, head)
-    job = job_of(cluster, SHARD.replace("-0", "_0"))
+    job = job_of(cluster, JOB)
     cluster.command("scancel", job)
     head.ends(0)
     assert state_of(cluster, job) == "CANCELLED"
-    assert "stopped by SIGTERM" in site.log()
-    assert re.search(r"[2-9]\d* of 12 are there already", site.log())
+    assert "stopped by SIGTERM" in site.log(job)
+    assert f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in head.log
+    retried = next(number for number in head.jobs if int(number) > int(job) + 1)
+    assert re.search(r"\b([2-9]|1[01]) of 12 are there already", site.log(retried))
     assert len(head.jobs) == 4  # two shards, one of them twice, and the scores
     assert site.tables() == undisturbed
 
 
-def test_job_over_its_limit_goes_on_from_its_trials(site, cluster, undisturbed):
+def test_trials_over_the_limit_go_on(site, cluster, undisturbed):
     head = site.head(MEMORIZATION, "--set-resources", "trials:runtime=attempt")
     site.trained(2, head)
-    job = job_of(cluster, SHARD.replace("-0", "_0"))
-    for pid in site.training():
-        os.kill(pid, signal.SIGSTOP)  # hangs from here to the limit of a minute
+    job = job_of(cluster, JOB)
+    site.hold("trials", TRIALS / f"{SHARD}.parquet")
     head.ends(0)
     assert state_of(cluster, job) == "TIMEOUT"
-    assert re.search(r"\d+ of 12 are there already", site.log())
-    limits = [
-        cluster.command("squeue", "-h", "--states=all", "-j", job, "-o", "%l %k")
-        for job in head.jobs
-    ]
-    assert sorted(limit.split()[0] for limit in limits if "trials" in limit) == [
-        "1:00",
-        "1:00",
-        "2:00",
-    ]
+    limits = {
+        number: cluster.command("squeue", "-h", "--states=all", "-j", number, "-o", "%l")
+        for number in head.jobs
+    }
+    assert limits.pop(job) == "1:00"
+    (retried,) = [number for number, limit in limits.items() if limit == "2:00"]
+    assert re.search(r"\b([2-9]|1[01]) of 12 are there already", site.log(retried))
     assert site.tables() == undisturbed
+
+
+def test_training_over_the_limit_goes_on_from_its_checkpoint(site, cluster, undisturbed_run):
+    head = site.head(RUN / "last.pt", "--set-resources", "train:runtime=attempt")
+    wait(lambda: cluster.jobs("-t", "RUNNING"), PATIENCE, "the training's job")
+    job = job_of(cluster, "rule_train_")
+    wait(lambda: re.search(r"epochs: \d", site.log(job)), PATIENCE, "the first epochs")
+    site.hold("train", RUN)
+    head.ends(0)
+    assert state_of(cluster, job) == "TIMEOUT"
+    assert "state kept" in site.log(job)
+    assert "going on in epoch" in site.log(head.jobs[-1])
+    assert site.run_results() == undisturbed_run
 
 
 def test_drained_node(site, cluster, undisturbed):
@@ -246,7 +279,7 @@ def test_drained_node(site, cluster, undisturbed):
 def test_node_that_dies(site, cluster, undisturbed):
     head = site.head(MEMORIZATION)
     site.trained(2, head)
-    job = job_of(cluster, SHARD.replace("-0", "_0"))
+    job = job_of(cluster, JOB)
     cluster.kill("slurmd", signal.SIGKILL)
     wait(lambda: cluster.state().startswith("down"), 120, "Slurm to miss the node")
     cluster.start_slurmd()
@@ -262,7 +295,9 @@ def test_head_killed_and_started_again_at_once(site, cluster, undisturbed):
     first.kill()
     old = set(cluster.jobs("-o", "%i"))
     assert old
-    assert "LockException" in refused(site)
+    refused = site.head(MEMORIZATION)
+    refused.ends(1)
+    assert "LockException" in refused.log
     site.run("--unlock", MEMORIZATION)
     second = site.head(MEMORIZATION)
     second.ends(0)
@@ -272,12 +307,6 @@ def test_head_killed_and_started_again_at_once(site, cluster, undisturbed):
     assert not site.partial()
     site.run(MEMORIZATION)
     assert site.tables() == undisturbed
-
-
-def refused(site: Site) -> str:
-    head = site.head(MEMORIZATION)
-    head.ends(1)
-    return head.log
 
 
 def test_two_heads_at_once(site, cluster, undisturbed):
@@ -311,10 +340,10 @@ def test_full_disk(site, small_disk, undisturbed):
         while file.write(b"0" * 4096):
             pass
     head.ends(1)
-    assert "No space left on device" in site.log()
+    assert any("No space left on device" in site.log(job) for job in head.jobs)
     assert not (small_disk / f"{SHARD}.parquet").exists()
     assert not [p for p in small_disk.rglob("*.tmp")]
     ballast.unlink()
-    site.run(MEMORIZATION)
-    assert re.search(r"\d+ of 12 are there already", site.log())
+    again = site.run(MEMORIZATION)
+    assert any("of 12 are there already" in site.log(job) for job in again.jobs)
     assert site.tables() == undisturbed

@@ -259,7 +259,7 @@ def wait(condition, seconds: float, what: str, *, fail: bool = True) -> bool:
             if fail:
                 raise ClusterError(f"waited {seconds:g} s for {what}, in vain")
             return False
-        time.sleep(0.2)
+        time.sleep(0.05)
     return True
 
 

@@ -13,7 +13,8 @@ def checkpoint(wildcards):
 def evaluation_spec(wildcards):
     """All attacks for the runs of the tables, PGD for those of the ablation alone."""
     dataset = CONFIG.datasets[wildcards.dataset]
-    listed = wildcards.run in dataset.runs or wildcards.run in dataset.external
+    tables = [*dataset.runs, *dataset.external, *studies.substitution_runs(dataset)]
+    listed = wildcards.run in tables
     return f"{RESULTS}/{wildcards.dataset}/specs/evaluation{'' if listed else '-ablation'}.json"
 
 
@@ -47,15 +48,19 @@ def ablation_inputs(wildcards):
     return compared(wildcards.dataset, wildcards.architecture, dict.fromkeys(cells))
 
 
-def history_inputs(wildcards):
-    """Histories of every configured run."""
-    dataset = CONFIG.datasets[wildcards.dataset]
+def histories(wildcards, runs):
+    """Histories of the named runs at every seed."""
     folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/runs"
     return [
         f"{folder}/{run}/seed{seed}/history.parquet"
-        for run in dataset.runs
-        for seed in dataset.seeds
+        for run in runs
+        for seed in CONFIG.datasets[wildcards.dataset].seeds
     ]
+
+
+def history_inputs(wildcards):
+    """Histories of every configured run."""
+    return histories(wildcards, CONFIG.datasets[wildcards.dataset].runs)
 
 
 def comparison_files(*files):

@@ -6,7 +6,9 @@ RESOURCES = {
         "gpu": 0 if CONFIG.compute.device == "cpu" else 1,
         "mem_mb": lambda wildcards, attempt: 8000 * attempt,
         # trials per job are counted to fill half of it
-        "runtime": lambda wildcards, attempt: 2 * CONFIG.compute.job_minutes * attempt,
+        "runtime": lambda wildcards, attempt: (
+            2 * CONFIG.datasets[wildcards.dataset].scores.job_minutes * attempt
+        ),
     },
     "training": {
         "gpu": 0 if CONFIG.compute.device == "cpu" else 1,
