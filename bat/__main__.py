@@ -243,7 +243,8 @@ def _plan(arguments: argparse.Namespace) -> None:
 
     from bat import config, planning
 
-    planning.show(config.read_config(*arguments.configfile), Console())
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    planning.show(config.read_config(*arguments.configfile), console)
 
 
 def _schema(arguments: argparse.Namespace) -> None:

@@ -18,9 +18,9 @@ from bat import studies
 from bat.artifacts import ArtifactError, column, read_json, read_metadata, read_table
 from bat.config import AnyRun, Config, Dataset
 
-SPEED = {"gpu": 4e13, "cpu": 3e10}
-"""Assumed floating-point operations in a second that a training job sustains: of one data-centre
-GPU with bfloat16 and compilation, and of one CPU core."""
+GPU_SPEED, CPU_SPEED = 4e13, 3e10
+"""Assumed floating-point operations in a second that a training job sustains: on one data-centre
+GPU with bfloat16 and compilation, and on one CPU core."""
 
 KNOWN_SIZES = {
     "fashion_mnist": (60_000, 10_000, 10, (1, 28, 28)),
@@ -115,7 +115,7 @@ class _Place:
     def __init__(self, config: Config, name: str, dataset: Dataset, logs: Path):
         self.name, self.dataset = name, dataset
         self.folder, self.logs = config.results / name, logs / name
-        self.unit = "cpu" if config.compute.device == "cpu" else "gpu"
+        self.speed = CPU_SPEED if config.compute.device == "cpu" else GPU_SPEED
         self.size = size(dataset, self.folder)
 
     def prepare(self) -> Row:
@@ -138,7 +138,7 @@ class _Place:
         left = sum(trial not in seconds for trial in range(n_trials))
         return Row(
             self.name,
-            f"{n_trials} trials of {architecture}",
+            f"{n_trials} trials, {architecture}",
             len(shards),
             done if seconds else 0,
             n_trials * each / 3600,
@@ -150,14 +150,14 @@ class _Place:
     def trial_seconds(self, architecture: str, measured: dict[int, float]) -> tuple[float, str]:
         """Seconds of one trial, and where they come from."""
         if measured:
-            return fmean(measured.values()), f"measured on {len(measured)} trials"
+            return fmean(measured.values()), f"measured ({len(measured)})"
         configured = self.dataset.scores.seconds_per_trial.get(architecture)
         if configured is not None:
-            return configured, "configured seconds_per_trial"
+            return configured, "configured"
         scores = self.dataset.scores
         included = round(scores.subset_ratio * self.size.n_train)
         passes = 3 * included * scores.training.epochs + self.size.n_train + self.size.n_test
-        return self.seconds(architecture, passes), f"assumed {self.speed}"
+        return self.seconds(architecture, passes), "assumed"
 
     def finished_trials(self, architecture: str) -> dict[int, float]:
         """Seconds of the trials of the configured recipe that are on disk, by number."""
@@ -202,7 +202,7 @@ class _Place:
         folder = self.folder / architecture / "runs"
         done = {name for name, _ in runs if (folder / name / "history.parquet").exists()}
         parameters = 4 * parameter_count(architecture, self.size)
-        stage = f"training of {architecture}"
+        stage = f"training, {architecture}"
         return self._measured(stage, architecture, "runs", runs, done, 2 * parameters)
 
     def evaluation(self, architecture: str) -> Row:
@@ -220,7 +220,7 @@ class _Place:
         ]
         folder = self.folder / architecture / "evaluations"
         done = {name for name, _ in jobs if (folder / f"{name}.parquet").exists()}
-        stage = f"evaluation of {architecture}"
+        stage = f"evaluation, {architecture}"
         return self._measured(stage, architecture, "evaluations", jobs, done, 2 * n_test)
 
     def run_passes(self, run: AnyRun) -> float:
@@ -248,11 +248,11 @@ class _Place:
             for name in done
             if (benchmark := read_benchmark(folder / f"{name.replace('/', '-')}.tsv")) is not None
         }
-        basis = f"assumed {self.speed}"
+        basis = "assumed"
         if measured:
             scale = sum(measured.values()) / sum(seconds[name] for name in measured)
             seconds = {name: measured.get(name, scale * s) for name, s in seconds.items()}
-            basis = f"measured on {len(measured)} jobs"
+            basis = f"measured ({len(measured)})"
         return Row(
             self.name,
             stage,
@@ -264,14 +264,9 @@ class _Place:
             basis,
         )
 
-    @property
-    def speed(self) -> str:
-        """The assumption in words."""
-        return f"{SPEED[self.unit]:.0e} operations/s"
-
     def seconds(self, architecture: str, passes: float) -> float:
         """Assumed seconds for a number of forward passes of one sample."""
-        return 2 * multiplications(architecture, self.size) * passes / SPEED[self.unit]
+        return 2 * multiplications(architecture, self.size) * passes / self.speed
 
 
 def size(dataset: Dataset, folder: Path) -> Size:
@@ -384,27 +379,31 @@ def show(config: Config, console) -> None:
     """
     from rich.table import Table
 
-    unit = "CPU core hours" if config.compute.device == "cpu" else "GPU hours"
+    on_cpu = config.compute.device == "cpu"
+    unit = "CPU core hours" if on_cpu else "GPU hours"
     table = Table(box=None, pad_edge=False)
     for title in ("data set", "stage"):
-        table.add_column(title)
+        table.add_column(title, no_wrap=True)
     for title in ("jobs", "done", unit, "left", "disk"):
         table.add_column(title, justify="right")
-    table.add_column("from")
+    table.add_column("hours from", no_wrap=True)
     rows = plan(config)
     for row in rows:
         hours = [_hours(row.hours), _hours(row.hours_left)] if row.hours else ["", ""]
         cells = [row.dataset, row.stage, str(row.jobs), str(row.done), *hours]
         table.add_row(*cells, _bytes(row.bytes), row.basis)
-    table.add_section()
     sums = [sum(getattr(row, name) for row in rows) for name in ("jobs", "done")]
     hours = [_hours(sum(getattr(row, name) for row in rows)) for name in ("hours", "hours_left")]
-    size = _bytes(sum(row.bytes for row in rows))
-    table.add_row("total", "", *map(str, sums), *hours, size, "")
+    table.add_row("total", "", *map(str, sums), *hours, _bytes(sum(row.bytes for row in rows)))
     console.print(table)
+    where = "a CPU core" if on_cpu else "a GPU"
+    speed = CPU_SPEED if on_cpu else GPU_SPEED
+    console.print(
+        f"assumed: {speed:.0e} operations a second on {where}; measured: the mean of what is done"
+    )
     for name, seconds in seconds_per_trial(config).items():
         values = ", ".join(f"{arch}: {value:.3g}" for arch, value in seconds.items())
-        console.print(f"{name}: measured, for scores: seconds_per_trial: {{{values}}}")
+        console.print(f"{name}: one trial takes, for `scores`, seconds_per_trial: {{{values}}}")
 
 
 def _hours(hours: float) -> str:

@@ -243,15 +243,15 @@ def facts(source: Source) -> dict:
     -------
     dict
         ``metadata`` (of the memorization table), ``n_train``, ``n_test``, ``n_pairs``,
-        ``above`` (share of memorization above each of ``THRESHOLDS``), ``se`` (median
-        standard error, NaN where not known), ``carried`` (share of the test samples
-        with a kept influence above 0.15), ``mean_test`` (accuracy, NaN where not known),
-        ``memorization`` and ``test`` (the tables), ``optional`` (further kinds).
+        ``kept`` (of the influence table's metadata: which pairs are), ``above`` (share
+        of memorization above each of ``THRESHOLDS``), ``se`` (median standard error, NaN
+        where not known), ``carried`` (share of the test samples with a kept influence
+        above 0.15), ``memorization`` (the table) and ``optional`` (further kinds).
     """
     source.require(REQUIRED)
     memorization, metadata = read_table(source.tables["memorization"], "memorization")
     test, _ = read_table(source.tables["test"], "test")
-    pairs, _ = read_table(
+    pairs, about_pairs = read_table(
         source.tables["influence"], "influence", columns=["test_index", "influence"]
     )
     strong = column(pairs, "influence") > THRESHOLDS[0]
@@ -261,6 +261,7 @@ def facts(source: Source) -> dict:
         "n_train": memorization.num_rows,
         "n_test": test.num_rows,
         "n_pairs": pairs.num_rows,
+        "kept": about_pairs["influence"],
         "above": {t: float(np.mean(values > t)) for t in THRESHOLDS},
         "se": _median(memorization, "memorization_se"),
         "carried": len(np.unique(column(pairs, "test_index")[strong])) / test.num_rows,
@@ -300,7 +301,7 @@ def description(source: Source, found: dict) -> list[tuple[str, str]]:
         rows.append(
             (
                 "Training",
-                ", ".join(f"{k} {training[k]}" for k in ("epochs", "batch_size", "lr", "schedule")),
+                ", ".join(f"{key} {training[key]}" for key in _TRAINING if key in training),
             )
         )
     for name, what in (
@@ -311,15 +312,14 @@ def description(source: Source, found: dict) -> list[tuple[str, str]]:
         if name in metadata.get("accuracies", {}):
             rows.append((f"Accuracy, {what}", f"{metadata['accuracies'][name]:.2%}"))
     if "converged" in metadata:
-        wanted = f"{metadata['min_included_accuracy']:.0%} on samples trained on"
         reached = "yes" if metadata["converged"] else "no: memorization is understated"
-        rows.append((f"Converged ({wanted})", reached))
+        rows.append(("Converged", reached))
     for threshold, share in found["above"].items():
         rows.append((f"Memorization above {threshold:g}", f"{share:.1%} of the training samples"))
     se = found["se"]
     median = "not known" if np.isnan(se) else f"{se:.3f} (median)"
     rows.append(("Standard error", f"{median} {metadata.get('standard_errors', '')}".strip()))
-    kept = metadata["influence"]
+    kept = found["kept"]
     pairs = "pairs of one class" if kept.get("pairs") == "same_class" else "pairs"
     rows.append(("Influence", f"{found['n_pairs']:,} {pairs} above {kept['keep_above']:g}"))
     rows.append(
@@ -329,6 +329,9 @@ def description(source: Source, found: dict) -> list[tuple[str, str]]:
         rows.append(("Also", ", ".join(found["optional"])))
     rows.append(("Made with", f"bat {metadata['package_version']}: {metadata['command']}"))
     return rows
+
+
+_TRAINING = ("epochs", "batch_size", "lr", "schedule")
 
 
 def matched_text(matched: dict) -> str:
@@ -973,6 +976,7 @@ def show(path: Path, console, *, top: int = 10) -> None:
                 f"{source.name}: published arrays; name them as scores.source in a configuration, "
                 "which makes tables of them, and look at those"
             )
+        _check(source.tables.values())
         found = facts(source)
         table = Table(title=Text(source.name), show_header=False, title_justify="left")
         table.add_column()

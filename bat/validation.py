@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -195,14 +196,31 @@ class _Rows:
 
 
 def _check_metadata(path: Path, metadata: dict) -> None:
-    fingerprint, accuracies = metadata.get("fingerprint"), metadata.get("accuracies", {})
+    fingerprint = metadata.get("fingerprint")
+    accuracies = _of_type(path, metadata, "accuracies", dict, {})
+    recipe = _of_type(path, metadata, "recipe", dict)
+    _of_type(path, metadata, "influence", dict, {})
+    _of_type(path, recipe, "trials", int, 1)
+    _of_type(path, recipe, "subset_ratio", float, 0.5)
+    for key in ("command", "package_version"):
+        _of_type(path, metadata, key, str)
     if fingerprint is not None and not re.fullmatch("[0-9a-f]{64}", str(fingerprint)):
         raise ArtifactError(f"{path}: the fingerprint {fingerprint!r} is no sha256 in hex")
-    if not isinstance(metadata.get("recipe"), dict):
-        raise ArtifactError(f"{path}: the metadata holds no recipe")
     for name, value in accuracies.items():
-        if not 0 <= value <= 1:
-            raise ArtifactError(f"{path}: the mean accuracy {name!r} is {value}, outside [0, 1]")
+        if not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ArtifactError(
+                f"{path}: the mean accuracy {name!r} is {value!r}, which is no number in [0, 1]"
+            )
+
+
+_TYPES = {dict: "a mapping", int: "a whole number", float: "a number", str: "text"}
+
+
+def _of_type(path: Path, metadata: dict, key: str, kind: type, default: Any = None) -> Any:
+    value = metadata.get(key, default)
+    if not isinstance(value, kind):
+        raise ArtifactError(f"{path}: {key} is {value!r}, expected {_TYPES[kind]}")
+    return value
 
 
 def _check_memorization(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:

@@ -776,9 +776,13 @@ RULES = {
         metadata(accuracies={"included": 0.5}),
         "mean accuracy included of 0.5",
     ),
-    "accuracy range": (metadata(accuracies={"included": 1.5}), "outside [0, 1]"),
+    "accuracy range": (metadata(accuracies={"included": 1.5}), "no number in [0, 1]"),
     "fingerprint": (metadata(fingerprint="abc"), "no sha256 in hex"),
-    "recipe": (metadata(recipe=None), "no recipe"),
+    "recipe": (metadata(recipe=None), "recipe is None, expected a mapping"),
+    "trials": (metadata(recipe={"trials": "many"}), "trials is 'many', expected a whole number"),
+    "accuracies": (metadata(accuracies=[1]), "accuracies is [1], expected a mapping"),
+    "accuracy text": (metadata(accuracies={"test": "1"}), "accuracy 'test' is '1'"),
+    "command": (metadata(command=None), "command is None, expected text"),
     "kept": (broken("influence", put(0, 0.01), "influence"), "above keep_above, 0.02"),
     "keep_above": (metadata("influence", influence={}), "above what pairs are kept"),
     "pair order": (swap_rows, "sorted by train_index"),
@@ -885,14 +889,14 @@ def test_duckdb_reads_the_tables_as_documented(made, monkeypatch):
         assert duckdb.sql(query).fetchall()
     found = duckdb.sql(
         "select count(*), avg(memorization), sum(n_included) from 'digits/scores/mem*.parquet'"
-    ).fetchone()
+    ).fetchall()[0]
     assert found[0] == len(table)
     assert found[1] == pytest.approx(table.memorization.mean(), abs=1e-12)
     assert found[2] == table.n_included.sum()
     about = duckdb.sql(
         "select decode(value) from parquet_kv_metadata('digits/scores/memorization.parquet') "
         "where decode(key) = 'bat'"
-    ).fetchone()[0]
+    ).fetchall()[0][0]
     assert json.loads(about)["recipe"]["trials"] == N_TRIALS
 
 
@@ -902,7 +906,7 @@ def test_pandas_reads_the_tables_as_documented(made, monkeypatch, capsys):
     first = code("python")[0]
     assert "pandas" in first
     exec(first, {})
-    assert "memorization" in capsys.readouterr().out
+    assert f"\n{N_TRIALS} " in capsys.readouterr().out
 
 
 # -- from one clone to another --------------------------------------------------------------
