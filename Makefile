@@ -1,12 +1,13 @@
 # make demo    everything for the embedded data set, from a fresh clone
 # make test    every test, from a fresh clone
+# make test-slurm    the workflow on a real Slurm, with everything that dies on a cluster
 PYTHON ?= python3
 VENV ?= .venv
 CORES ?= all
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo install test test-fast lint format schema benchmarks clean
+.PHONY: demo install test test-fast test-slurm lint format schema benchmarks clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
@@ -24,6 +25,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 test: lint
 	$(BIN)/python -m pytest
 
+# the workflow on a real Slurm of one node, and what it survives; about a quarter of an hour
+test-slurm: $(INSTALLED)
+	$(BIN)/python -m pytest tests/slurm/check_slurm.py --durations=0
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -37,6 +42,7 @@ format: $(INSTALLED)
 
 schema: $(INSTALLED)
 	$(BIN)/python -m bat schema > config/schema.json
+	$(BIN)/python -m bat schema --markdown > docs/configuration.md
 
 clean:
 	rm -rf results logs .snakemake

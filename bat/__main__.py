@@ -248,6 +248,11 @@ def _plan(arguments: argparse.Namespace) -> None:
 
 
 def _schema(arguments: argparse.Namespace) -> None:
+    if arguments.markdown:
+        from bat import reference
+
+        print(reference.configuration_reference(), end="")
+        return
     from bat import config
 
     print(json.dumps(config.json_schema(), indent=2))
@@ -357,7 +362,8 @@ def _parser() -> argparse.ArgumentParser:
         default=[Path("config/config.yaml")],
         help="YAML files, as snakemake takes them",
     )
-    add("schema", _schema, "print the JSON schema of the configuration")
+    command = add("schema", _schema, "print the JSON schema of the configuration")
+    command.add_argument("--markdown", action="store_true", help="a page for readers instead")
     add("check", _check, "check configuration files and say what they ask for", "configfile")
     return parser
 

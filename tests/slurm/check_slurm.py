@@ -280,12 +280,14 @@ def test_node_that_dies(site, cluster, undisturbed):
     head = site.head(MEMORIZATION)
     site.trained(2, head)
     job = job_of(cluster, JOB)
+    site.hold("trials", TRIALS / f"{SHARD}.parquet")  # else it would end well without slurmd
     cluster.kill("slurmd", signal.SIGKILL)
     wait(lambda: cluster.state().startswith("down"), 120, "Slurm to miss the node")
     cluster.start_slurmd()
     head.ends(0)
     restarts = cluster.command("scontrol", "-o", "show", "job", job)
     assert "Restarts=1" in restarts and "JobState=COMPLETED" in restarts
+    assert re.search(r"\b([2-9]|1[01]) of 12 are there already", site.log(job))
     assert site.tables() == undisturbed
 
 
