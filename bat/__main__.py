@@ -151,6 +151,27 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         log.info("%s: %.4f", name, accuracy)
 
 
+def _represent(arguments: argparse.Namespace) -> None:
+    from bat import data, features
+    from bat.artifacts import read_json
+
+    spec, prepared = read_json(arguments.spec), data.load(arguments.data, verify=True)
+    with _device(arguments) as device:
+        found = features.represent_checkpoint(
+            arguments.checkpoint,
+            arguments.groups,
+            prepared,
+            spec,
+            arguments.out,
+            device=device,
+            command=arguments.line,
+        )
+    log.info(
+        "similarity within classes %.3f, between them %.3f; accuracy of a linear probe %.4f",
+        *(found[name] for name in ("within", "between", "probe_accuracy")),
+    )
+
+
 def _device(arguments: argparse.Namespace):
     from bat import devices
 
@@ -174,6 +195,54 @@ def _report(arguments: argparse.Namespace) -> None:
         comparison = reports.Comparison(folder, arguments.arch)
         files = reports.COMPARISONS[arguments.artefact](comparison, arguments.out)
     for path in files:
+        log.info("%s", path)
+
+
+def _poisoning(arguments: argparse.Namespace) -> None:
+    from bat import data, poisoning
+    from bat.artifacts import read_json
+
+    spec, prepared = read_json(arguments.spec), data.load(arguments.data, verify=True)
+    with _device(arguments) as device:
+        poisoning.score_checkpoint(
+            arguments.checkpoint,
+            prepared,
+            spec,
+            arguments.out,
+            device=device,
+            command=f"python -m bat poisoning score --spec {arguments.spec}",
+        )
+
+
+def _draw_poisoning(arguments: argparse.Namespace) -> None:
+    from bat import poisoning_report
+
+    for path in poisoning_report.write(arguments.dataset, arguments.scores, arguments.out):
+        log.info("%s", path)
+
+
+def _sheet(arguments: argparse.Namespace) -> None:
+    from bat import annotation
+
+    key = annotation.write_sheet(
+        arguments.scores, arguments.groups, arguments.data, arguments.out, seed=arguments.seed
+    )
+    n, sheet = len(key["items"]), arguments.out / "sheet.html"
+    log.info("%s: %d images; open it in a browser", sheet, n)
+    log.info("%s: tells the answers' meaning; keep it from annotators", arguments.out / "key.json")
+
+
+def _answers(arguments: argparse.Namespace) -> None:
+    from bat import annotation
+
+    for path in annotation.write_answer_tables(arguments.key, arguments.answers, arguments.out):
+        log.info("%s", path)
+
+
+def _theory(arguments: argparse.Namespace) -> None:
+    from bat import theory_report
+
+    for path in theory_report.write_theory(arguments.out):
         log.info("%s", path)
 
 
@@ -220,13 +289,13 @@ def _validate(arguments: argparse.Namespace) -> None:
 
 
 def _merge(arguments: argparse.Namespace) -> None:
-    from bat import config, data, sharing
+    from bat import config, data, merging
 
     prepared, defaults = data.load(arguments.data), config.Scores()
     influence = {"pairs": arguments.pairs, "keep_above": arguments.keep_above}
     given = {key: value for key, value in influence.items() if value is not None}
     least = arguments.min_included_accuracy
-    sharing.merge(
+    merging.merge(
         arguments.paths,
         prepared,
         arguments.out,
@@ -324,10 +393,36 @@ def _parser() -> argparse.ArgumentParser:
         default=False,
         help="the model expects images normalized by the data set's channel statistics",
     )
+    text = "how well a model's features tell the typical samples of classes apart"
+    command = add("represent", _represent, text, "spec", "data", "out", *job)
+    command.add_argument("--checkpoint", type=Path, required=True, help="state dict of the run")
+    command.add_argument("--groups", type=Path, required=True, help="folder of the groups")
     command = add("report", _report, "make one figure or table from files on disk", "out")
     command.add_argument("artefact", choices=_ARTEFACTS)
     command.add_argument("--dataset", type=Path, required=True, help="results folder of the data")
     command.add_argument("--arch", help="architecture, for what compares runs")
+    text = "atypical training samples that a model takes for another class: score, draw"
+    poisoning = commands.add_parser("poisoning", help=text, description=text)
+    poisoning = poisoning.add_subparsers(dest="action", required=True, metavar="ACTION")
+    text = "poisoning scores of the training samples under a trained run"
+    command = add("score", _poisoning, text, "spec", "data", "out", *job, to=poisoning)
+    command.add_argument("--checkpoint", type=Path, required=True, help="state dict of the run")
+    text = "figure 3: examples and the distribution of the scores"
+    command = add("draw", _draw_poisoning, text, "out", to=poisoning)
+    command.add_argument("--dataset", type=Path, required=True, help="results folder of the data")
+    command.add_argument(
+        "--scores", type=Path, required=True, nargs="+", help="poisoning scores, one per seed"
+    )
+    text = "the annotation study: sheet, table"
+    annotate = commands.add_parser("annotate", help=text, description=text)
+    annotate = annotate.add_subparsers(dest="action", required=True, metavar="ACTION")
+    command = add("sheet", _sheet, "page for annotators and its key", "data", "out", to=annotate)
+    command.add_argument("--scores", type=Path, required=True, help="poisoning scores")
+    command.add_argument("--groups", type=Path, required=True, help="training groups")
+    command.add_argument("--seed", type=int, default=0, help="of the order of the images")
+    command = add("table", _answers, "table of the answers and agreement", "out", to=annotate)
+    command.add_argument("answers", type=Path, nargs="*", help="CSV files that the sheet saved")
+    command.add_argument("--key", type=Path, required=True, help="key.json of the sheet")
     text = "share score tables: export, fetch, show, validate, merge"
     scores = commands.add_parser("scores", help=text, description=text)
     scores = scores.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -353,6 +448,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--min-included-accuracy", {"type": float}),
     ):
         command.add_argument(flag, **settings, help="as in the configuration; same default")
+    add("theory", _theory, "theorems 1 and 2 and figure 20, checked by numbers", "out")
     add("summary", _summary, "say what has been made and where", "configfile")
     command = add("plan", _plan, "say what a configuration costs: jobs, hours, disk")
     command.add_argument(
@@ -371,6 +467,7 @@ def _parser() -> argparse.ArgumentParser:
 _ARTEFACTS = [
     *("fig5", "fig6", "fig7", "alignment", "convergence", "groups"),
     *("methods", "fig4", "history", "fig1", "fig2", "fig8", "fig14", "typical", "substitution"),
+    "representation",
 ]
 _OPTIONS = {
     "spec": (["--spec"], {"type": Path, "required": True, "help": "specification of the stage"}),

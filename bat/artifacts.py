@@ -108,6 +108,15 @@ SCHEMAS = {
         [("index", pa.int32()), *((name, pa.bool_()) for name in ("clean", *ATTACKS))]
     ),
     "groups": pa.schema([("index", pa.int32()), ("typical", pa.bool_()), ("atypical", pa.bool_())]),
+    "poisoning": pa.schema(
+        [
+            ("index", pa.int32()),
+            ("label", pa.int32()),
+            ("predicted", pa.int32()),
+            ("predicted_clean", pa.int32()),
+            ("score", pa.float64()),
+        ]
+    ),
 }
 
 
@@ -244,8 +253,9 @@ def write_torch(path: str | Path, value: Any) -> None:
     """Write tensors and plain values atomically, in torch's format."""
     import torch
 
-    with atomic_path(path) as temporary:
-        torch.save(value, temporary)
+    # a file object: with a path, the name of the temporary file would be part of the content
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        torch.save(value, file)
 
 
 # -- reading --------------------------------------------------------------------------------

@@ -96,26 +96,47 @@ def end_values(followed: pd.DataFrame, runs: Mapping[str, str], reference: str) 
     rows = []
     for attack in ("clean", "pgd"):
         of_attack = chosen[chosen["attack"] == attack]
-        values = {run: f.set_index("seed")["accuracy"] for run, f in of_attack.groupby("run")}
-        for run, label in runs.items():
-            seeds = values[run].index.intersection(values[reference].index)
-            mean, sd, n = mean_and_sd(values[run].to_numpy())
-            found = paired_difference(values[run][seeds], values[reference][seeds])
-            rows.append(
-                {
-                    "run": run,
-                    "label": label,
-                    "attack": attack,
-                    "n_seeds": n,
-                    "mean": mean,
-                    "sd": sd,
-                    "difference": found.mean,
-                    "difference_se": found.standard_error,
-                    "low": found.low,
-                    "high": found.high,
-                }
-            )
+        found = {run: f.set_index("seed")["accuracy"] for run, f in of_attack.groupby("run")}
+        for row in compared({run: found[run] for run in runs}, reference):
+            rows.append({"run": row["run"], "label": runs[row["run"]], "attack": attack} | row)
     return pd.DataFrame(rows)
+
+
+def compared(values: Mapping[str, pd.Series], reference: str) -> list[dict]:
+    """Mean of each run over seeds, and its difference from one run.
+
+    Parameters
+    ----------
+    values : mapping of str to Series
+        By run, a value for each seed in the index.
+    reference : str
+        The run that differences are taken from, paired by seed.
+
+    Returns
+    -------
+    list of dict
+        ``run``, ``n_seeds``, ``mean``, ``sd``, ``difference``, ``difference_se``
+        (standard error over seeds; NaN for one), ``low`` and ``high`` (95 %
+        t-interval of the difference).
+    """
+    rows = []
+    for run, of_run in values.items():
+        seeds = of_run.index.intersection(values[reference].index)
+        mean, sd, n = mean_and_sd(of_run.to_numpy())
+        found = paired_difference(of_run[seeds], values[reference][seeds])
+        rows.append(
+            {
+                "run": run,
+                "n_seeds": n,
+                "mean": mean,
+                "sd": sd,
+                "difference": found.mean,
+                "difference_se": found.standard_error,
+                "low": found.low,
+                "high": found.high,
+            }
+        )
+    return rows
 
 
 def present_end_values(table: pd.DataFrame) -> pd.DataFrame:

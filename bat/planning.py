@@ -211,8 +211,11 @@ class _Place:
         n_test = min(settings.max_samples or self.size.n_test, self.size.n_test)
         pgd = 2 * settings.pgd_steps * settings.pgd_restarts
         every = pgd + 2 * settings.cw_steps + AUTOATTACK_PASSES[settings.autoattack]
-        listed = {*self.dataset.runs, *self.dataset.external}
-        names = [*studies.runs(self.dataset), *self.dataset.external]
+        substitutions = studies.substitution_runs(self.dataset)
+        listed = {*self.dataset.runs, *self.dataset.external, *substitutions}
+        followed = studies.study_runs(self.dataset).keys() - self.dataset.runs.keys()
+        runs = [name for name in studies.runs(self.dataset) if name not in followed]
+        names = [*runs, *self.dataset.external]
         jobs = [
             (f"{name}/seed{seed}", n_test * (every if name in listed else pgd))
             for name in names

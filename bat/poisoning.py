@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,8 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bat import artifacts
-from bat.attacks import check_adversarial, eval_mode, forward, full_precision, linf_attack
-from bat.attacks import start_noise as noise_of
+from bat.attacks import (
+    check_adversarial,
+    eval_mode,
+    forward,
+    full_precision,
+    linf_attack,
+    start_noise,
+)
 from bat.data import PreparedData, as_float
 from bat.devices import Runtime
 from bat.models import build_model
@@ -21,31 +26,160 @@ from bat.progress import progress
 from bat.runs import load_weights
 
 BATCH = 500
-CHECKPOINT_LINE = 10.0  # seconds between two lines of progress
-
-
-class Poisoning(NamedTuple):
-    """What a model says of samples beside their labels."""
-
-    score: np.ndarray  # (n,) float64 in [0, 1]
-    predicted: np.ndarray  # (n,) int64, the wrong class that has the score
-    predicted_clean: np.ndarray  # (n,) int64, the likeliest wrong class without attack
 
 
 def wrong_class(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest softmax of a class other than the label, and that class.
+    """The likeliest class beside the label, and its probability, equation (6).
 
     Parameters
     ----------
-    logits : Tensor of float, shape (batch, classes)
+    logits : Tensor of float32, shape (batch, classes)
     y : Tensor of int64, shape (batch,)
 
     Returns
     -------
-    score : Tensor of float, shape (batch,)
-        In [0, 1]; above 0.5 the model is surely wrong. Equation (6).
+    score : Tensor of float32, shape (batch,)
+        The largest softmax of a wrong class, in [0, 1]. Above 0.5 the model
+        is wrong.
     predicted : Tensor of int64, shape (batch,)
+        That class; never the label.
     """
     wrong = F.softmax(logits, dim=1).scatter(1, y[:, None], -1.0)
     score, predicted = wrong.max(dim=1)
     return score, predicted
+
+
+def poisoning_scores(
+    model: nn.Module,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    eps: float,
+    step: float,
+    steps: int,
+    seed: int,
+    batch_size: int = BATCH,
+    report: Callable[[int], None] | None = None,
+) -> dict[str, np.ndarray]:
+    """Attack every sample, also those that are misclassified already, and score it.
+
+    The model is in eval mode, and afterwards as it was; products are in float32
+    without TF32. Random starts belong to (seed, position) alone.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps float images in [0, 1] to logits, shape (batch, classes).
+    images : ndarray of uint8, shape (n, channels, height, width)
+    labels : ndarray of int, shape (n,)
+    eps, step : float
+        Of PGD, on the [0, 1] scale.
+    steps : int
+    seed : int
+    batch_size : int
+    report : callable, optional
+        Called with the number of samples done.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n,)
+        ``score`` (float64 in [0, 1], equation 6) and ``predicted`` (int64), the
+        wrong class that has it, under attack; ``predicted_clean`` (int64), the
+        likeliest wrong class on the image as it is, y_2 of appendix B.3.
+
+    Raises
+    ------
+    AttackError
+        If the attack leaves its ball or is not finite.
+    """
+    device = next(model.parameters()).device
+    parts: dict[str, list[Tensor]] = {"score": [], "predicted": [], "predicted_clean": []}
+    with full_precision():
+        for rows in torch.arange(len(labels)).split(batch_size):
+            x = as_float(torch.from_numpy(images[rows.numpy()]).to(device))
+            y = torch.from_numpy(labels[rows.numpy()]).to(device, torch.int64)
+            noise = start_noise(rows, x.shape[1:], seed).to(device)
+            attacked = linf_attack(
+                model,
+                x,
+                y,
+                eps=eps,
+                step=step,
+                steps=steps,
+                start=(x + eps * noise).clamp_(0.0, 1.0),
+            ).x
+            check_adversarial(f"PGD-{steps}", x, attacked, eps, rows)
+            with eval_mode(model), torch.no_grad():
+                score, predicted = wrong_class(forward(model, attacked), y)
+                _, predicted_clean = wrong_class(forward(model, x), y)
+            for values, part in zip(
+                parts.values(), (score.double(), predicted, predicted_clean), strict=True
+            ):
+                values.append(part.cpu())
+            if report is not None:
+                report(int(rows[-1]) + 1)
+    return {name: torch.cat(values).numpy() for name, values in parts.items()}
+
+
+def score_checkpoint(
+    checkpoint: Path,
+    prepared: PreparedData,
+    spec: dict,
+    out: Path,
+    *,
+    device: Runtime,
+    command: str,
+) -> None:
+    """Score every training sample under a run's model and write the table.
+
+    The attack is PGD as the run's history has it, with the run's seed.
+
+    Parameters
+    ----------
+    checkpoint : path
+        A state dict of the run.
+    prepared : PreparedData
+    spec : dict
+        The run's specification.
+    out : path
+        The table, of kind ``poisoning``.
+    device : Runtime
+    command : str
+
+    Raises
+    ------
+    ArtifactError
+        If the checkpoint is damaged, or of another architecture or class count.
+    """
+    info, architecture = prepared.info, spec["architecture"]
+    n_classes = len(info["class_names"])
+    model = build_model(
+        architecture,
+        n_classes=n_classes,
+        channels=info["shape"][0],
+        mean=info["mean"],
+        std=info["std"],
+    )
+    load_weights(model, checkpoint, f"{architecture} with {n_classes} classes")
+    attack = {**spec["adversary"], "steps": spec["history"]["steps"]}
+    title = f"{spec['dataset']} {architecture} {spec['run']} seed {spec['seed']} poisoning scores"
+    with progress(title, info["n_train"]) as bar:
+        scores = poisoning_scores(
+            device.place(model),
+            prepared.train_images,
+            prepared.train_labels,
+            **attack,
+            seed=spec["seed"],
+            report=bar.update,
+        )
+    labels = np.asarray(prepared.train_labels)
+    artifacts.write_table(
+        out,
+        "poisoning",
+        {"index": np.arange(len(labels)), "label": labels, **scores},
+        fingerprint=info["fingerprint"],
+        recipe=spec,
+        command=command,
+        attack=attack,
+        checkpoint_sha256=artifacts.sha256_of(checkpoint),
+    )

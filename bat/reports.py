@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from bat import comparison as comparisons
-from bat import curves, data, figures, tables
+from bat import curves, data, figures, representation, tables
 from bat.artifacts import read_json, read_table
 from bat.config import Config
 from bat.ensembles import alignment
@@ -139,6 +139,17 @@ class Comparison:
                 frames[run, seed] = table.to_pandas()
         return frames
 
+    def representations(self, runs: Iterable[str]) -> dict[tuple[str, int], dict]:
+        """Measures of the features by run and seed."""
+        folder, fingerprint = self.path / "representation", self.folder.prepared.fingerprint
+        return {
+            (run, seed): representation.read_measures(
+                folder / run / f"seed{seed}.json", fingerprint
+            )
+            for run in runs
+            for seed in self.spec["seeds"]
+        }
+
     def specs(self, runs: Iterable[str]) -> dict[str, dict]:
         """The specification of each run that was trained here, at its first seed."""
         seed = self.spec["seeds"][0]
@@ -234,6 +245,22 @@ def typical(comparison: Comparison, out: Path) -> list[Path]:
     return files + tables.write_table_files(shown, out, caption, formats=("md", "tex"))
 
 
+def discrimination(comparison: Comparison, out: Path) -> list[Path]:
+    """How well features tell classes apart, by share of atypical samples."""
+    shares, measured, parts = comparison.spec["shares"], {}, []
+    for method in ("erm", "pgd-at"):
+        runs = {study_name(method, share): f"{100 * share:g} %" for share in shares}
+        found = comparison.representations(runs)
+        table = representation.representation_table(found, runs, study_name(method, shares[0]))
+        parts.append(table.assign(method=method))
+        measured |= found
+    table = pd.concat(parts, ignore_index=True)
+    caption = representation.caption(table, measured, comparison.dataset, comparison.architecture)
+    files = tables.write_table_files(table, out, caption, formats=("csv",))
+    shown = representation.present(table)
+    return files + tables.write_table_files(shown, out, caption, formats=("md", "tex"))
+
+
 def substitution(comparison: Comparison, out: Path) -> list[Path]:
     """BAT(1, 0.2) with each of the three scores."""
     return _methods(comparison, comparison.spec["substitution"], None, out)
@@ -286,6 +313,7 @@ COMPARISONS: dict[str, Callable[[Comparison, Path], list[Path]]] = {
     "fig4": fig4,
     "history": history,
     "typical": typical,
+    "representation": discrimination,
     "substitution": substitution,
     **{figure: _study_figure(figure) for figure in ("fig1", "fig2", "fig8", "fig14")},
 }

@@ -202,7 +202,10 @@ class _Run:
     def weights(self) -> dict[str, Tensor]:
         """The model's state dict, copied to the CPU, contiguous."""
         state = self.training.model.state_dict()
-        return {name: value.detach().cpu().clone() for name, value in state.items()}
+        return {
+            name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, value in state.items()
+        }
 
     def advance(self, stop) -> bool:
         """Train to the end of the epoch and measure; False where asked to stop before."""

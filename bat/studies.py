@@ -235,11 +235,16 @@ def substitution_name(score: str) -> str:
 
 
 def substitution_runs(dataset: Dataset) -> dict[str, AnyRun]:
-    """BAT(1, 0.2) with the cheap scores in the place of memorization."""
+    """BAT(1, 0.2) with the cheap scores in the place of memorization.
+
+    Where the tables come from a source, only with the scores that it brings.
+    """
     base = dataset.runs.get("bat-1-0.2", BatRun(training=dataset.training))
+    source, brought = dataset.scores.source, {"memorization", *dataset.scores.tables}
     return {
         substitution_name(score): base.model_copy(update={"score": score, "sigma": None})
         for score in dataset.studies.scores
+        if source is None or score in brought
     }
 
 

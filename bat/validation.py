@@ -12,7 +12,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,12 @@ def check_files(
         yield path, f"{kind}, {table.num_rows} rows"
     for folder, tables in by_folder.items():
         _check_together(folder, tables)
+
+
+def check_all(files: Iterable[Path], prepared: PreparedData | None = None) -> None:
+    """Check files as `check_files` does, all of them at once."""
+    for _ in check_files(list(files), prepared):
+        pass
 
 
 def check_table(path: Path, prepared: PreparedData | None = None) -> tuple[str, pa.Table, dict]:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bat import artifacts, config, data, scoring, sharing, studies
+from bat import artifacts, config, data, merging, score_files, scoring, sharing, studies
 from bat.__main__ import main
 from bat.artifacts import ArtifactError, column, read_table, write_table
 from bat.config import ConfigError, load_config
@@ -26,7 +26,7 @@ from bat.subsets import generator, pack, subset
 
 N_TRIALS = 30
 RECIPE = studies.trial_recipe("small_cnn-4", config.Scores())
-KINDS = [*sharing.REQUIRED, *sharing.OPTIONAL]
+KINDS = [*score_files.REQUIRED, *score_files.OPTIONAL]
 MERGE = {
     "dataset": "digits",
     "influence": {"pairs": "same_class", "keep_above": 0.02},
@@ -156,13 +156,13 @@ def test_same_content_same_bytes(made, archive, copy, tmp_path):
 
 def test_an_archive_holds_the_tables_a_card_and_checksums(made, archive, tmp_path):
     with zipfile.ZipFile(archive) as packed:
-        assert packed.namelist() == sorted(sharing.MEMBERS)
+        assert packed.namelist() == sorted(score_files.MEMBERS)
         packed.extractall(tmp_path)
-    for kind, name in sharing.FILE_NAMES.items():
+    for kind, name in score_files.FILE_NAMES.items():
         assert (tmp_path / name).read_bytes() == (made / "scores" / name).read_bytes(), kind
     done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path, capture_output=True)
     assert done.returncode == 0
-    assert done.stdout.count(b": OK") == len(sharing.MEMBERS) - 1
+    assert done.stdout.count(b": OK") == len(score_files.MEMBERS) - 1
     card = (tmp_path / "README.md").read_text()
     for words in ("| Licence | CC-BY-4.0 |", "30 of small_cnn-4", "Accuracy, test samples"):
         assert words in card
@@ -207,11 +207,11 @@ def test_tables_come_over_bit_for_bit(made, archive, few_digits, tmp_path, kind)
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(source)
     out = tmp_path / "digits" / "scores"
-    note = fetch(source, few_digits, out, tables=sharing.OPTIONAL)
+    note = fetch(source, few_digits, out, tables=score_files.OPTIONAL)
     assert sorted(p.name for p in out.iterdir()) == sorted(
-        [*sharing.FILE_NAMES.values(), "source.md"]
+        [*score_files.FILE_NAMES.values(), "source.md"]
     )
-    for name in sharing.FILE_NAMES.values():
+    for name in score_files.FILE_NAMES.values():
         assert (out / name).read_bytes() == (made / "scores" / name).read_bytes()
     assert "The fingerprint is that of the data set in use" in note
     assert (out / "source.md").read_text() == note
@@ -447,6 +447,17 @@ def test_a_wrong_entry_of_the_configuration(scores, words):
         load_config(raw)
 
 
+def test_bat_with_scores_that_the_source_does_not_bring_is_left_out():
+    raw = {"data": {"source": "digits"}}
+    for scores, expected in (
+        ({}, {"bat-1-0.2-disagreement", "bat-1-0.2-confidence"}),
+        ({"source": "a.zip"}, set()),
+        ({"source": "a.zip", "tables": ["confidence"]}, {"bat-1-0.2-confidence"}),
+    ):
+        settings = load_config({"datasets": {"digits": raw | {"scores": scores}}})
+        assert set(studies.substitution_runs(settings.datasets["digits"])) == expected
+
+
 # -- matching by a key ----------------------------------------------------------------------
 
 
@@ -510,6 +521,20 @@ def test_a_key_that_does_not_fit(archive, prepare, tmp_path, match, settings, wo
     refused(archive, prepare(**settings), tmp_path / "d" / "scores", words, match=match)
 
 
+def test_strange_files_beside_the_tables(copy, prepare, tmp_path):
+    other, out = prepare(subsample={"train": 120, "test": 60}), tmp_path / "d" / "scores"
+    index = copy / "data" / "train_source_index.npy"
+    for content in (np.array([{}], dtype=object), np.arange(7), np.zeros(200)):
+        np.save(index, content, allow_pickle=True)
+        refused(copy, other, out, "", match="source_index")
+    index.write_bytes(b"x")
+    refused(copy, other, out, str(index), "no readable array", match="source_index")
+    info = copy / "data" / "dataset.json"
+    for text in ("[1]", '{"source": "digits"}', "no JSON"):
+        info.write_text(text)
+        refused(copy, other, out, str(info), match="index")
+
+
 def test_a_folder_without_source_index(made, prepare, tmp_path):
     folder = tmp_path / "bare"
     shutil.copytree(made / "scores", folder)
@@ -558,8 +583,10 @@ def test_a_table_made_elsewhere(few_digits, tmp_path):
 
 
 def merge(paths, prepared, out, **settings):
-    sharing.merge([*paths], prepared, out, **MERGE | settings)
-    return {kind: read_table(out / "scores" / f"{kind}.parquet", kind) for kind in sharing.REQUIRED}
+    merging.merge([*paths], prepared, out, **MERGE | settings)
+    return {
+        kind: read_table(out / "scores" / f"{kind}.parquet", kind) for kind in score_files.REQUIRED
+    }
 
 
 def test_merged_trials_are_as_if_run_together(made, few_digits, tmp_path):
@@ -595,6 +622,25 @@ def test_the_same_trial_twice_counts_once(made, few_digits, tmp_path):
     tables = merge([tmp_path / "a", tmp_path / "b"], few_digits, tmp_path / "out")
     together = read_table(made / "scores" / "influence.parquet", "influence")[0]
     assert tables["influence"][0].equals(together)
+
+
+def test_merging_by_the_command(made, few_digits, tmp_path, run_bat):
+    write_shard(tmp_path / "a" / "trials", few_digits, range(15))
+    write_shard(tmp_path / "b" / "trials", few_digits, range(15, 30))
+    places = [tmp_path / "a", tmp_path / "b"]
+    out = ["--data", made / "data", "--out", tmp_path / "out"]
+    run_bat("scores", "merge", *places, *out)
+    scores = {kind: f"scores/{kind}.parquet" for kind in score_files.REQUIRED}
+    for kind, name in scores.items():
+        table, about = read_table(tmp_path / "out" / name, kind)
+        assert table.equals(read_table(made / name, kind)[0])
+        assert about["dataset"] == "digits"
+    run_bat("scores", "merge", *places, *out, "--keep-above", "0.1", "--pairs", "all")
+    _, about = read_table(tmp_path / "out" / scores["influence"], "influence")
+    assert about["influence"] == {"pairs": "all", "keep_above": 0.1}
+    done = run_bat("scores", "merge", tmp_path / "b", *out, check=False)
+    assert done.returncode == 2
+    assert "15 are in none of the places" in done.stderr
 
 
 def merge_refused(paths, prepared, out, *words, **settings):
@@ -861,7 +907,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs" / "score-tables.md"
 
 def test_the_documentation_names_every_column_in_order():
     lines = DOCS.read_text().splitlines()
-    for kind in (*sharing.REQUIRED, "disagreement", "confidence", "groups", "trials"):
+    for kind in (*score_files.REQUIRED, "disagreement", "confidence", "groups", "trials"):
         start = next(i for i, line in enumerate(lines) if line.startswith(f"### `{kind}"))
         rows = [line.split("|") for line in lines[start:]]
         end = next((i for i, line in enumerate(lines[start + 1 :]) if line.startswith("#")), None)
@@ -962,8 +1008,9 @@ def test_from_one_clone_to_another(repository, tmp_path):
     tables = "      tables: [disagreement, confidence, convergence]\n"
     (here / "c.yaml").write_text(sourced.replace("    scores:\n", f"    scores:\n{tables}"))
     plan = snakemake(here, "-n", "scores", *FIGURES).stdout
-    assert "fetch_digits" in plan
-    assert "rule trials" not in plan and "Training" not in plan
+    assert re.search(r"^fetch_digits +1$", plan, re.M)
+    assert not re.search(r"^trials ", plan, re.M)
+    assert "on random subsets" not in plan
     snakemake(here, "scores", *FIGURES)
     assert not (here / "results" / "digits" / "trials").exists()
     compared = 0
@@ -982,8 +1029,9 @@ def test_from_one_clone_to_another(repository, tmp_path):
     # the figures that need other tables are left out, and refused when asked for
     (here / "c.yaml").write_text(sourced)
     plan = snakemake(here, "-n", "all").stdout
-    assert "draw_alignment" not in plan and "draw_convergence" not in plan
-    assert "rule trials" not in plan
+    jobs = re.findall(r"^(\w+) +\d+$", plan, re.M)
+    assert "train" in jobs
+    assert not {"trials", "draw_alignment", "draw_convergence", "ensembles"} & set(jobs)
     for target in ("alignment", "results/digits/scores/confidence.parquet"):
         done = snakemake(here, "-n", target, check=False)
         assert done.returncode != 0

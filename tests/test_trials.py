@@ -192,7 +192,7 @@ def test_rows_of_another_recipe_are_not_used(undisturbed, run, tmp_path, change)
 def test_a_partial_result_of_another_recipe_or_data_set_is_not_used(undisturbed, run, tmp_path):
     table, metadata = read_table(undisturbed, "trials")
     right = {key: metadata[key] for key in ("fingerprint", "recipe", "command")}
-    wrong_rows = table.set_column(0, "trial", pa.array([5, 4, 3, 2, 1, 0], pa.int32()))
+    wrong_rows = table.set_column(0, "trial", pa.array([1, 0, 2, 3, 4, 5], pa.int32()))
     foreign = (
         (0, right | {"recipe": RECIPE | {"seed": 5}}),
         (1, right | {"fingerprint": "0" * 64}),
@@ -200,7 +200,7 @@ def test_a_partial_result_of_another_recipe_or_data_set_is_not_used(undisturbed,
     partial = tmp_path / "trials" / ".partial" / ARCHITECTURE
     for trial, provenance in foreign:
         path = partial / f"{trial:06d}.parquet"
-        artifacts.write_table(path, "trials", wrong_rows.slice(5 - trial, 1), **provenance)
+        artifacts.write_table(path, "trials", wrong_rows.slice(1 - trial, 1), **provenance)
     assert rows(run(0, 1)) == {trial: rows(undisturbed)[trial] for trial in (0, 1)}
     assert list(partial.iterdir()) == []
 
@@ -215,29 +215,20 @@ def test_rows_of_other_data_are_not_used(undisturbed, run, prepare):
 
 
 @pytest.mark.slow
-def test_a_killed_job_goes_on_at_its_next_trial(few_digits, tmp_path, run_bat):
+def test_a_killed_job_goes_on_at_its_next_trial(few_digits, tmp_path, run, run_bat):
     recipe = studies.trial_recipe(
         ARCHITECTURE,
         config.Scores(architecture=ARCHITECTURE, training=SETTINGS["training"] | {"epochs": 8}),
     )
     artifacts.write_json(tmp_path / "spec.json", {"recipe": recipe, "members": 3})
 
-    def command(folder):
-        options = {
-            "--spec": tmp_path / "spec.json",
-            "--data": few_digits.folder,
-            "--out": shard_path(tmp_path / folder, 0, 11),
-            "--device": "cpu",
-        }
-        return ["trials", *(str(part) for option in options.items() for part in option)]
-
-    run_bat(*command("undisturbed"))
+    undisturbed = run(0, 11, folder=tmp_path / "undisturbed", members=3, recipe=recipe)
 
     out = shard_path(tmp_path / "killed", 0, 11)
+    options = ["--spec", tmp_path / "spec.json", "--data", few_digits.folder, "--device", "cpu"]
+    command = ["trials", *map(str, options), "--out", str(out)]
     partial = out.parent / ".partial" / ARCHITECTURE
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bat", *command("killed")], stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen([sys.executable, "-m", "bat", *command], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while len(list(partial.glob("[0-9]*.parquet"))) < 3:
         assert process.poll() is None
@@ -251,9 +242,9 @@ def test_a_killed_job_goes_on_at_its_next_trial(few_digits, tmp_path, run_bat):
         finished |= rows(path, seconds=True)
     assert 3 <= len(finished) < 12
 
-    rerun = run_bat(*command("killed"))
+    rerun = run_bat(*command)
     assert f"{len(finished)} of 12 are there already" in rerun.stderr
-    assert rows(out) == rows(shard_path(tmp_path / "undisturbed", 0, 11))
+    assert rows(out) == rows(undisturbed)
     after = rows(out, seconds=True)
     assert {trial: after[trial] for trial in finished} == finished  # not trained again
     assert not list(partial.glob("[0-9]*.parquet"))

@@ -238,10 +238,8 @@ def test_a_killed_workflow_ends_with_the_same_tables(made, fresh, killed):
 
 def test_a_damaged_shard_is_named_and_made_again(made, copied):
     shard = copied.shards()[1]
-    content = bytearray(shard.read_bytes())
-    content[len(content) // 3] ^= 1
     stamp = shard.stat()
-    shard.write_bytes(content)
+    shard.write_bytes(shard.read_bytes()[:-100])
     os.utime(shard, (stamp.st_atime, stamp.st_mtime))
     (copied.folder / MEMORIZATION).unlink()
     copied.run(MEMORIZATION, succeeds=False)

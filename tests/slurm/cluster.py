@@ -149,10 +149,14 @@ class Cluster:
     def down(self) -> None:
         """Cancel the jobs and stop the daemons that `up` started, each by its process number."""
         if self.pid("slurmctld"):
-            self.command("scancel", "--user", _user(), check=False)
-            wait(lambda: not self.jobs(), 30, "jobs to end", fail=False)
+            self.clear()
         for name in DAEMONS:
             self.kill(name, signal.SIGTERM)
+
+    def clear(self) -> None:
+        """Cancel every job and wait until they have ended."""
+        self.command("scancel", "--user", _user(), check=False)
+        wait(lambda: not self.jobs(), 60, "jobs to end", fail=False)
 
     def start_slurmd(self) -> None:
         """Start the node's daemon and wait until the node takes jobs."""

@@ -136,8 +136,8 @@ def figure_asked_for(figure):
     files = figure_files([figure])
     if not files:
         raise WorkflowError(
-            f"{figure} is drawn from {', '.join(FIGURES[figure])}, which no configured source of "
-            "scores brings; list the table under scores.tables if the source holds it, or remove "
-            "scores.source to train"
+            f"{figure} needs a table that no configured source of scores brings (it is drawn from "
+            f"{', '.join(FIGURES[figure])}); list it under scores.tables if the source holds it, "
+            "or remove scores.source to train"
         )
     return files

@@ -1,0 +1,228 @@
+"""Score files where they lie: a folder, a zip that is unpacked with care, published arrays.
+
+An archive is a zip that holds, without folders, the tables of ``scores/``, the
+``dataset.json`` of the data they speak of, the samples' positions in its source,
+a card for readers, and ``SHA256SUMS``. A folder with the same files will do, and
+so will a results folder of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from bat import artifacts, published
+from bat.artifacts import ArtifactError
+
+REQUIRED = ("memorization", "influence", "test")
+OPTIONAL = ("disagreement", "confidence", "convergence")
+FILE_NAMES = {kind: f"{kind}.parquet" for kind in (*REQUIRED, *OPTIONAL)}
+FILE_NAMES["convergence"] = "convergence.csv"
+SOURCE_INDEX = {split: f"{split}_source_index.npy" for split in ("train", "test")}
+INFO, CARD, SUMS = "dataset.json", "README.md", "SHA256SUMS"
+MEMBERS = {*FILE_NAMES.values(), *SOURCE_INDEX.values(), INFO, CARD, SUMS}
+
+MAX_ARCHIVE = 64 << 30  # bytes that an archive may unpack to
+MAX_RATIO = 100  # and how many times its own size
+
+
+@dataclass(frozen=True)
+class Source:
+    """Score files that were found, by what they are.
+
+    Attributes
+    ----------
+    name : str
+        What messages call the place.
+    tables : dict of str to path
+        By kind, a key of ``FILE_NAMES``.
+    info : dict
+        ``dataset.json``; empty where there is none.
+    source_index : dict of str to path
+        Positions of the samples in the data set's source, by split.
+    arrays : list of path
+        Published arrays, which come in place of tables.
+    """
+
+    name: str
+    tables: dict[str, Path] = field(default_factory=dict)
+    info: dict = field(default_factory=dict)
+    source_index: dict[str, Path] = field(default_factory=dict)
+    arrays: list[Path] = field(default_factory=list)
+
+    @property
+    def files(self) -> list[Path]:
+        """What the checksum of a folder covers, in the order of `folder_checksum`."""
+        return self.arrays or sorted(self.tables.values(), key=lambda p: (p.suffix, p.name))
+
+    def require(self, kinds: Sequence[str]) -> None:
+        missing = [kind for kind in kinds if kind not in self.tables]
+        if missing:
+            raise ArtifactError(
+                f"{self.name}: holds no {' and no '.join(FILE_NAMES[k] for k in missing)}; found "
+                f"{', '.join(p.name for p in self.tables.values()) or 'no table of scores'}"
+            )
+
+
+@contextlib.contextmanager
+def opened(path: str | Path, *, scratch: Path | None = None) -> Iterator[Source]:
+    """Look at a zip, a folder or published arrays; a zip is unpacked for as long as this lasts.
+
+    Parameters
+    ----------
+    path : path-like
+        An archive of `export`, the folder it was unpacked to, a folder of
+        tables, a results folder of a data set, or published ``npz`` files.
+    scratch : path, optional
+        Folder to unpack in; the system's by default.
+
+    Yields
+    ------
+    Source
+
+    Raises
+    ------
+    ArtifactError
+        If there is nothing, the archive is damaged or not safe to unpack, or a
+        file does not have the checksum that ``SHA256SUMS`` states. Messages
+        about unpacked files name the archive.
+    """
+    path = Path(path)
+    if path.is_dir():
+        yield _look(path, str(path))
+    elif not path.exists():
+        raise ArtifactError(f"{path}: there is no such file or folder")
+    elif published.is_published(path):
+        yield Source(str(path), arrays=[path])
+    else:
+        with (
+            tempfile.TemporaryDirectory(prefix=".unpacked.", dir=scratch) as folder,
+            naming(folder, path),
+        ):
+            _unpack(path, Path(folder))
+            yield _look(Path(folder), str(path))
+
+
+@contextlib.contextmanager
+def naming(folder: str, name: str | Path) -> Iterator[None]:
+    """Let messages about files in a temporary folder name the place they come from."""
+    try:
+        yield
+    except ArtifactError as error:
+        raise ArtifactError(str(error).replace(folder, str(name))) from None
+
+
+def _look(folder: Path, name: str) -> Source:
+    root = folder / "scores" if (folder / "scores").is_dir() else folder
+    data = next((p for p in (root, root.parent / "data") if (p / INFO).is_file()), root)
+    tables = {kind: root / file for kind, file in FILE_NAMES.items() if (root / file).is_file()}
+    if not tables:
+        arrays = [p for p in sorted(root.glob("*.npz")) if published.is_published(p)]
+        if not arrays:
+            raise ArtifactError(
+                f"{name}: no table of scores there; expected {', '.join(FILE_NAMES.values())}, "
+                "a zip of them, or the published npz files"
+            )
+        return Source(name, arrays=arrays)
+    if (root / SUMS).is_file():
+        check_sums(root)
+    info = artifacts.read_json(data / INFO) if (data / INFO).is_file() else {}
+    if info and not (isinstance(info, dict) and info.keys() >= _OF_INFO):
+        raise ArtifactError(
+            f"{data / INFO}: expected {', '.join(sorted(_OF_INFO))}; get it from its maker again"
+        )
+    return Source(
+        name,
+        tables,
+        info,
+        {s: data / file for s, file in SOURCE_INDEX.items() if (data / file).is_file()},
+    )
+
+
+_OF_INFO = {"fingerprint", "source", "shape", "class_names"}
+
+
+def check_sums(root: Path) -> None:
+    """Refuse a folder in which a score file does not have its checksum in ``SHA256SUMS``."""
+    stated = {}
+    for line in (root / SUMS).read_text(encoding="utf-8", errors="replace").splitlines():
+        match = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
+        if not match:
+            raise ArtifactError(f"{root / SUMS}: {line[:80]!r} is no line of checksums")
+        stated[match[2]] = match[1]
+    for name in sorted(MEMBERS - {SUMS}):
+        path = root / name
+        if not path.is_file() and name in stated:
+            raise ArtifactError(f"{path}: the file is missing, and {SUMS} lists it")
+        if path.is_file() and artifacts.sha256_of(path) != stated.get(name):
+            raise ArtifactError(
+                f"{path}: damaged or changed, it does not have the checksum in {SUMS} "
+                f"({stated.get(name, 'which does not list it')}); get it from its maker again"
+            )
+
+
+def _unpack(path: Path, folder: Path) -> None:
+    """Unpack the score files of a zip, which lie at its top or all in one folder."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name, member in _safe_members(path, archive).items():
+                with archive.open(member) as packed, open(folder / name, "wb") as file:
+                    shutil.copyfileobj(packed, file, 1 << 20)
+    except ArtifactError:
+        raise
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ArtifactError(
+            f"{path}: cannot be read as a zip ({error}): truncated, damaged, or something else; "
+            "get it again"
+        ) from None
+
+
+def _safe_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    for member in archive.infolist():
+        reason = _unsafe(member)
+        if reason:
+            raise ArtifactError(f"{path}: member {member.filename!r} {reason}; it is not unpacked")
+    size = sum(member.file_size for member in members)
+    if size > MAX_ARCHIVE or size > MAX_RATIO * path.stat().st_size + (1 << 20):
+        raise ArtifactError(
+            f"{path}: {path.stat().st_size} bytes would unpack to {size}, more than any archive "
+            "of score tables; it is not unpacked"
+        )
+    known = [m for m in members if PurePosixPath(m.filename).name in MEMBERS]
+    at = {str(PurePosixPath(m.filename).parent) for m in known}
+    found = {PurePosixPath(m.filename).name: m for m in known}
+    if len(at) > 1 or len(found) < len(known):
+        raise ArtifactError(
+            f"{path}: holds score files in several places ({', '.join(sorted(at))}), or one "
+            "twice; expected one set of them"
+        )
+    return found
+
+
+def _unsafe(member: zipfile.ZipInfo) -> str | None:
+    name = PurePosixPath(member.filename)
+    if name.is_absolute() or "\\" in member.filename or re.match("[A-Za-z]:", member.filename):
+        return "is an absolute path or one of another system"
+    if ".." in name.parts:
+        return "leads out of the archive"
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return "is a link"
+    if member.flag_bits & 1:
+        return "is encrypted"
+    return None
+
+
+def folder_checksum(files: Sequence[Path]) -> str:
+    """The checksum of several files: what ``sha256sum FILES | sha256sum`` prints."""
+    lines = "".join(f"{artifacts.sha256_of(path)}  {path.name}\n" for path in files)
+    return hashlib.sha256(lines.encode()).hexdigest()

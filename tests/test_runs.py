@@ -1,0 +1,309 @@
+"""Runs of adversarial training: resumed, killed, refused, evaluated."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from bat import artifacts, config, runs, studies
+from bat.artifacts import ArtifactError
+from bat.devices import Runtime
+from bat.errors import BatError
+from bat.models import build_model
+from bat.subsets import unpack
+from bat.training import DivergedError
+
+CPU = Runtime(torch.device("cpu"))
+EVALUATION = {
+    "stage_version": 1,
+    "dataset": "digits",
+    "attacks": {
+        "fgsm": {"eps": 0.1},
+        "pgd": {"eps": 0.1, "step": 0.025, "steps": 5, "restarts": 1},
+    },
+    "batch_size": 64,
+    "seed": 0,
+    "max_samples": 40,
+}
+
+
+def specification(run="pgd-at", seed=0, **changes):
+    """A short run on digits, as the workflow writes it."""
+    training = {"epochs": 3, "batch_size": 50, "lr": 0.05, "milestones": [2]}
+    raw = {
+        "data": {"source": "digits"},
+        "architectures": ["small_cnn-4"],
+        "adversary": {"eps": 0.1, "step": 0.05, "steps": 2},
+        "training": training | {"augmentation": {"crop": 1, "flip": False}},
+        "selection": {"validation": 0.2, "steps": 2},
+        "history": {"every": 1, "steps": 2},
+        "studies": {"training": training},
+    }
+    raw = config.overlay(raw, changes)
+    dataset = config.load_config({"datasets": {"digits": raw}}).datasets["digits"]
+    spec = studies.run_specification(
+        "digits", dataset, "small_cnn-4", run, studies.runs(dataset)[run], seed
+    )
+    return json.loads(json.dumps(spec))
+
+
+@pytest.fixture(scope="session")
+def inputs(few_digits, tmp_path_factory):
+    """Made-up scores and groups of the few digits: every fifth sample is atypical."""
+    folder = tmp_path_factory.mktemp("tables")
+    n = few_digits.info["n_train"]
+    index, atypical = np.arange(n), np.arange(n) % 5 == 0
+    provenance = {"fingerprint": few_digits.fingerprint, "recipe": {}, "command": "test"}
+    columns = {name: np.zeros(n) for name in artifacts.SCHEMAS["memorization"].names}
+    columns |= {"index": index, "label": few_digits.train_labels}
+    columns |= {"memorization": np.where(atypical, 0.5, 0.0)}
+    for name in ("n_included", "n_excluded"):
+        columns[name] = np.ones(n, np.int32)
+    artifacts.write_table(
+        folder / "scores" / "memorization.parquet", "memorization", columns, **provenance
+    )
+    columns = {"index": index, "typical": ~atypical, "atypical": atypical}
+    artifacts.write_table(folder / "groups" / "train.parquet", "groups", columns, **provenance)
+    return runs.Inputs(groups=folder / "groups", scores=folder / "scores")
+
+
+def train(out, prepared, spec, inputs):
+    runs.train_run(out, prepared, spec, inputs, device=CPU, command="test", checkpoint_every=0)
+
+
+def files(out):
+    return {name: (out / name).read_bytes() for name in ("history.parquet", "last.pt", "best.pt")}
+
+
+class Interrupt(Exception):
+    pass
+
+
+@pytest.mark.parametrize("run", ["erm-all", "pgd-at", "trades", "mart", "gairat", "bat-1-0.2"])
+def test_every_method_trains_and_records_its_history(run, few_digits, inputs, tmp_path):
+    spec = specification(run)
+    train(tmp_path, few_digits, spec, inputs)
+    table, metadata = artifacts.read_table(tmp_path / "history.parquet", "history")
+    assert table.column("epoch").to_pylist() == [1, 2, 3]
+    assert np.isfinite(artifacts.column(table, "loss")).all()
+    for split in ("train", "test"):
+        n = few_digits.info[f"n_{split}"]
+        for row in table.to_pylist():
+            clean, pgd = (unpack(row[f"{split}_{name}"], n) for name in ("clean", "pgd"))
+            assert not (pgd & ~clean).any()
+    if run.startswith("bat"):
+        reweighted = artifacts.column(table, "reweighted")
+        most = 40 / 150  # the atypical samples, over those of three whole batches
+        assert ((reweighted > 0) & (reweighted <= most)).all()
+        assert (artifacts.column(table, "mean_weight") < 1).all()
+    assert metadata["recipe"] == spec
+    assert not (tmp_path / "resume.pt").exists()
+
+
+@pytest.mark.parametrize("run", ["pgd-at", "bat-1-0.2"])
+@pytest.mark.parametrize("stop_at", [1, 4, 5])
+def test_a_stopped_run_goes_on_bit_for_bit(run, stop_at, few_digits, inputs, tmp_path, monkeypatch):
+    spec = specification(run)
+    train(tmp_path / "whole", few_digits, spec, inputs)
+
+    step, taken = runs.Training._take_step, []
+
+    def stopped(self, index):
+        if len(taken) == stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        taken.append(1)
+        step(self, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.Training, "_take_step", stopped)
+        with pytest.raises(SystemExit) as ended:
+            train(tmp_path / "parts", few_digits, spec, inputs)
+    assert ended.value.code == 143
+    assert (tmp_path / "parts" / "resume.pt").exists()
+    assert not (tmp_path / "parts" / "last.pt").exists()
+    train(tmp_path / "parts", few_digits, spec, inputs)
+    assert files(tmp_path / "parts") == files(tmp_path / "whole")
+
+
+def test_a_killed_run_goes_on_bit_for_bit(few_digits, inputs, tmp_path):
+    spec = specification(training={"epochs": 12, "milestones": [8]})
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    command = [sys.executable, "-m", "bat", "train", "--spec", tmp_path / "spec.json"]
+    command += ["--data", few_digits.folder, "--device", "cpu", "--checkpoint-every", "0", "--out"]
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    subprocess.run([*command, undisturbed], check=True, capture_output=True)
+    process = subprocess.Popen([*command, killed], stderr=subprocess.DEVNULL)
+    while not (killed / "resume.pt").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (killed / "history.parquet").exists(), "the kill came too late to test anything"
+    again = subprocess.run([*command, killed], check=True, capture_output=True, text=True)
+    assert "going on in epoch" in again.stderr
+    assert files(killed) == files(undisturbed)
+
+
+def test_a_complete_run_is_left_as_it_is(few_digits, inputs, tmp_path, monkeypatch):
+    spec = specification()
+    train(tmp_path, few_digits, spec, inputs)
+    before = files(tmp_path)
+    monkeypatch.setattr(runs.Training, "run_epoch", None)  # training again would fail
+    train(tmp_path, few_digits, spec, inputs)
+    assert files(tmp_path) == before
+
+
+def test_a_changed_specification_trains_again(few_digits, inputs, tmp_path):
+    train(tmp_path, few_digits, specification(), inputs)
+    before = files(tmp_path)
+    train(tmp_path, few_digits, specification(adversary={"eps": 0.05}), inputs)
+    assert files(tmp_path)["last.pt"] != before["last.pt"]
+
+
+def test_training_on_groups_uses_typical_and_the_share_of_atypical(few_digits, inputs):
+    n = few_digits.info["n_train"]
+    atypical = set(range(0, n, 5))
+    chosen = {}
+    for share in (0.0, 0.2, 1.0):
+        spec = specification(studies.study_name("pgd-at", share))
+        chosen[share] = set(runs.training_index(few_digits, spec, inputs).tolist())
+        assert set(range(n)) - atypical <= chosen[share]
+        assert len(chosen[share] & atypical) == round(share * len(atypical))
+    assert chosen[0.2] < chosen[1.0]
+    everything = runs.training_index(few_digits, specification("pgd-at-all"), inputs)
+    assert everything.tolist() == list(range(n))
+
+
+def test_bat_takes_low_confidence_as_atypical(few_digits, tmp_path):
+    n = few_digits.info["n_train"]
+    values = np.linspace(0, 1, n)
+    columns = {"index": np.arange(n), "label": few_digits.train_labels, "confidence": values}
+    artifacts.write_table(
+        tmp_path / "confidence.parquet",
+        "confidence",
+        columns,
+        fingerprint=few_digits.fingerprint,
+        recipe={},
+        command="test",
+    )
+    spec = specification("bat-1-0.2-confidence")
+    memorized, typical = runs.score_masks(few_digits, spec, runs.Inputs(scores=tmp_path))
+    assert spec["score"] == {"kind": "confidence", "sigma": 0.5}
+    assert (memorized == (values < 0.5)).all()
+    assert (typical == (values > 0.5)).all()
+
+
+def test_scores_of_another_data_set_are_refused(few_digits, prepare, inputs, tmp_path):
+    other = prepare(subsample={"train": 200, "test": 100, "seed": 1})
+    with pytest.raises(ArtifactError, match=r"memorization\.parquet.*fingerprint"):
+        train(tmp_path, other, specification("bat-1-0.2"), inputs)
+    assert not (tmp_path / "resume.pt").exists()
+
+
+def test_an_empty_group_is_refused_before_training(few_digits, tmp_path):
+    n = few_digits.info["n_train"]
+    columns = {"index": np.arange(n), "typical": np.ones(n, bool), "atypical": np.zeros(n, bool)}
+    artifacts.write_table(
+        tmp_path / "train.parquet",
+        "groups",
+        columns,
+        fingerprint=few_digits.fingerprint,
+        recipe={},
+        command="test",
+    )
+    spec = specification("pgd-at-atypical-20")
+    with pytest.raises(BatError, match=r"atypical training group of digits is empty.*thresholds"):
+        train(tmp_path / "run", few_digits, spec, runs.Inputs(groups=tmp_path))
+
+
+def test_a_sigma_that_no_score_passes_is_refused(few_digits, inputs, tmp_path):
+    spec = specification("bat-1-0.2", runs={"bat-1-0.2": {"sigma": 0.9}})
+    with pytest.raises(BatError, match=r"no training sample of digits is atypical.*0\.9"):
+        train(tmp_path, few_digits, spec, inputs)
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_good_state(few_digits, inputs, tmp_path):
+    spec = specification(training={"lr": 1e20, "schedule": "constant"})
+    with pytest.raises(DivergedError, match=r"pgd-at seed 0: pgd-at: the loss is .* of epoch \d"):
+        train(tmp_path, few_digits, spec, inputs)
+    assert not (tmp_path / "last.pt").exists()
+
+
+def test_a_damaged_state_is_refused_by_name(few_digits, inputs, tmp_path):
+    (tmp_path / "resume.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(ArtifactError, match=r"resume\.pt: not a checkpoint"):
+        train(tmp_path, few_digits, specification(), inputs)
+
+
+def test_the_best_epoch_is_the_one_with_the_best_selection_accuracy(few_digits, inputs, tmp_path):
+    train(tmp_path, few_digits, specification(), inputs)
+    table, metadata = artifacts.read_table(tmp_path / "history.parquet", "history")
+    accuracy = artifacts.column(table, "selection_accuracy")
+    assert metadata["best_epoch"] == 1 + int(accuracy.argmax())
+    assert metadata["best_accuracy"] == accuracy.max()
+
+
+def test_the_validation_samples_are_not_trained_on(few_digits, inputs):
+    index = np.arange(100)
+    train_index, held = runs._hold_out(index, 0.2, seed=3)
+    assert len(held) == 20
+    assert sorted([*train_index, *held]) == list(range(100))
+
+
+# -- evaluation -----------------------------------------------------------------------------
+
+
+def evaluate(checkpoint, architecture, prepared, out, **spec):
+    return runs.evaluate_checkpoint(
+        checkpoint,
+        architecture,
+        prepared,
+        EVALUATION | spec,
+        out,
+        normalize=False,
+        device=CPU,
+        command="test",
+    )
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_anyones_state_dict_is_evaluated(wrapped, few_digits, tmp_path):
+    model = build_model("small_cnn-4", n_classes=10, channels=1, seed=0)
+    state = model.state_dict()
+    if wrapped:
+        state = {"state_dict": {f"module.{name}": value for name, value in state.items()}}
+    torch.save(state, tmp_path / "model.pt")
+    out = tmp_path / "colleague" / "seed0.parquet"
+    accuracies = evaluate(tmp_path / "model.pt", "small_cnn-4", few_digits, out)
+    frame = artifacts.read_table(out, "evaluations", fingerprint=few_digits.fingerprint)[0]
+    frame = frame.to_pandas()
+    assert len(frame) == 40
+    assert frame["index"].is_monotonic_increasing
+    assert frame["cw"].isna().all()
+    for name in ("fgsm", "pgd"):
+        assert not (frame[name].astype(bool) & ~frame["clean"]).any()
+        assert accuracies[name] == frame[name].mean()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "n_classes"), [("small_cnn-8", 10), ("small_cnn-4", 7), ("wrn-10-1", 10)]
+)
+def test_a_checkpoint_of_another_model_is_refused(architecture, n_classes, few_digits, tmp_path):
+    model = build_model(architecture, n_classes=n_classes, channels=1, seed=0)
+    torch.save(model.state_dict(), tmp_path / "model.pt")
+    expected = r"not a state dict of small_cnn-4 with 10 classes.*Name the architecture"
+    with pytest.raises(ArtifactError, match=expected):
+        evaluate(tmp_path / "model.pt", "small_cnn-4", few_digits, tmp_path / "out.parquet")
+
+
+def test_a_checkpoint_that_holds_code_is_refused(few_digits, tmp_path):
+    torch.save(build_model("small_cnn-4", n_classes=10, channels=1), tmp_path / "model.pt")
+    with pytest.raises(ArtifactError, match="tensors and plain values"):
+        evaluate(tmp_path / "model.pt", "small_cnn-4", few_digits, tmp_path / "out.parquet")

@@ -1,0 +1,173 @@
+# Poisoning atypical samples (figure 3), and the annotation study (appendix B.3).
+
+from bat import annotation
+
+FIG3_RUN = "pgd-at"  # the run of the tables
+POISONING_STAGE = 1  # raised when a change of the code changes the scores
+
+
+def poisoning_scores(run, seeds):
+    """Scores under one run for the given number of seeds, or all."""
+
+    def inputs(wildcards):
+        dataset = CONFIG.datasets[wildcards.dataset]
+        if run not in studies.runs(dataset):
+            raise WorkflowError(
+                f"poisoning scores of {wildcards.dataset} need the run {run}, which is not "
+                "configured; add it to runs, or 0 to studies.atypical"
+            )
+        folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/poisoning/{run}"
+        return [f"{folder}/seed{seed}.parquet" for seed in dataset.seeds[:seeds]]
+
+    return inputs
+
+
+def answer_files(dataset, architecture):
+    """What annotators have saved so far."""
+    folder = f"{RESULTS}/{dataset}/{architecture}/annotation"
+    return [str(path) for path in annotation.answer_files(Path(folder))]
+
+
+def annotation_answers(wildcards):
+    """Answers of the annotators; without any there is nothing to make a table of."""
+    files = answer_files(wildcards.dataset, wildcards.architecture)
+    if not files:
+        folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/annotation"
+        raise WorkflowError(
+            f"the annotation table waits for {folder}/answers/*.csv: open {folder}/sheet.html "
+            "(target annotation_sheet) in a browser, answer, and put the saved file there"
+        )
+    return files
+
+
+def annotation_tables():
+    """Tables of the data sets and architectures with answers."""
+    pairs = [(n, a) for n, dataset in CONFIG.datasets.items() for a in dataset.architectures]
+    return [
+        f"{RESULTS}/{name}/{architecture}/tables/annotation.csv"
+        for name, architecture in pairs
+        if answer_files(name, architecture)
+    ]
+
+
+rule poisoning_scores:
+    input:
+        checkpoint="<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/best.pt",
+        spec="<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/spec.json",
+        data="<results>/{dataset}/data/dataset.json",
+    output:
+        "<results>/{dataset}/{architecture}/poisoning/{run}/seed{seed}.parquet",
+    log:
+        "<logs>/{dataset}/{architecture}/poisoning/{run}-seed{seed}.log",
+    benchmark:
+        "<logs>/{dataset}/{architecture}/poisoning/{run}-seed{seed}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **RESOURCES["training"],
+    params:
+        bat=BAT,
+        stage=POISONING_STAGE,
+        data=subpath(input.data, parent=True),
+        device=DEVICE,
+    message:
+        "Scoring how poisonous the training samples of {wildcards.dataset} are to {wildcards.run} "
+        "({wildcards.architecture}), seed {wildcards.seed}"
+    shell:
+        "{params.bat} poisoning score --checkpoint {input.checkpoint} --spec {input.spec}"
+        " --data {params.data} --out {output} --threads {threads} {params.device} --log {log}"
+
+
+rule draw_fig3:
+    input:
+        "<results>/{dataset}/groups/train.parquet",
+        scores=poisoning_scores(FIG3_RUN, None),
+        data="<results>/{dataset}/data/dataset.json",
+    output:
+        "<results>/{dataset}/{architecture}/figures/fig3.pdf",
+        report(
+            "<results>/{dataset}/{architecture}/figures/fig3.png",
+            caption="../report/fig3.rst",
+            category="{dataset}",
+            labels={"figure": "fig3", "architecture": "{architecture}"},
+        ),
+        "<results>/{dataset}/{architecture}/figures/fig3.csv",
+        "<results>/{dataset}/{architecture}/figures/fig3_distribution.csv",
+    log:
+        "<logs>/{dataset}/{architecture}/fig3.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        bat=BAT,
+        dataset=subpath(input.data, ancestor=2),
+        out=subpath(output[0], strip_suffix=".pdf"),
+    message:
+        "Drawing poisoning atypical samples of {wildcards.dataset} with {wildcards.architecture}"
+    shell:
+        "{params.bat} poisoning draw --dataset {params.dataset} --scores {input.scores}"
+        " --out {params.out} --log {log}"
+
+
+rule write_annotation_sheet:
+    input:
+        scores=poisoning_scores(annotation.RUN, 1),
+        groups="<results>/{dataset}/groups/train.parquet",
+        data="<results>/{dataset}/data/dataset.json",
+    output:
+        # kept until the new ones are whole: answers mean nothing without their key
+        update("<results>/{dataset}/{architecture}/annotation/sheet.html"),
+        update("<results>/{dataset}/{architecture}/annotation/key.json"),
+    log:
+        "<logs>/{dataset}/{architecture}/annotation-sheet.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        bat=BAT,
+        data=subpath(input.data, parent=True),
+        out=subpath(output[0], parent=True),
+    message:
+        "Making the annotation sheet of {wildcards.dataset} with {wildcards.architecture}"
+    shell:
+        "{params.bat} annotate sheet --scores {input.scores} --groups {input.groups}"
+        " --data {params.data} --out {params.out} --log {log}"
+
+
+rule write_annotation_table:
+    input:
+        answers=annotation_answers,
+        key="<results>/{dataset}/{architecture}/annotation/key.json",
+    output:
+        multiext("<results>/{dataset}/{architecture}/tables/annotation", ".csv", ".md", ".tex"),
+        "<results>/{dataset}/{architecture}/tables/annotation_agreement.csv",
+    log:
+        "<logs>/{dataset}/{architecture}/annotation-table.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        bat=BAT,
+        out=subpath(output[0], strip_suffix=".csv"),
+    message:
+        "Counting what annotators said of {wildcards.dataset} with {wildcards.architecture}"
+    shell:
+        "{params.bat} annotate table --key {input.key} --out {params.out} --log {log}"
+        " {input.answers:q}"
+
+
+rule fig3:
+    input:
+        comparison_files(*(f"figures/fig3.{suffix}" for suffix in ("pdf", "png", "csv"))),
+
+
+rule annotation_sheet:
+    input:
+        comparison_files("annotation/sheet.html"),
+
+
+rule annotation_table:
+    input:
+        # without any answers the tables are asked for all the same, and say what they wait for
+        annotation_tables() or comparison_files("tables/annotation.csv"),
