@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
-	$(BIN)/snakemake --cores $(CORES) --quiet rules
+	$(BIN)/snakemake --cores $(CORES) --quiet reason host
 	$(BIN)/python -m bat summary config/config.yaml
 
 install: $(INSTALLED)

@@ -246,6 +246,12 @@ def _theory(arguments: argparse.Namespace) -> None:
         log.info("%s", path)
 
 
+def _paper(arguments: argparse.Namespace) -> None:
+    from bat import paper_page
+
+    log.info("%s", paper_page.write_page(arguments.results, arguments.out))
+
+
 def _summary(arguments: argparse.Namespace) -> None:
     from bat import config, reports
 
@@ -449,6 +455,9 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command.add_argument(flag, **settings, help="as in the configuration; same default")
     add("theory", _theory, "theorems 1 and 2 and figure 20, checked by numbers", "out")
+    text = "the paper's numbers beside those of a results folder, as a page"
+    command = add("paper", _paper, text, "out")
+    command.add_argument("--results", type=Path, required=True, help="folder of the results")
     add("summary", _summary, "say what has been made and where", "configfile")
     command = add("plan", _plan, "say what a configuration costs: jobs, hours, disk")
     command.add_argument(

@@ -106,7 +106,7 @@ _PAGE = r"""<!doctype html>
   input { width: 100%; padding: .45rem .6rem; border: 1px solid #a9a9b0; border-radius: .45rem; }
   .pictures { display: flex; align-items: flex-end; justify-content: center; gap: 1.2rem;
     margin-bottom: 1.2rem; }
-  .pictures img { image-rendering: pixelated; border: 1px solid #a9a9b0; max-width: 90%; }
+  .pictures img { image-rendering: pixelated; outline: 1px solid #a9a9b0; max-width: 90%; }
   .choices { display: grid; grid-template-columns: repeat(4, 1fr); gap: .7rem; }
   .choices button { display: flex; flex-direction: column; align-items: center; gap: .35rem;
     padding: .7rem .5rem; min-height: 5rem; overflow-wrap: anywhere; }
@@ -248,12 +248,12 @@ function show() {
 function scaled(picture, target) {
   picture.onload = () => {
     const edge = Math.max(picture.naturalWidth, picture.naturalHeight);
-    const scale = Math.max(1, Math.floor(target / edge));
+    const scale = Math.max(1, Math.floor(target() / edge));
     picture.width = picture.naturalWidth * scale;
   };
 }
-scaled($("image"), 384);
-scaled($("small"), 96);
+scaled($("image"), () => Math.min(384, innerHeight - 330));  // the rest of the screen in pixels
+scaled($("small"), () => 96);
 
 // -- saving ------------------------------------------------------------------------------
 

@@ -278,21 +278,22 @@ def presentation(table: pd.DataFrame, attacks: Mapping[str, Mapping[str, Any]]) 
     wide = pd.DataFrame({"Method": [LABELS.get(run, run) for run in runs]})
     for attack, rows in table.groupby("attack", sort=False):
         rows = rows.set_index("run")
-        ours = {row.Index: _cell(row.mean, row.sd, row.difference) for row in rows.itertuples()}
+        ours = {row.Index: cell_text(row.mean, row.sd, row.difference) for row in rows.itertuples()}
         wide[labels[attack]] = [ours.get(run) for run in runs]
         rows = rows[rows["paper"].notna()]
         theirs = {
-            row.Index: _cell(row.paper, np.nan, row.paper_difference) for row in rows.itertuples()
+            row.Index: cell_text(row.paper, np.nan, row.paper_difference)
+            for row in rows.itertuples()
         }
         if theirs:
             wide[f"{labels[attack]}, paper"] = [theirs.get(run) for run in runs]
     return wide
 
 
-def _cell(mean: float, sd: float, difference: float) -> str:
-    """Shares as percent, the parts that are known.
+def cell_text(mean: float, sd: float, difference: float) -> str:
+    """Shares as percent, the parts that are known: mean ± deviation (difference).
 
-    >>> _cell(0.62, 0.003, -0.0004), _cell(0.597, float("nan"), -0.023)
+    >>> cell_text(0.62, 0.003, -0.0004), cell_text(0.597, float("nan"), -0.023)
     ('62.0 ± 0.3 (+0.0)', '59.7 (−2.3)')
     """
     text = f"{100 * mean:.1f}"
@@ -503,7 +504,7 @@ def _setting(
     of = f"{evaluation['dataset']}" + (f", {architectures}" if architectures else "")
     text = f"Accuracy (%) on {table['n'].iloc[0]:,} test samples of {of}"
     if used:
-        eps = " and ".join(dict.fromkeys(_fraction(a["eps"]) for a in used.values()))
+        eps = " and ".join(dict.fromkeys(fraction_text(a["eps"]) for a in used.values()))
         text += f", clean and under l_inf attacks with eps {eps}: "
         text += "; ".join(_attack_words(name, settings) for name, settings in used.items())
     fewest, most = table["n_seeds"].min(), table["n_seeds"].max()
@@ -516,11 +517,11 @@ def _setting(
 def _attack_words(name: str, settings: Mapping[str, Any]) -> str:
     label = attack_labels({name: settings})[name]
     if name == "pgd":
-        words = f"{label} with steps of {_fraction(settings['step'])}"
+        words = f"{label} with steps of {fraction_text(settings['step'])}"
         restarts = settings["restarts"]
         return words + (f" and {restarts} restarts" if restarts > 1 else "")
     if name == "cw":
-        return f"{label}, {settings['steps']} steps of {_fraction(settings['step'])}"
+        return f"{label}, {settings['steps']} steps of {fraction_text(settings['step'])}"
     if name == "aa":
         fast = settings["version"] == "aa-fast"
         what = "APGD-CE and targeted APGD only" if fast else f"AutoAttack {settings['version']}"
@@ -559,10 +560,10 @@ def _selection_words(selection: Mapping[str, Any]) -> str:
     return f"{best} on {percent(selection['validation'], 0)} of the training samples, held out."
 
 
-def _fraction(value: float) -> str:
+def fraction_text(value: float) -> str:
     """A length on the [0, 1] scale as readers write it.
 
-    >>> _fraction(8 / 255), _fraction(0.1)
+    >>> fraction_text(8 / 255), fraction_text(0.1)
     ('8/255', '0.1')
     """
     levels = 255 * value

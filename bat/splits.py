@@ -87,7 +87,8 @@ def test_groups(
     train_atypical : ndarray of bool, shape (n_train,)
         The atypical training samples.
     test_accuracy : ndarray of float, shape (n_test,)
-        Share of all trials that predict the test sample's label.
+        Share of all trials that predict the test sample's label. With a
+        ``min_accuracy`` of 0 it is not asked for, and may be NaN.
     keep_above : float
         The table of pairs holds those with an influence above this.
     influence_above : float
@@ -132,7 +133,9 @@ def test_groups(
         raise BatError(f"test_accuracy has shape {test_accuracy.shape}; expected ({n_test},)")
     if train_atypical.ndim != 1 or train_atypical.dtype != bool:
         raise BatError(f"train_atypical is {train_atypical.dtype}; expected one row of booleans")
-    _check_finite("test_accuracy", test_accuracy)
+    if min_accuracy > 0:
+        advice = "; for scores that come without it, set groups.min_accuracy to 0"
+        _check_finite("test_accuracy", test_accuracy, advice)
     if influence_touch < keep_above:
         raise BatError(
             f"influence_touch = {influence_touch}, but the table holds only pairs above "
@@ -162,10 +165,14 @@ def test_groups(
     touched, atypical = np.zeros(n_test, bool), np.zeros(n_test, bool)
     touched[test[counts & (influence > influence_touch)]] = True
     atypical[test[counts & (influence > influence_above)]] = True
-    return ~touched & (test_accuracy >= min_accuracy), atypical
+    typical = ~touched
+    if min_accuracy > 0:
+        typical &= test_accuracy >= min_accuracy
+    return typical, atypical
 
 
-def _check_finite(name, values):
+def _check_finite(name, values, advice=""):
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
-        raise BatError(f"{name} of sample {bad[0]} is {values[bad[0]]}; expected finite numbers")
+        found = f"{name} of sample {bad[0]} is {values[bad[0]]}"
+        raise BatError(f"{found}; expected finite numbers{advice}")

@@ -382,6 +382,11 @@ def provenance(metadata: Mapping[str, Any]) -> str:
     ]
     if means:
         text += f" Mean accuracy {', '.join(means)}."
+    if "matched" in metadata:
+        text += (
+            " The scores were made on another version of the data and matched by "
+            f"{metadata['matched']['by']}."
+        )
     if metadata.get("converged") is False:
         text += " The models did not fit their subsets fully, so memorization is understated."
     return text.strip()

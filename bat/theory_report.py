@@ -88,12 +88,12 @@ def sweep(separations: Sequence[float], factors: Sequence[float], n: int = 40) -
     """
     rows = []
     for eta in separations:
-        l = theory.bound(eta, 1.0)  # noqa: E741
-        fitted = theory.best_fit(_samples(np.geomspace(l, 4 * eta, n), eta, n), 0.0, eta, 1.0)
+        bound = theory.bound(eta, 1.0)
+        fitted = theory.best_fit(_samples(np.geomspace(bound, 4 * eta, n), eta, n), 0.0, eta, 1.0)
         balls = [
             theory.best_fit(
-                _samples(np.linspace(l, min(k * l, 4 * eta), n, endpoint=False), eta, n),
-                *(k * l, eta, 1.0),
+                _samples(np.linspace(bound, min(k * bound, 4 * eta), n, endpoint=False), eta, n),
+                *(k * bound, eta, 1.0),
                 classes="+1",
             )
             for k in factors
@@ -148,15 +148,15 @@ def theorem_table() -> pd.DataFrame:
         `FACTOR`.
     """
     eta, r = SEPARATION, Z_99 / SEPARATION
-    l = float(theory.bound(eta, 1.0))  # noqa: E741
+    bound = float(theory.bound(eta, 1.0))
     corner = np.hypot(*(theory.corners(eta, 1.0) - [eta, 0]).T)
     weight, bias = theory.proof_classifiers(eta, 1.0)
     unfitted = [_largest_unfitted(weight[:m], bias[:m], eta) for m in (2, 3)]
     of_three = max(errors.max() for errors in theory.class_errors(weight, bias, eta, 1.0))
     swept = sweep([theory.SMALLEST_SEPARATION, 4, 5, 7, eta, 15, 20, 30], [1.25, FACTOR, 5])
     smallest, sharp = sharp_separation(), sharp_distance(eta)
-    beyond = theory.best_fit([eta + l, 0.0], 0.0, eta, 1.0).error
-    radius = sharp_radius(l, eta)
+    beyond = theory.best_fit([eta + bound, 0.0], 0.0, eta, 1.0).error
+    radius = sharp_radius(bound, eta)
     margin = _root(lambda shift: _error_beyond(shift) - 0.01, 0.0, eta)
     from_smallest = f"for η/σ ≥ {theory.SMALLEST_SEPARATION:.3f}"
     rows = [
@@ -181,8 +181,8 @@ def theorem_table() -> pd.DataFrame:
             "the distance from which x₀ can be fitted (l is that of F₁, F₂, F₃ alone)",
             "l = √2 τ (1 + τ/η)^(−1/2)",
             "τ (1 + 9/16 (τ/η)² + O((τ/η)⁴))^(1/2), the distance of S₂",
-            "yes, not sharp" if sharp < l else "no",
-            *(l, corner[1], sharp),
+            "yes, not sharp" if sharp < bound else "no",
+            *(bound, corner[1], sharp),
         ),
         (
             "Theorem 1, appendix C",
@@ -198,7 +198,7 @@ def theorem_table() -> pd.DataFrame:
             "i ∈ {1, 2}, which leave 2 √(ητ)",
             "i ∈ {1, 2, 3}, which leave l",
             _verdict(unfitted[0], unfitted[1]),
-            *(2 * math.sqrt(eta * Z_99), l, unfitted[1]),
+            *(2 * math.sqrt(eta * Z_99), bound, unfitted[1]),
         ),
         (
             "Step 1",
@@ -218,15 +218,15 @@ def theorem_table() -> pd.DataFrame:
             "√2 σ (1 + τ/η)^(−1/2)",
             "√2 Φ⁻¹(0.99) σ (1 + τ/η)^(−1/2)",
             _verdict(math.sqrt(2 / (1 + r)), unfitted[1]),
-            *(math.sqrt(2 / (1 + r)), l, unfitted[1]),
+            *(math.sqrt(2 / (1 + r)), bound, unfitted[1]),
         ),
         (
             "Step 1",
             "distance of S₁",
             "√2 τ (1 + τ/η)^(−1/2)",
             "the same",
-            _verdict(l, unfitted[1]),
-            *(l, corner[0], unfitted[1]),
+            _verdict(bound, unfitted[1]),
+            *(bound, corner[0], unfitted[1]),
         ),
         (
             "Step 1",
@@ -257,8 +257,8 @@ def theorem_table() -> pd.DataFrame:
             "the radius from which this is so, for x₀ at d₊₁ = l",
             "ε ≥ k l",
             "ε ≥ d₊₁",
-            "yes, not sharp" if radius < FACTOR * l else "no",
-            *(FACTOR * l, l, radius),
+            "yes, not sharp" if radius < FACTOR * bound else "no",
+            *(FACTOR * bound, bound, radius),
         ),
         (
             "Theorem 2",
@@ -266,7 +266,7 @@ def theorem_table() -> pd.DataFrame:
             "k ≪ η/σ",
             "k ≤ (η − τ) / l",
             "left open",
-            *(math.nan, (eta - Z_99) / l, (eta - margin) / l),
+            *(math.nan, (eta - Z_99) / bound, (eta - margin) / bound),
         ),
     ]
     columns = ["place", "statement", "printed", "derived", "holds"]
@@ -323,10 +323,12 @@ def figure_table(n: int = 241) -> pd.DataFrame:
         error = hardest_error(ratio * theory.bound(eta, 1.0), eta)
         parts.append(_curve("sample", f"η/σ = {eta:g}", ratio, error))
     ratio = np.linspace(0.0, 1.5 * FACTOR, n)
-    l = theory.bound(SEPARATION, 1.0)  # noqa: E741
-    x0 = theory.place_sample(ratio * l, theory.widest_angle(ratio * l, SEPARATION), SEPARATION)
+    bound = theory.bound(SEPARATION, 1.0)
+    distance = ratio * bound
+    angle = theory.widest_angle(distance, SEPARATION)
+    x0 = theory.place_sample(distance, angle, SEPARATION)
     for factor, name in ((0.0, "ε = 0"), (1.0, "ε = l"), (FACTOR, f"ε = {FACTOR:g} l")):
-        fit = theory.best_fit(x0, factor * l, SEPARATION, 1.0, classes="+1")
+        fit = theory.best_fit(x0, factor * bound, SEPARATION, 1.0, classes="+1")
         parts.append(_curve("ball", name, ratio, fit.error))
     return pd.concat(parts, ignore_index=True)
 

@@ -22,7 +22,7 @@ ORDER = """
     trials runs poisoning
     scoring merging score_files score_cards score_matching sharing
     studies planning tables comparison curves representation annotation_page annotation
-    features
+    features paper paper_page
     figures poisoning_report theory_report
     reports
     __main__

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bat import artifacts, data, published, sharing, studies
+from bat import artifacts, data, published, scoring, sharing, studies
 from bat.artifacts import ArtifactError, column, read_table
-from bat.config import load_config, read_config
+from bat.config import Groups, load_config, read_config
+from bat.errors import BatError
 from bat.published import largest_standard_error, read_published
 from bat.splits import train_groups
 
@@ -336,6 +337,24 @@ def test_cifar100_in_full(tmp_path):
     assert typical.sum() == (found["tr_mem"] < 0.02).sum()
     assert atypical.sum() == (found["tr_mem"] > 0.15).sum()
     assert len(list(sharing.validate(out, prepared))) == 3
+
+
+def test_groups_from_published_scores(strong, tmp_path):
+    labels = {"train": strong["tr_labels"], "test": strong["tt_labels"]}
+    prepared, scores = prepared_of(tmp_path, labels), tmp_path / "x" / "scores"
+    fetch(save(tmp_path / "source" / "a.npz", strong), prepared, scores, match="index")
+    spec = {"dataset": "x", "groups": Groups(min_accuracy=0).model_dump()}
+    scoring.write_groups(scores, prepared, spec, tmp_path / "groups", command="a test")
+    full = np.stack([np.nan_to_num(dense(strong, label), nan=-9) for label in range(3)]).max(0)
+    carried = full[strong["tr_mem"] > 0.15].max(axis=0)
+    table, _ = read_table(tmp_path / "groups" / "test.parquet", "groups")
+    assert np.array_equal(column(table, "atypical"), carried > 0.15)
+    assert np.array_equal(column(table, "typical"), carried <= 0.02)
+    table, _ = read_table(tmp_path / "groups" / "train.parquet", "groups")
+    assert np.array_equal(column(table, "atypical"), strong["tr_mem"] > 0.15)
+    spec = {"dataset": "x", "groups": Groups().model_dump()}
+    with pytest.raises(BatError, match=r"test_accuracy of sample 0 .* groups\.min_accuracy to 0"):
+        scoring.write_groups(scores, prepared, spec, tmp_path / "no", command="a test")
 
 
 def test_part_of_the_data_in_the_official_order(small, tmp_path):

@@ -52,6 +52,7 @@ class Site:
         if self.cluster:
             variables |= self.cluster.environment
             variables |= {"BAT_SLURM_POLL": "2", "BAT_SLURM_STATUS": "squeue"}
+            variables |= {"BAT_SLURM_PARTITION": "gpu"}
         log = self.folder / f"head{self.heads}.log"
         command = [SNAKEMAKE, *where, *arguments, "--configfile", CONFIG]
         with log.open("w") as out:
@@ -208,13 +209,17 @@ def state_of(cluster: Cluster, job: str) -> str:
 
 
 def test_everything_goes_through_sbatch(site, cluster, undisturbed):
-    head = site.run("all")
+    head = site.run("all", "--set-resources", "trials:gpu=1")
     found = [
-        cluster.command("squeue", "-h", "--states=all", "-j", job, "-o", "%j %T %k").split()
+        cluster.command("squeue", "-h", "--states=all", "-j", job, "-o", "%j %T %P %k").split()
         for job in head.jobs
     ]
-    assert all(name.startswith("bat_") and state == "COMPLETED" for name, state, _ in found)
+    assert all(name.startswith("bat_") for name, *_ in found)
+    assert {tuple(middle) for _, *middle, _ in found} == {("COMPLETED", "gpu")}
     rules = [comment.removeprefix("rule_").split("_wildcards")[0] for *_, comment in found]
+    for job, rule in zip(head.jobs, rules, strict=True):
+        asked = cluster.command("scontrol", "-o", "show", "job", job)
+        assert ("TresPerJob=gres:gpu:1" in asked) == (rule == "trials")
     tables = {"convergence_table", "ensembles", "memorization"}
     assert set(rules) == tables | {"trials", "train", "evaluate"}
     assert all(rules.count(rule) == 1 for rule in tables)
@@ -246,13 +251,15 @@ def test_trials_over_the_limit_go_on(site, cluster, undisturbed):
     site.hold("trials", TRIALS / f"{SHARD}.parquet")
     head.ends(0)
     assert state_of(cluster, job) == "TIMEOUT"
-    limits = {
-        number: cluster.command("squeue", "-h", "--states=all", "-j", number, "-o", "%l")
+    attempts = [
+        line.split()
         for number in head.jobs
-    }
-    assert limits.pop(job) == "1:00"
-    (retried,) = [number for number, limit in limits.items() if limit == "2:00"]
-    assert re.search(r"\b([2-9]|1[01]) of 12 are there already", site.log(retried))
+        for line in cluster.jobs("--states=all", "-j", number, "-o", "%i %l %k")
+        if JOB in line
+    ]
+    assert [limit for _, limit, _ in attempts[:2]] == ["1:00", "2:00"]
+    assert attempts[0][0] == job
+    assert re.search(r"\b([2-9]|1[01]) of 12 are there already", site.log(attempts[1][0]))
     assert site.tables() == undisturbed
 
 

@@ -67,6 +67,7 @@ JobCompLoc={folder}/log/jobs.log
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} Boards=1 SocketsPerBoard=1 \
 CoresPerSocket={cpus} ThreadsPerCore=1 RealMemory={memory_mb} Gres=gpu:{gpus} State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes={host} Default=NO MaxTime=INFINITE State=UP
 """
 
 
@@ -169,7 +170,7 @@ class Cluster:
 
     def state(self) -> str:
         """The node's state, as `sinfo` calls it."""
-        return self.command("sinfo", "-h", "-N", "-o", "%T", check=False)
+        return self.command("sinfo", "-h", "-N", "-p", "main", "-o", "%T", check=False)
 
     def pid(self, name: str) -> int | None:
         """Process number of a daemon of this folder, where it runs."""
@@ -214,7 +215,8 @@ class Cluster:
         (self.folder / "gres.conf").write_text("".join(lines))
         # The plugin takes SLURM_CONF out of the environment before it calls srun in a job.
         srun = self.folder / "bin" / "srun"
-        real = shutil.which("srun", path=PATH)
+        elsewhere = [place for place in PATH.split(os.pathsep) if Path(place) != srun.parent]
+        real = shutil.which("srun", path=os.pathsep.join(elsewhere))
         srun.write_text(
             f'#!/bin/sh\nexport SLURM_CONF={self.folder}/slurm.conf\nexec {real} "$@"\n'
         )

@@ -1,0 +1,45 @@
+# Every number of the paper beside ours.
+
+
+rule paper_page:
+    input:
+        [file for name in CONFIG.datasets for file in score_files(name, ["memorization"])],
+        comparison_files(
+            *(f"tables/{table}.csv" for table in ("methods", "typical", "representation")),
+            "figures/fig1.csv",
+        ),
+        annotation_tables(),
+    output:
+        report(
+            "<results>/paper-comparison.md",
+            caption="../report/paper.rst",
+            category="paper",
+        ),
+    log:
+        "<logs>/paper-page.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        bat=BAT,
+        results=subpath(output[0], parent=True),
+    message:
+        "Writing the paper's numbers beside ours"
+    shell:
+        "{params.bat} paper --results {params.results} --out {output} --log {log}"
+
+
+# has no output, so that it runs whenever it is asked for, on whatever is on disk
+rule paper_comparison:
+    log:
+        "<logs>/paper-comparison.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        bat=BAT,
+        results=RESULTS,
+    message:
+        "Writing docs/paper-comparison.md from the results on disk"
+    shell:
+        "{params.bat} paper --results {params.results} --out docs/paper-comparison.md --log {log}"
