@@ -428,7 +428,7 @@ def presentation(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for group, name in GROUPS.items():
         part = table[table["group"] == group].set_index("answer")
-        ours, paper = {"": name}, {"": f"{name} (paper)"}
+        ours, paper = {"Group": name}, {"Group": f"{name} (paper)"}
         for answer, title in ANSWERS.items():
             cell = part.loc[answer]
             ours[title] = "–"
@@ -458,14 +458,14 @@ def caption(table: pd.DataFrame, agreed: pd.DataFrame, key: Mapping[str, Any]) -
     all_images = agreed.set_index("group").loc["all"]
     if all_images["n_images"]:
         text += (
-            f"On {all_images['n_images']} images with two answers or more, two annotators agree "
-            f"in {tables.percent(all_images['agreement'])}; Fleiss' kappa "
+            f"On {int(all_images['n_images'])} images with two answers or more, two annotators "
+            f"agree in {tables.percent(all_images['agreement'])}; Fleiss' kappa "
             f"{_number(all_images['fleiss_kappa'])}, Cohen's kappa (mean over pairs) "
             f"{_number(all_images['cohen_kappa'])}. "
         )
     return text + (
-        "Paper: appendix B.3, two annotators on 200 CIFAR-100 images; its first row adds up to "
-        "101 as printed."
+        "Paper: appendix B.3, two annotators on 200 CIFAR-100 images; its shares for high "
+        "scores add up to 101 as printed."
     )
 
 

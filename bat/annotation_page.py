@@ -111,6 +111,7 @@ _PAGE = r"""<!doctype html>
   .choices button { display: flex; flex-direction: column; align-items: center; gap: .35rem;
     padding: .7rem .5rem; min-height: 5rem; overflow-wrap: anywhere; }
   .choices b { font-size: 1.05rem; font-weight: 600; }
+  .choices kbd { margin-top: auto; }
   kbd { font: .8rem/1 ui-monospace, "DejaVu Sans Mono", monospace; color: var(--soft);
     border: 1px solid var(--line); border-bottom-width: 2px; border-radius: .25rem;
     padding: .18rem .4rem; background: #f7f7f8; }
@@ -136,8 +137,8 @@ _PAGE = r"""<!doctype html>
     <h1>Which label fits?</h1>
     <p>You will see @COUNT@ small images, one at a time, each with two labels. Say which of the two
       fits what you see:</p>
-    <p><kbd>1</kbd> the first label &ensp; <kbd>2</kbd> the second &ensp; <kbd>3</kbd> both are
-      likely &ensp; <kbd>4</kbd> neither</p>
+    <p><kbd>key 1</kbd> the first &ensp; <kbd>key 2</kbd> the second &ensp; <kbd>key 3</kbd> both
+      are likely &ensp; <kbd>key 4</kbd> neither</p>
     <p>Go by your own impression, without looking anything up and without asking others. The order
       of images and labels is random. <kbd>Backspace</kbd> takes the last answer back. You may stop
       and close the page at any time; this browser remembers where you were. When you are done, save
@@ -156,10 +157,10 @@ _PAGE = r"""<!doctype html>
       <img id="image" alt="The image to judge"><img id="small" alt="" aria-hidden="true">
     </div>
     <div class="choices">
-      <button type="button" id="choice1"><b id="first"></b><kbd>1</kbd></button>
-      <button type="button" id="choice2"><b id="second"></b><kbd>2</kbd></button>
-      <button type="button" id="choice3"><b>Both</b><kbd>3</kbd></button>
-      <button type="button" id="choice4"><b>Neither</b><kbd>4</kbd></button>
+      <button type="button" id="choice1"><b id="first"></b><kbd>key 1</kbd></button>
+      <button type="button" id="choice2"><b id="second"></b><kbd>key 2</kbd></button>
+      <button type="button" id="choice3"><b>Both</b><kbd>key 3</kbd></button>
+      <button type="button" id="choice4"><b>Neither</b><kbd>key 4</kbd></button>
     </div>
     <div class="below"><button type="button" id="undo">Take back the last answer
       <kbd>Backspace</kbd></button></div>

@@ -111,7 +111,7 @@ def page(results: Path) -> str:
     ]
     for pair in dict.fromkeys([*comparison.PAPER, *pairs]):
         parts += _methods(results, pair)
-    return "\n".join(parts)
+    return "\n".join(parts).replace("\u00a0", " ")
 
 
 def _markdown(rows: list[dict], otherwise: str = "") -> str:

@@ -14,7 +14,9 @@ from matplotlib.ticker import PercentFormatter
 
 from bat import data
 from bat.artifacts import column, read_table
+from bat.comparison import fraction_text
 from bat.figures import (
+    GREY,
     SERIES,
     WIDTH,
     _axes,
@@ -73,9 +75,10 @@ def examples(
     DataFrame
         ``place`` (0, 1, ... by falling score), ``role`` ('atypical', 'label',
         'predicted'), ``position`` (0, 1, ... within the role), ``index``,
-        ``class_name`` of the role, ``score`` (of this sample) and ``n_above``,
-        the number of atypical samples above the threshold. Empty where there
-        is none.
+        ``score`` (of this sample); and the same in every row of a place:
+        ``label`` and ``predicted`` (class names of the atypical sample) and
+        ``n_above``, the number of atypical samples above the threshold. Empty
+        where there is none.
 
     Notes
     -----
@@ -93,24 +96,25 @@ def examples(
     rows: list[dict] = []
     for place, item in enumerate(chosen.itertuples()):
         parts = {
-            "atypical": (item.label, chosen[chosen["index"] == item.index]),
-            "label": (item.label, typical[typical["label"] == item.label].head(beside)),
-            "predicted": (item.predicted, typical[typical["label"] == item.predicted].head(beside)),
+            "atypical": chosen[chosen["index"] == item.index],
+            "label": typical[typical["label"] == item.label].head(beside),
+            "predicted": typical[typical["label"] == item.predicted].head(beside),
         }
-        for role, (label, samples) in parts.items():
-            rows += [
-                {
-                    "place": place,
-                    "role": role,
-                    "position": position,
-                    "index": sample.index,
-                    "class_name": str(class_names[label]),
-                    "score": sample.score,
-                    "n_above": len(poisonous),
-                }
-                for position, sample in enumerate(samples.itertuples())
-            ]
-    columns = ["place", "role", "position", "index", "class_name", "score", "n_above"]
+        rows += [
+            {
+                "place": place,
+                "role": role,
+                "position": position,
+                "index": sample.index,
+                "score": sample.score,
+                "label": str(class_names[item.label]),
+                "predicted": str(class_names[item.predicted]),
+                "n_above": len(poisonous),
+            }
+            for role, samples in parts.items()
+            for position, sample in enumerate(samples.itertuples())
+        ]
+    columns = ["place", "role", "position", "index", "score", "label", "predicted", "n_above"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -198,13 +202,21 @@ def plot_examples(
         _show(ax, images[item.index], x, y, _SIZE)
         color = SERIES["atypical" if item.role == "atypical" else "typical"][0]
         _frame(ax, x, y, _SIZE, color, 1.3 if item.role == "atypical" else 0.7)
-        below = y + _SIZE + 0.035
-        if item.role == "atypical":
-            label = f"{_short(item.class_name, 11)}\n{_score(item.score)}"
-            ax.text(x + _SIZE / 2, below, label, fontsize=5.8, ha="center", va="top")
-        elif item.position == 0:
-            label = _short(item.class_name, 30)
-            ax.text(x + _WIDE / 2, below, label, fontsize=5.8, ha="center", va="top")
+        if item.role != "atypical":
+            continue
+        roles = set(table.loc[table["place"] == item.place, "role"])
+        label = f"{_short(item.label, 11)}\n{_score(item.score)}"
+        for role, size, text in (
+            ("atypical", _SIZE, label),
+            ("label", _WIDE, _short(item.label, 32)),
+            ("predicted", _WIDE, _short(item.predicted, 32)),
+        ):
+            x, y = _corner(item.place, role, 0)
+            below = y + _SIZE + 0.035
+            ax.text(x + size / 2, below, text, fontsize=5.8, ha="center", va="top")
+            if role not in roles:
+                none = {"fontsize": 6, "color": GREY, "ha": "center", "va": "center"}
+                ax.text(x + size / 2, y + _SIZE / 2, "no typical sample", **none)
     for half in range(min(2, table["place"].max() + 1)):
         for role, size, title in (
             ("atypical", _SIZE, "atypical"),
@@ -259,7 +271,8 @@ def plot_distribution(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             label += f"above {first['threshold']:g}"
         ax.stairs(rows["mean"], edges, color=color, linestyle=line, linewidth=1.4, label=label)
         ax.stairs(rows["mean"], edges, color=color, fill=True, alpha=0.15)
-        middle = (rows["left"] + rows["right"]) / 2
+        beside = 0.006 if group == "atypical" else -0.006  # bars do not hide each other
+        middle = (rows["left"] + rows["right"]) / 2 + beside
         ax.errorbar(middle, rows["mean"], rows["sd"], fmt="none", ecolor=color, elinewidth=0.8)
     ax.axvline(table["threshold"].iloc[0], color="#000000", linestyle="--", linewidth=0.9)
     ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
@@ -351,12 +364,13 @@ def caption(chosen: pd.DataFrame, spread: pd.DataFrame, metadata: Mapping[str, A
     text = (
         f"Poisoning scores, the largest probability of a wrong class, of the training samples of "
         f"{spec['dataset']} under {spec['run']} ({spec['architecture']}) and PGD-{attack['steps']} "
-        f"with eps {attack['eps']:.3g} and steps of {attack['step']:.2g}. "
+        f"with eps {fraction_text(attack['eps'])} and steps of {fraction_text(attack['step'])}. "
     )
     if len(chosen):
-        n_shown = chosen["place"].nunique()
+        n_shown, n_above = chosen["place"].nunique(), chosen["n_above"].iloc[0]
+        few = f"{n_shown} of the " if n_shown < n_above else "the "
         text += (
-            f"Above: {n_shown} of the {chosen['n_above'].iloc[0]} atypical samples with a score "
+            f"Above: {few}{n_above} atypical sample{'' if n_above == 1 else 's'} with a score "
             f"above {threshold:g} (seed {spec['seed']}), with label and score, each beside random "
             "typical samples of its label and of the class that the model takes it for; images "
             "are shown without perturbation. "

@@ -240,6 +240,7 @@ def test_shares_and_their_intervals():
     assert list(table.loc["high", "share"]) == [3 / 8, 3 / 8, 1 / 8, 1 / 8]
     assert list(table.loc["low", "share"]) == [1, 0, 0, 0]
     assert list(table["n_images"].unique()) == [4]
+    assert annotation.presentation(annotation.shares(frame(a=["y1"])))["Both"][2] == "–"
     # Wilson's interval of 0 in 4: 0 to z^2 / (4 + z^2)
     z2 = 1.959964**2
     cell = table.loc["low", "y2"]
@@ -293,6 +294,7 @@ def test_agreement_uses_the_images_that_two_have_answered():
 def test_agreement_is_undefined_for_one_annotator_and_for_equal_answers():
     alone = annotation.agreement(frame(a=["y1", "y2"])).set_index("group").loc["all"]
     assert alone["n_images"] == 0
+    assert annotation.agreement(frame(a=["y1"]))["n_images"].sum() == 0  # none of low score
     assert np.isnan(alone["agreement"])
     same = annotation.agreement(frame(a=["y1", "y1"], b=["y1", "y1"])).set_index("group").loc["all"]
     assert same["agreement"] == 1
@@ -316,7 +318,7 @@ def test_the_tables_on_disk(study, tmp_path, run_bat):
     assert "| High poisoning score | 50.0 (" in text
     assert "| High poisoning score (paper) | 59.0 | 12.0 | 26.0 | 4.0 | 100 |" in text
     assert "20 answers of 2 annotators. In parentheses" in text
-    assert "agree in 50.0" in text
+    assert "On 10 images with two answers or more, two annotators agree in 50.0" in text
     agreed = pd.read_csv(tmp_path / "tables" / "annotation_agreement.csv").set_index("group")
     assert list(agreed["agreement"]) == [0, 1, 0.5]
     refused = run_bat("annotate", "table", *place, check=False)

@@ -284,7 +284,9 @@ def test_table_of_one_seed_claims_no_spread():
     }
     caption = representation.caption(table, found, "digits", "small_cnn")
     assert "12 epochs" in caption and "One seed" in caption and "500 test" in caption
+    assert "up to 0.050 (similarities) and 5.0 points (probe)" in caption
     assert "left out" not in caption and "converged" not in caption
+    assert shown["Difference, Linear probe (%)"].isna().tolist() == [True, False]
 
 
 def test_caption_says_what_is_missing():
