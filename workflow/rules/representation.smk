@@ -1,18 +1,6 @@
 # Appendix B.2 (iii): how well the features of the studies' models tell classes apart.
 
 
-def representations(wildcards):
-    """Measures of every run by share of atypical samples, at every seed."""
-    dataset = CONFIG.datasets[wildcards.dataset]
-    folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/representation"
-    return [
-        f"{folder}/{studies.study_name(method, share)}/seed{seed}.json"
-        for method in ("erm", "pgd-at")
-        for share in dataset.studies.atypical
-        for seed in dataset.seeds
-    ]
-
-
 rule represent:
     input:
         "<results>/{dataset}/groups/test.parquet",

@@ -14,22 +14,6 @@ SAME_FIGURES = {
 }  # the paper's figures of the same kind for its other data sets and architectures
 
 
-def study_histories(method, by_share):
-    """Histories that a figure of the studies is drawn from."""
-
-    def inputs(wildcards):
-        shares = CONFIG.datasets[wildcards.dataset].studies.atypical if by_share else [None]
-        return histories(wildcards, [studies.study_name(method, share) for share in shares])
-
-    return inputs
-
-
-def substitution_inputs(wildcards):
-    """Evaluations of BAT with each score."""
-    runs = ["bat-1-0.2", *studies.substitution_runs(CONFIG.datasets[wildcards.dataset])]
-    return compared(wildcards.dataset, wildcards.architecture, runs)
-
-
 for _figure, (_method, _by_share) in STUDY_FIGURES.items():
 
     rule:

@@ -6,50 +6,6 @@ FIG3_RUN = "pgd-at"  # the run of the tables
 POISONING_STAGE = 1  # raised when a change of the code changes the scores
 
 
-def poisoning_scores(run, seeds):
-    """Scores under one run for the given number of seeds, or all."""
-
-    def inputs(wildcards):
-        dataset = CONFIG.datasets[wildcards.dataset]
-        if run not in studies.runs(dataset):
-            raise WorkflowError(
-                f"poisoning scores of {wildcards.dataset} need the run {run}, which is not "
-                "configured; add it to runs, or 0 to studies.atypical"
-            )
-        folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/poisoning/{run}"
-        return [f"{folder}/seed{seed}.parquet" for seed in dataset.seeds[:seeds]]
-
-    return inputs
-
-
-def answer_files(dataset, architecture):
-    """What annotators have saved so far."""
-    folder = f"{RESULTS}/{dataset}/{architecture}/annotation"
-    return [str(path) for path in annotation.answer_files(Path(folder))]
-
-
-def annotation_answers(wildcards):
-    """Answers of the annotators; without any there is nothing to make a table of."""
-    files = answer_files(wildcards.dataset, wildcards.architecture)
-    if not files:
-        folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/annotation"
-        raise WorkflowError(
-            f"the annotation table waits for {folder}/answers/*.csv: open {folder}/sheet.html "
-            "(target annotation_sheet) in a browser, answer, and put the saved file there"
-        )
-    return files
-
-
-def annotation_tables():
-    """Tables of the data sets and architectures with answers."""
-    pairs = [(n, a) for n, dataset in CONFIG.datasets.items() for a in dataset.architectures]
-    return [
-        f"{RESULTS}/{name}/{architecture}/tables/annotation.csv"
-        for name, architecture in pairs
-        if answer_files(name, architecture)
-    ]
-
-
 rule poisoning_scores:
     input:
         checkpoint="<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/best.pt",

@@ -1,18 +1,6 @@
 # One job for each run of adversarial training and each seed.
 
 
-def run_inputs(wildcards):
-    """Groups and scores, where the run uses them."""
-    dataset = CONFIG.datasets[wildcards.dataset]
-    run = studies.runs(dataset)[wildcards.run]
-    inputs = {}
-    if run.train_on.atypical is not None:
-        inputs["groups"] = f"{RESULTS}/{wildcards.dataset}/groups/train.parquet"
-    if run.method == "bat":
-        inputs["scores"] = f"{RESULTS}/{wildcards.dataset}/scores/{run.score}.parquet"
-    return inputs
-
-
 rule train:
     input:
         unpack(run_inputs),

@@ -1,0 +1,164 @@
+# What the rules of training, evaluation and the studies are made from.
+
+
+def run_inputs(wildcards):
+    """Groups and scores, where the run uses them."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    run = studies.runs(dataset)[wildcards.run]
+    inputs = {}
+    if run.train_on.atypical is not None:
+        inputs["groups"] = f"{RESULTS}/{wildcards.dataset}/groups/train.parquet"
+    if run.method == "bat":
+        inputs["scores"] = f"{RESULTS}/{wildcards.dataset}/scores/{run.score}.parquet"
+    return inputs
+
+
+def checkpoint(wildcards):
+    """The model that is judged: a run's best epoch, or the file of an external model."""
+    external = CONFIG.datasets[wildcards.dataset].external.get(wildcards.run)
+    if external is not None:
+        return str(external.checkpoint)
+    folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/runs/{wildcards.run}"
+    return f"{folder}/seed{wildcards.seed}/best.pt"
+
+
+def evaluation_spec(wildcards):
+    """All attacks for the runs of the tables, PGD for those of the ablation alone."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    tables = [*dataset.runs, *dataset.external, *studies.substitution_runs(dataset)]
+    listed = wildcards.run in tables
+    return f"{RESULTS}/{wildcards.dataset}/specs/evaluation{'' if listed else '-ablation'}.json"
+
+
+def normalization(wildcards):
+    """Whether the judged model expects normalized images, as ours do."""
+    external = CONFIG.datasets[wildcards.dataset].external.get(wildcards.run)
+    return "--normalize" if external is None or external.normalize else "--no-normalize"
+
+
+def compared(name, architecture, runs):
+    """Evaluations of the named runs at every seed."""
+    dataset = CONFIG.datasets[name]
+    return [
+        f"{RESULTS}/{name}/{architecture}/evaluations/{run}/seed{seed}.parquet"
+        for run in runs
+        for seed in ([0] if run in dataset.external else dataset.seeds)
+    ]
+
+
+def methods_inputs(wildcards):
+    """Evaluations of every configured run and external model."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    runs = [*dataset.runs, *dataset.external]
+    return compared(wildcards.dataset, wildcards.architecture, runs)
+
+
+def ablation_inputs(wildcards):
+    """Evaluations of every cell of the ablation."""
+    grid = CONFIG.datasets[wildcards.dataset].ablation
+    cells = [studies.ablation_name(alpha, beta) for alpha in grid.alpha for beta in grid.beta]
+    return compared(wildcards.dataset, wildcards.architecture, dict.fromkeys(cells))
+
+
+def histories(wildcards, runs):
+    """Histories of the named runs at every seed."""
+    folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/runs"
+    return [
+        f"{folder}/{run}/seed{seed}/history.parquet"
+        for run in runs
+        for seed in CONFIG.datasets[wildcards.dataset].seeds
+    ]
+
+
+def history_inputs(wildcards):
+    """Histories of every configured run."""
+    return histories(wildcards, CONFIG.datasets[wildcards.dataset].runs)
+
+
+def comparison_files(*files):
+    """Files of every configured data set and architecture."""
+    return [
+        f"{RESULTS}/{name}/{architecture}/{file}"
+        for name, dataset in CONFIG.datasets.items()
+        for architecture in dataset.architectures
+        for file in files
+    ]
+
+
+def table_files(name, architecture):
+    """The table of a pair that the paper has; of every configured pair where it is not."""
+    pairs = [(n, a) for n, dataset in CONFIG.datasets.items() for a in dataset.architectures]
+    wanted = [(name, architecture)] if (name, architecture) in pairs else pairs
+    return [f"{RESULTS}/{n}/{a}/tables/methods.csv" for n, a in wanted]
+
+
+def study_histories(method, by_share):
+    """Histories that a figure of the studies is drawn from."""
+
+    def inputs(wildcards):
+        shares = CONFIG.datasets[wildcards.dataset].studies.atypical if by_share else [None]
+        return histories(wildcards, [studies.study_name(method, share) for share in shares])
+
+    return inputs
+
+
+def substitution_inputs(wildcards):
+    """Evaluations of BAT with each score."""
+    runs = ["bat-1-0.2", *studies.substitution_runs(CONFIG.datasets[wildcards.dataset])]
+    return compared(wildcards.dataset, wildcards.architecture, runs)
+
+
+def poisoning_scores(run, seeds):
+    """Scores under one run for the given number of seeds, or all."""
+
+    def inputs(wildcards):
+        dataset = CONFIG.datasets[wildcards.dataset]
+        if run not in studies.runs(dataset):
+            raise WorkflowError(
+                f"poisoning scores of {wildcards.dataset} need the run {run}, which is not "
+                "configured; add it to runs, or 0 to studies.atypical"
+            )
+        folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/poisoning/{run}"
+        return [f"{folder}/seed{seed}.parquet" for seed in dataset.seeds[:seeds]]
+
+    return inputs
+
+
+def answer_files(dataset, architecture):
+    """What annotators have saved so far."""
+    folder = f"{RESULTS}/{dataset}/{architecture}/annotation"
+    return [str(path) for path in annotation.answer_files(Path(folder))]
+
+
+def annotation_answers(wildcards):
+    """Answers of the annotators; without any there is nothing to make a table of."""
+    files = answer_files(wildcards.dataset, wildcards.architecture)
+    if not files:
+        folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/annotation"
+        raise WorkflowError(
+            f"the annotation table waits for {folder}/answers/*.csv: open {folder}/sheet.html "
+            "(target annotation_sheet) in a browser, answer, and put the saved file there"
+        )
+    return files
+
+
+def annotation_tables():
+    """Tables of the data sets and architectures with answers."""
+    pairs = [(n, a) for n, dataset in CONFIG.datasets.items() for a in dataset.architectures]
+    return [
+        f"{RESULTS}/{name}/{architecture}/tables/annotation.csv"
+        for name, architecture in pairs
+        if answer_files(name, architecture)
+    ]
+
+
+def representations(wildcards):
+    """Measures of every run by share of atypical samples, at every seed."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/representation"
+    return [
+        f"{folder}/{studies.study_name(method, share)}/seed{seed}.json"
+        for method in ("erm", "pgd-at")
+        for share in dataset.studies.atypical
+        for seed in dataset.seeds
+    ]
