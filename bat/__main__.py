@@ -45,7 +45,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
     with progress(f"{arguments.out.parent.name} images", 0) as bar:
 
         def report(done: int, total: int) -> None:
-            bar.total = total
+            bar.total = max(total, done)
             bar.update(done)
 
         info = data.prepare(source, arguments.out, progress=report, workers=arguments.threads)

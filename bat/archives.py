@@ -1,4 +1,4 @@
-"""Files of a data set as they lie there: folders, zips and downloads, read with care.
+"""Files of a data set as they lie there: folders and zips, read with care.
 
 Nothing is unpacked: members of a zip are read in place, after the whole archive
 was found safe.
@@ -7,28 +7,20 @@ was found safe.
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
 import re
 import stat
-import urllib.error
-import urllib.request
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bat.rawdata import DataError, Progress
+from bat.downloads import checksum_of
+from bat.rawdata import DataError
 
 MAX_FILE = 256 * 2**20  # bytes of one image file or member of an archive
 MAX_ARCHIVE = 8 * 2**30  # bytes of all members of an archive, unpacked
 MAX_DEPTH = 4  # of folders below the one that is given
-
-
-def checksum(path: Path, algorithm: str) -> str:
-    """The checksum of a file in hex; ``algorithm`` is a name that `hashlib` knows."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def file_record(path: Path) -> dict:
@@ -36,7 +28,7 @@ def file_record(path: Path) -> dict:
     return {
         "name": path.name,
         "bytes": path.stat().st_size,
-        "sha256": checksum(path, "sha256"),
+        "sha256": checksum_of(path),
     }
 
 
@@ -108,7 +100,9 @@ class Zip:
             ) from None
         members = self.archive.infolist()
         for member in members:
-            reason = _unsafe(member)
+            reason = unsafe(member)
+            if not reason and member.file_size > MAX_FILE:
+                reason = f"would unpack to {member.file_size >> 20} MiB"
             if reason:
                 raise DataError(
                     f"{path}: member {member.filename!r} {reason}; this archive is not safe, get "
@@ -137,7 +131,8 @@ class Zip:
         return file_record(self.path)
 
 
-def _unsafe(member: zipfile.ZipInfo) -> str | None:
+def unsafe(member: zipfile.ZipInfo) -> str | None:
+    """Why a member of a zip must not be read, as the end of a sentence; None where it may be."""
     path = PurePosixPath(member.filename)
     if path.is_absolute() or "\\" in member.filename or re.match("[A-Za-z]:", member.filename):
         return "is an absolute path or one of another system"
@@ -147,67 +142,4 @@ def _unsafe(member: zipfile.ZipInfo) -> str | None:
         return "is a link"
     if member.flag_bits & 1:
         return "is encrypted"
-    if member.file_size > MAX_FILE:
-        return f"would unpack to {member.file_size >> 20} MiB"
     return None
-
-
-def download(url: str, path: Path, md5: str, progress: Progress) -> None:
-    """Download to ``path``, which appears when it is complete and its md5 right.
-
-    What an interrupted download left is continued. A second process waits for
-    the first and then finds the file.
-
-    Raises
-    ------
-    DataError
-        If the download fails or the md5 is another; the message names the
-        address and ``path``.
-    """
-    import fcntl
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    with open(part, "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        if path.exists():
-            return
-        try:
-            _fetch(url, file, progress)
-        except (OSError, http.client.HTTPException) as error:
-            raise DataError(
-                f"{url}: the download failed ({error}). Run again, it continues after "
-                f"{part.stat().st_size} bytes; or put the file at {path}"
-            ) from None
-        sync(file)
-        if checksum(part, "md5") != md5:
-            part.unlink()
-            raise DataError(
-                f"{url}: what was downloaded does not have the md5 {md5} and was removed; run "
-                f"again, or put the file at {path}"
-            )
-        os.rename(part, path)
-
-
-def _fetch(url: str, file: Any, progress: Progress) -> None:
-    done = file.tell()
-    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
-    try:
-        response = urllib.request.urlopen(request, timeout=60)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if done and error.code == 416:  # there is nothing after these bytes
-            return
-        raise
-    with response:
-        if response.status != 206:
-            file.truncate(0)
-            done = 0
-        total = done + int(response.headers.get("Content-Length", 0))
-        while block := response.read(1 << 20):
-            file.write(block)
-            done += len(block)
-            progress(done, max(total, done))
-        file.flush()
-        if done < total:
-            raise OSError(f"the connection ended after {done} of {total} bytes")

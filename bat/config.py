@@ -334,7 +334,7 @@ class Ensemble(Section):
     """Disagreement and confidence over subset trainings of several architectures."""
 
     architectures: tuple[Architecture, ...] = ("resnet9", "wrn-16-2")
-    members: Annotated[int, Field(ge=2)] = Field(30, description="models of each architecture")
+    members: Annotated[int, Field(ge=2)] = Field(50, description="models of each architecture")
     samples: Literal["held_out", "in_sample"] = Field(
         "held_out", description="held_out: for each sample only models that did not train on it"
     )

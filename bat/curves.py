@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from bat.comparison import fraction_text
 from bat.statistics import mean_and_sd, paired_difference
 from bat.studies import study_name
 from bat.tables import over_seeds
@@ -186,6 +187,6 @@ def caption(
     samples = ", ".join(f"{row.series}: {row.n:,}" for row in sizes.itertuples())
     text += f". Samples: {samples}."
     if "pgd" in curves.attacks:
-        eps = 255 * spec["adversary"]["eps"]
-        text += f" PGD-{spec['history']['steps']} at eps = {eps:g}/255."
+        eps = fraction_text(spec["adversary"]["eps"])
+        text += f" PGD-{spec['history']['steps']} with eps {eps}."
     return text

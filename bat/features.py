@@ -15,9 +15,9 @@ from bat.attacks import at_least_float32, eval_mode, full_precision
 from bat.data import PreparedData, as_float
 from bat.devices import Runtime
 from bat.errors import BatError
-from bat.models import Classifier, build_model
+from bat.models import Classifier
 from bat.progress import progress
-from bat.runs import load_weights
+from bat.runs import load_model
 
 BATCH = 500
 
@@ -88,16 +88,7 @@ def represent_checkpoint(
         If the typical groups are too small to measure anything on.
     """
     info, architecture = prepared.info, spec["architecture"]
-    n_classes = len(info["class_names"])
-    model = build_model(
-        architecture,
-        n_classes=n_classes,
-        channels=info["shape"][0],
-        mean=info["mean"],
-        std=info["std"],
-    )
-    load_weights(model, checkpoint, f"{architecture} with {n_classes} classes")
-    model = device.place(model)
+    model = load_model(checkpoint, architecture, prepared, device)
     index = {split: _typical(groups, split, prepared, spec) for split in ("train", "test")}
     title = f"{spec['dataset']} {architecture} {spec['run']} seed {spec['seed']} features"
     features, labels = {}, {}

@@ -23,7 +23,7 @@ from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from bat.artifacts import write_bytes
 from bat.errors import BatError
@@ -644,6 +644,7 @@ def plot_accuracy_by_epoch(
         ax.fill_between(rows["epoch"], low, high, color=color, alpha=0.2, linewidth=0)
     ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
     ax.margins(x=0.02)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="Epoch", ylabel=ylabel)
     ax.legend()
     return ax

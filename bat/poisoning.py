@@ -21,9 +21,8 @@ from bat.attacks import (
 )
 from bat.data import PreparedData, as_float
 from bat.devices import Runtime
-from bat.models import build_model
 from bat.progress import progress
-from bat.runs import load_weights
+from bat.runs import load_model
 
 BATCH = 500
 
@@ -152,20 +151,12 @@ def score_checkpoint(
         If the checkpoint is damaged, or of another architecture or class count.
     """
     info, architecture = prepared.info, spec["architecture"]
-    n_classes = len(info["class_names"])
-    model = build_model(
-        architecture,
-        n_classes=n_classes,
-        channels=info["shape"][0],
-        mean=info["mean"],
-        std=info["std"],
-    )
-    load_weights(model, checkpoint, f"{architecture} with {n_classes} classes")
+    model = load_model(checkpoint, architecture, prepared, device)
     attack = {**spec["adversary"], "steps": spec["history"]["steps"]}
     title = f"{spec['dataset']} {architecture} {spec['run']} seed {spec['seed']} poisoning scores"
     with progress(title, info["n_train"]) as bar:
         scores = poisoning_scores(
-            device.place(model),
+            model,
             prepared.train_images,
             prepared.train_labels,
             **attack,

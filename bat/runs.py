@@ -23,7 +23,7 @@ from bat.data import PreparedData, to_device
 from bat.devices import Runtime
 from bat.errors import BatError
 from bat.evaluation import evaluate
-from bat.models import build_model
+from bat.models import Classifier, build_model
 from bat.progress import log, progress
 from bat.subsets import generator, measured_samples, pack, torch_seed
 from bat.training import DivergedError, Training
@@ -386,15 +386,7 @@ def evaluate_checkpoint(
         If the checkpoint is damaged, or of another architecture or class count.
     """
     info = prepared.info
-    model = build_model(
-        architecture,
-        n_classes=len(info["class_names"]),
-        channels=info["shape"][0],
-        mean=info["mean"] if normalize else None,
-        std=info["std"] if normalize else None,
-    )
-    load_weights(model, checkpoint, f"{architecture} with {len(info['class_names'])} classes")
-    model = device.place(model).eval()
+    model = load_model(checkpoint, architecture, prepared, device, normalize=normalize)
     order = generator(spec["seed"], 0, "evaluated").permutation(info["n_test"])
     index = np.sort(order[: spec["max_samples"] or info["n_test"]])
     title = f"{spec['dataset']} {architecture} {out.parent.name} {out.stem}"
@@ -436,6 +428,28 @@ def evaluate_checkpoint(
 
 def _attack(name: str, settings: dict):
     return {"fgsm": fgsm, "pgd": PGD, "cw": cw, "aa": AutoAttack}[name](**settings)
+
+
+def load_model(
+    checkpoint: Path,
+    architecture: str,
+    prepared: PreparedData,
+    device: Runtime,
+    *,
+    normalize: bool = True,
+) -> Classifier:
+    """A trained model on the device, in eval mode; parameters as for `evaluate_checkpoint`."""
+    info = prepared.info
+    n_classes = len(info["class_names"])
+    model = build_model(
+        architecture,
+        n_classes=n_classes,
+        channels=info["shape"][0],
+        mean=info["mean"] if normalize else None,
+        std=info["std"] if normalize else None,
+    )
+    load_weights(model, checkpoint, f"{architecture} with {n_classes} classes")
+    return device.place(model).eval()
 
 
 def load_weights(model: torch.nn.Module, path: Path, what: str) -> None:

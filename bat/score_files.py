@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import re
 import shutil
-import stat
 import tempfile
 import zipfile
 import zlib
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from bat import artifacts, published
+from bat.archives import unsafe
 from bat.artifacts import ArtifactError
 
 REQUIRED = ("memorization", "influence", "test")
@@ -189,7 +189,7 @@ def _unpack(path: Path, folder: Path) -> None:
 def _safe_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     members = [member for member in archive.infolist() if not member.is_dir()]
     for member in archive.infolist():
-        reason = _unsafe(member)
+        reason = unsafe(member)
         if reason:
             raise ArtifactError(f"{path}: member {member.filename!r} {reason}; it is not unpacked")
     size = sum(member.file_size for member in members)
@@ -207,19 +207,6 @@ def _safe_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.Zip
             "twice; expected one set of them"
         )
     return found
-
-
-def _unsafe(member: zipfile.ZipInfo) -> str | None:
-    name = PurePosixPath(member.filename)
-    if name.is_absolute() or "\\" in member.filename or re.match("[A-Za-z]:", member.filename):
-        return "is an absolute path or one of another system"
-    if ".." in name.parts:
-        return "leads out of the archive"
-    if stat.S_ISLNK(member.external_attr >> 16):
-        return "is a link"
-    if member.flag_bits & 1:
-        return "is encrypted"
-    return None
 
 
 def folder_checksum(files: Sequence[Path]) -> str:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bat.archives import Folder, Zip, checksum, download, file_record
+from bat.archives import Folder, Zip, file_record
 from bat.decoding import CHUNK, decode_images, decoder_note
+from bat.downloads import DownloadError, checksum_of, download
 from bat.rawdata import (
     DataError,
     Progress,
@@ -167,7 +168,7 @@ def _cifar(config: config.TorchvisionData, progress: Progress, workers: int) -> 
         for path, md5 in parts.items():
             if not path.is_file():
                 return f"{path} is missing"
-            if checksum(path, "md5") != md5:
+            if checksum_of(path, "md5") != md5:
                 return f"{path} is damaged: it does not have the md5 {md5}"
         return None
 
@@ -177,7 +178,7 @@ def _cifar(config: config.TorchvisionData, progress: Progress, workers: int) -> 
         config,
         problem,
         f"Put the official {cls.filename} into {config.folder}",
-        unpack=archive.is_file() and checksum(archive, "md5") == cls.tgz_md5,
+        unpack=archive.is_file() and checksum_of(archive, "md5") == cls.tgz_md5,
     )
     train, test = (cls(config.folder, train=train) for train in (True, False))
     return RawData(
@@ -302,7 +303,10 @@ def _tiny_imagenet(config: config.TinyImagenetData, progress: Progress, workers:
                 f"{path} does not exist. Put tiny-imagenet-200.zip, or the folder unpacked from "
                 "it, there, or set data.download to true"
             )
-        download(TINY_URL, path, TINY_MD5, progress)
+        try:
+            download(TINY_URL, path, checksum=TINY_MD5, algorithm="md5", report=progress)
+        except DownloadError as error:
+            raise DataError(f"{error}. Or put tiny-imagenet-200.zip at {path}") from None
     tree = Folder(path) if path.is_dir() else Zip(path)
     roots = [name.removesuffix("wnids.txt") for name in tree.names if name.endswith("wnids.txt")]
     if not roots:
@@ -359,7 +363,7 @@ def _tiny_imagenet(config: config.TinyImagenetData, progress: Progress, workers:
         progress,
         workers,
     )
-    official = path.is_file() and checksum(path, "md5") == TINY_MD5
+    official = path.is_file() and checksum_of(path, "md5") == TINY_MD5
     return RawData(
         **fields,
         files=[tree.record()],

@@ -1,5 +1,6 @@
 """Folders, zips and downloads: what is not safe, whole or there is refused by name."""
 
+import functools
 import hashlib
 import http.server
 import threading
@@ -9,6 +10,7 @@ import pytest
 from samples import pets, refused, tiny, tiny_files, write_pets, write_zip
 
 from bat import archives, sources
+from bat.downloads import download
 from bat.sources import read_source
 
 # -- folders and zips ------------------------------------------------------------------------
@@ -81,6 +83,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(416)
             return
         self.send_response(206 if start else 200)
+        if start:
+            end = len(content)
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{end}")
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         self.wfile.write(content[start : self.server.cut])
@@ -90,7 +95,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(monkeypatch, tmp_path):
+def one_attempt(monkeypatch):
+    monkeypatch.setattr(sources, "download", functools.partial(download, attempts=1))
+
+
+@pytest.fixture
+def server(monkeypatch, one_attempt, tmp_path):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.content = write_zip(tmp_path / "source.zip", tiny_files()).read_bytes()
     server.requests, server.resumes, server.cut = [], True, None
@@ -121,7 +131,8 @@ def test_a_download_is_checked_and_used(server, tmp_path):
 def test_an_interrupted_download_continues(server, tmp_path, resumes):
     path = tmp_path / "tiny.zip"
     server.cut, server.resumes = 1000, resumes
-    refused(tiny(path, download=True), "connection ended after 1000", "Run again")
+    words = ("connection ended after 1000", "the same command goes on", f"at {path}")
+    refused(tiny(path, download=True), *words)
     assert not path.exists()
     server.cut = None
     read_source(tiny(path, download=True))
@@ -137,10 +148,13 @@ def test_a_download_that_was_complete_but_not_renamed(server, tmp_path):
 
 def test_a_download_with_another_checksum_is_removed(server, tmp_path):
     server.content += b"!"
-    refused(tiny(tmp_path / "tiny.zip", download=True), "does not have the md5")
+    path, found = tmp_path / "tiny.zip", hashlib.md5(server.content).hexdigest()
+    words = (f"has the md5 {found}, expected {sources.TINY_MD5}", f"at {path}")
+    refused(tiny(path, download=True), *words)
     assert [p.name for p in tmp_path.iterdir()] == ["source.zip"]
 
 
+@pytest.mark.usefixtures("one_attempt")
 def test_a_failed_download_names_the_address(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "TINY_URL", "http://127.0.0.1:9/tiny.zip")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
