@@ -23,7 +23,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 # the workflow on a real Slurm of one node, and what it survives; about a quarter of an hour
 test-slurm: $(INSTALLED)

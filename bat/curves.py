@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from bat.comparison import fraction_text
 from bat.statistics import mean_and_sd, paired_difference
 from bat.studies import study_name
 from bat.tables import over_seeds
+
+NUMBERS = ("mean", "sd", "difference", "difference_se", "low", "high")
+"""Columns of a comparison that are numbers."""
 
 
 class Curves(NamedTuple):
@@ -118,11 +122,15 @@ def compared(values: Mapping[str, pd.Series], reference: str) -> list[dict]:
     list of dict
         ``run``, ``n_seeds``, ``mean``, ``sd``, ``difference``, ``difference_se``
         (standard error over seeds; NaN for one), ``low`` and ``high`` (95 %
-        t-interval of the difference).
+        t-interval of the difference); all NaN where a value is, as in an empty group.
     """
     rows = []
     for run, of_run in values.items():
         seeds = of_run.index.intersection(values[reference].index)
+        both = pd.concat([of_run[seeds], values[reference][seeds]])
+        if of_run.isna().any() or both.isna().any():  # the group is empty
+            rows.append({"run": run, "n_seeds": len(of_run)} | dict.fromkeys(NUMBERS, np.nan))
+            continue
         mean, sd, n = mean_and_sd(of_run.to_numpy())
         found = paired_difference(of_run[seeds], values[reference][seeds])
         rows.append(
@@ -144,8 +152,10 @@ def present_end_values(table: pd.DataFrame) -> pd.DataFrame:
     """`end_values` of both methods for readers: percent, difference and its interval."""
     rows = []
     for row in table.itertuples():
-        cell = f"{100 * row.mean:.1f}" + ("" if pd.isna(row.sd) else f" ± {100 * row.sd:.1f}")
-        difference = f"{100 * row.difference:+.1f}"
+        cell, difference = "no samples", ""
+        if not pd.isna(row.mean):
+            cell = f"{100 * row.mean:.1f}" + ("" if pd.isna(row.sd) else f" ± {100 * row.sd:.1f}")
+            difference = f"{100 * row.difference:+.1f}"
         if not pd.isna(row.low):
             difference += f" [{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
         rows.append(

@@ -154,7 +154,7 @@ def specifications(config: Config) -> dict[str, dict]:
                 "architecture": architecture,
                 "runs": list(dataset.runs),
                 "shares": list(dataset.studies.atypical),
-                "substitution": ["bat-1-0.2", *substitution_runs(dataset)],
+                "substitution": list(substitution_runs(dataset)),
                 "external": list(dataset.external),
                 "seeds": list(dataset.seeds),
                 "ablation": dataset.ablation.model_dump(mode="json"),
@@ -217,7 +217,10 @@ def study_name(method: str, share: float | None) -> str:
 
 
 def study_runs(dataset: Dataset) -> dict[str, AnyRun]:
-    """The runs of section 3 and appendix B: ERM and PGD-AT by share of atypical samples."""
+    """The runs of section 3 and appendix B: ERM and PGD-AT by share of atypical samples.
+
+    Those without any are always among them; the annotation study needs one.
+    """
     study = dataset.studies
     common = {"training": study.training.model_dump(), "selection": {"by": "last"}}
     return {
@@ -225,7 +228,7 @@ def study_runs(dataset: Dataset) -> dict[str, AnyRun]:
             common | {"train_on": {"atypical": share, "seed": study.seed}}
         )
         for method in (ErmRun, PgdAtRun)
-        for share in (None, *study.atypical)
+        for share in dict.fromkeys((None, 0.0, *study.atypical))
     }
 
 
@@ -235,23 +238,24 @@ def substitution_name(score: str) -> str:
 
 
 def substitution_runs(dataset: Dataset) -> dict[str, AnyRun]:
-    """BAT(1, 0.2) with the cheap scores in the place of memorization.
+    """BAT(1, 0.2) with memorization, and with the cheap scores in its place.
 
     Where the tables come from a source, only with the scores that it brings.
     """
     base = dataset.runs.get("bat-1-0.2", BatRun(training=dataset.training))
     source, brought = dataset.scores.source, {"memorization", *dataset.scores.tables}
-    return {
+    cheap = {
         substitution_name(score): base.model_copy(update={"score": score, "sigma": None})
         for score in dataset.studies.scores
         if source is None or score in brought
     }
+    return {substitution_name("memorization"): base} | cheap
 
 
 def runs(dataset: Dataset) -> dict[str, AnyRun]:
     """Every run of a data set by name, the configured ones and those of the studies."""
     base = dataset.runs.get("pgd-at", PgdAtRun(training=dataset.training))
-    cells = {}
+    cells = {"pgd-at": base}
     for alpha in dataset.ablation.alpha:
         for beta in dataset.ablation.beta:
             settings = {**base.model_dump(exclude={"method"}), "alpha": alpha, "beta": beta}

@@ -104,7 +104,7 @@ def study_histories(method, by_share):
 
 def substitution_inputs(wildcards):
     """Evaluations of BAT with each score."""
-    runs = ["bat-1-0.2", *studies.substitution_runs(CONFIG.datasets[wildcards.dataset])]
+    runs = studies.substitution_runs(CONFIG.datasets[wildcards.dataset])
     return compared(wildcards.dataset, wildcards.architecture, runs)
 
 
