@@ -7,7 +7,7 @@ CORES ?= all
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo install test lint format schema clean
+.PHONY: demo install test test-slurm lint format schema clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
