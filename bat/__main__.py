@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     arguments = _parser().parse_args(argv)
     start_logging(arguments.log)
-    if hasattr(arguments, "spec"):
+    if getattr(arguments, "spec", None) is not None:
         arguments.line = f"python -m bat {arguments.name} --spec {arguments.spec}"
     try:
         with stopped_by_sigterm():
@@ -135,17 +135,22 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from bat import data, runs
     from bat.artifacts import read_json
 
-    spec, prepared = read_json(arguments.spec), data.load(arguments.data, verify=True)
+    folder = arguments.dataset
+    if not folder.is_dir() and (Path("results") / folder).is_dir():
+        folder = Path("results") / folder
+    spec_path = arguments.spec or folder / "specs" / "evaluation.json"
+    place = folder / arguments.arch / "evaluations" / arguments.checkpoint.stem
+    spec, prepared = read_json(spec_path), data.load(folder / "data", verify=True)
     with _device(arguments) as device:
         accuracies = runs.evaluate_checkpoint(
             arguments.checkpoint,
             arguments.arch,
             prepared,
             spec,
-            arguments.out,
+            arguments.out or place / "seed0.parquet",
             normalize=arguments.normalize,
             device=device,
-            command=arguments.line,
+            command=f"python -m bat evaluate --spec {spec_path}",
         )
     for name, accuracy in accuracies.items():
         log.info("%s: %.4f", name, accuracy)
@@ -390,8 +395,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--checkpoint-every", type=float, default=60.0, help="seconds between two checkpoints"
     )
-    command = add("evaluate", _evaluate, "attack a trained model", "spec", "data", "out", *job)
+    command = add("evaluate", _evaluate, "attack a trained model, ours or anyone's", *job)
     command.add_argument("--checkpoint", type=Path, required=True, help="state dict of a model")
+    text = "results folder of the data set, or its name in results/"
+    command.add_argument("--dataset", type=Path, required=True, help=text)
+    command.add_argument("--spec", type=Path, help="attacks; by default those of the data set")
+    text = "table to write; by default in the data set's evaluations, named after the checkpoint"
+    command.add_argument("--out", type=Path, help=text)
     command.add_argument("--arch", required=True, help="its architecture, as resnet18")
     command.add_argument(
         "--normalize",

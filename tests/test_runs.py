@@ -307,3 +307,19 @@ def test_a_checkpoint_that_holds_code_is_refused(few_digits, tmp_path):
     torch.save(build_model("small_cnn-4", n_classes=10, channels=1), tmp_path / "model.pt")
     with pytest.raises(ArtifactError, match="tensors and plain values"):
         evaluate(tmp_path / "model.pt", "small_cnn-4", few_digits, tmp_path / "out.parquet")
+
+
+def test_the_command_needs_a_checkpoint_an_architecture_and_a_data_set(
+    few_digits, run_bat, tmp_path
+):
+    folder = tmp_path / "results" / "digits"
+    (folder / "specs").mkdir(parents=True)
+    (folder / "data").symlink_to(few_digits.folder)
+    (folder / "specs" / "evaluation.json").write_text(json.dumps(EVALUATION))
+    model = build_model("small_cnn-4", n_classes=10, channels=1, seed=0)
+    torch.save(model.state_dict(), tmp_path / "colleague.pt")
+    options = ["--checkpoint", "colleague.pt", "--arch", "small_cnn-4", "--device", "cpu"]
+    done = run_bat("evaluate", *options, "--dataset", "digits", cwd=tmp_path)
+    assert "clean: 0." in done.stderr
+    out = folder / "small_cnn-4" / "evaluations" / "colleague" / "seed0.parquet"
+    assert artifacts.read_table(out, "evaluations")[0].num_rows == 40

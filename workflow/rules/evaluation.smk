@@ -19,7 +19,7 @@ rule evaluate:
         **RESOURCES["training"],
     params:
         bat=BAT,
-        data=subpath(input.data, parent=True),
+        dataset=subpath(input.data, ancestor=2),
         normalize=normalization,
         device=DEVICE,
     message:
@@ -27,7 +27,7 @@ rule evaluate:
         "seed {wildcards.seed}"
     shell:
         "{params.bat} evaluate --checkpoint {input.checkpoint} --arch {wildcards.architecture}"
-        " {params.normalize} --spec {input.spec} --data {params.data} --out {output}"
+        " {params.normalize} --dataset {params.dataset} --spec {input.spec} --out {output}"
         " --threads {threads} {params.device} --log {log}"
 
 
