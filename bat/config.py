@@ -760,6 +760,11 @@ def json_schema() -> dict:
     ``defaults`` accepts the keys of a data set, none of them required.
     """
     schema = Config.model_json_schema()
+    runs = schema["$defs"]["Dataset"]["properties"]["runs"]
+    # a file may leave out a run of the paper, or give only what differs of it
+    runs["additionalProperties"] = {
+        "anyOf": [*runs["additionalProperties"]["oneOf"], {"type": "null"}]
+    }
     partial = copy.deepcopy(schema["$defs"]["Dataset"])
     partial.pop("required", None)
     schema["$defs"]["Defaults"] = partial | {"title": "Defaults"}
