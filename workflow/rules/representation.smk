@@ -31,32 +31,3 @@ rule represent:
         "{params.bat} represent --checkpoint {input.checkpoint} --spec {input.spec}"
         " --data {params.data} --groups {params.groups} --out {output} --threads {threads}"
         " {params.device} --log {log}"
-
-
-rule representation_table:
-    input:
-        representations,
-        spec="<results>/{dataset}/specs/comparison-{architecture}.json",
-        figures="<results>/{dataset}/specs/figures.json",
-        data="<results>/{dataset}/data/dataset.json",
-    output:
-        multiext("<results>/{dataset}/{architecture}/tables/representation", ".csv", ".md", ".tex"),
-    log:
-        "<logs>/{dataset}/{architecture}/representation.log",
-    localrule: True
-    conda:
-        "../../environment.yml"
-    params:
-        bat=BAT,
-        dataset=subpath(input.data, ancestor=2),
-        out=subpath(output[0], strip_suffix=".csv"),
-    message:
-        "Comparing the features of {wildcards.architecture} on {wildcards.dataset}"
-    shell:
-        "{params.bat} report representation --dataset {params.dataset}"
-        " --arch {wildcards.architecture} --out {params.out} --log {log}"
-
-
-rule representation:
-    input:
-        comparison_files("tables/representation.csv"),

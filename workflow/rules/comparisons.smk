@@ -1,0 +1,166 @@
+# What compares the runs of one architecture on one data set: tables and figures, by their names.
+
+GROUP_TABLES = [f"<results>/{{dataset}}/groups/{split}.parquet" for split in ("train", "test")]
+COMPARED_TABLES = {
+    "methods": [methods_inputs],
+    "substitution": [substitution_inputs],
+    "typical": [study_histories("erm", True), study_histories("pgd-at", True), *GROUP_TABLES],
+    "representation": [representations],
+}
+COMPARED_FIGURES = {
+    "fig4": [ablation_inputs],
+    "fig1": [study_histories("pgd-at", False), *GROUP_TABLES],
+    "fig2": [study_histories("pgd-at", True), *GROUP_TABLES],
+    "fig8": [study_histories("erm", False), *GROUP_TABLES],
+    "fig14": [study_histories("erm", True), *GROUP_TABLES],
+}
+COMPARISON = {
+    "spec": "<results>/{dataset}/specs/comparison-{architecture}.json",
+    "figures": "<results>/{dataset}/specs/figures.json",
+    "data": "<results>/{dataset}/data/dataset.json",
+}
+REPORT = (
+    "{params.bat} report {params.name} --dataset {params.dataset} --arch {wildcards.architecture}"
+    " --out {params.out} --log {log}"
+)
+
+
+for _table, _inputs in COMPARED_TABLES.items():
+
+    rule:
+        name:
+            f"{_table}_table"
+        input:
+            *_inputs,
+            **COMPARISON,
+        output:
+            multiext(
+                f"<results>/{{dataset}}/{{architecture}}/tables/{_table}", ".csv", ".md", ".tex"
+            ),
+        log:
+            f"<logs>/{{dataset}}/{{architecture}}/{_table}.log",
+        localrule: True
+        conda:
+            "../../environment.yml"
+        params:
+            bat=BAT,
+            name=_table,
+            dataset=subpath(input.data, ancestor=2),
+            out=subpath(output[0], strip_suffix=".csv"),
+        message:
+            f"Writing the table {_table} of {{wildcards.dataset}}, {{wildcards.architecture}}"
+        shell:
+            REPORT
+
+
+rule history_table:
+    input:
+        history_inputs,
+        *GROUP_TABLES,
+        **COMPARISON,
+    output:
+        "<results>/{dataset}/{architecture}/tables/history.csv",
+    log:
+        "<logs>/{dataset}/{architecture}/history.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        bat=BAT,
+        name="history",
+        dataset=subpath(input.data, ancestor=2),
+        out=subpath(output[0], strip_suffix=".csv"),
+    message:
+        "Following the groups of {wildcards.dataset} along training, {wildcards.architecture}"
+    shell:
+        REPORT
+
+
+for _figure, _inputs in COMPARED_FIGURES.items():
+
+    rule:
+        name:
+            f"draw_{_figure}"
+        input:
+            *_inputs,
+            **COMPARISON,
+        output:
+            f"<results>/{{dataset}}/{{architecture}}/figures/{_figure}.pdf",
+            report(
+                f"<results>/{{dataset}}/{{architecture}}/figures/{_figure}.png",
+                caption=f"../report/{_figure}.rst",
+                category="{dataset}",
+                labels={"figure": _figure, "architecture": "{architecture}"},
+            ),
+            f"<results>/{{dataset}}/{{architecture}}/figures/{_figure}.csv",
+        log:
+            f"<logs>/{{dataset}}/{{architecture}}/{_figure}.log",
+        localrule: True
+        conda:
+            "../../environment.yml"
+        params:
+            bat=BAT,
+            name=_figure,
+            dataset=subpath(input.data, ancestor=2),
+            out=subpath(output[0], strip_suffix=".pdf"),
+        message:
+            f"Drawing {_figure} of {{wildcards.dataset}} with {{wildcards.architecture}}"
+        shell:
+            REPORT
+
+
+# -- their short names ----------------------------------------------------------------------
+
+SAME_FIGURES = {
+    "fig4": [],
+    "fig1": [11, 12, 13],
+    "fig8": [9, 10],
+    "fig2": [17, 18, 19],
+    "fig14": [15, 16],
+}  # the paper's figures of the same kind for its other data sets and architectures
+
+
+for _figure, _numbers in SAME_FIGURES.items():
+    for _name in [_figure, *(f"fig{number}" for number in _numbers)]:
+
+        rule:
+            name:
+                _name
+            input:
+                comparison_files(
+                    *(f"figures/{_figure}.{suffix}" for suffix in ("pdf", "png", "csv"))
+                ),
+
+
+for _number, _pair in studies.PAPER_TABLES.items():
+
+    rule:
+        name:
+            f"table{_number}"
+        input:
+            table_files(*_pair),
+
+
+rule comparisons:
+    input:
+        comparison_files(
+            *("tables/methods.csv", "tables/history.csv"),
+            *("figures/fig4.pdf", "figures/fig4.png"),
+        ),
+
+
+rule section3:
+    input:
+        comparison_files(
+            *(
+                f"figures/{figure}.{suffix}"
+                for figure in ("fig1", "fig2", "fig8", "fig14")
+                for suffix in ("pdf", "png")
+            ),
+            *("tables/typical.csv", "tables/substitution.csv"),
+        ),
+
+
+rule representation:
+    input:
+        comparison_files("tables/representation.csv"),
