@@ -25,9 +25,6 @@ from bat.errors import BatError
 from bat.statistics import wilson_interval
 from bat.subsets import generator
 
-RUN = "pgd-at-atypical-0"
-"""The run whose model chooses the images: PGD-AT without any atypical sample."""
-
 GROUPS = {"high": "High poisoning score", "low": "Low poisoning score"}
 ANSWERS = {"y1": "Label (y1)", "y2": "Predicted (y2)", "both": "Both", "neither": "Neither"}
 CHOICES = ("first", "second", "both", "neither")

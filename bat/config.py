@@ -484,10 +484,12 @@ class TradesRun(ReferenceRun):
 
 
 class MartRun(ReferenceRun):
-    """MART; the reference takes beta 5 for ResNet18 and 6 for wide nets."""
+    """MART."""
 
     method: Literal["mart"] = "mart"
-    beta: NotNegative = 5.0
+    beta: NotNegative | None = Field(
+        None, description="unset: the reference's 6 for wide residual networks, 5 for others"
+    )
     gaussian: Epsilon = 0.001
 
 

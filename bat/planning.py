@@ -94,7 +94,12 @@ def plan(config: Config, logs: Path = Path("logs")) -> list[Row]:
             rows += [place.trials(a, n) for a, n in studies.trial_counts(dataset).items()]
         rows.append(place.tables())
         for architecture in dataset.architectures:
-            rows += [place.training(architecture), place.evaluation(architecture)]
+            rows += [
+                place.training(architecture),
+                place.evaluation(architecture),
+                place.poisoning(architecture),
+                place.representation(architecture),
+            ]
     return rows
 
 
@@ -225,6 +230,31 @@ class _Place:
         done = {name for name, _ in jobs if (folder / f"{name}.parquet").exists()}
         stage = f"evaluation, {architecture}"
         return self._measured(stage, architecture, "evaluations", jobs, done, 2 * n_test)
+
+    def poisoning(self, architecture: str) -> Row:
+        """Poisoning scores of the training samples, for figure 3 and the annotation study."""
+        runs, seeds = studies.POISONING_RUNS, self.dataset.seeds
+        passes = self.size.n_train * (2 * self.dataset.history.steps + 2)
+        jobs = [(f"{runs['fig3']}/seed{seed}", passes) for seed in seeds]
+        jobs.append((f"{runs['annotation']}/seed{seeds[0]}", passes))
+        folder = self.folder / architecture / "poisoning"
+        done = {name for name, _ in jobs if (folder / f"{name}.parquet").exists()}
+        stage = f"poisoning scores, {architecture}"
+        return self._measured(stage, architecture, "poisoning", jobs, done, 14 * self.size.n_train)
+
+    def representation(self, architecture: str) -> Row:
+        """Features of the studies' models; at most all samples are typical."""
+        passes = self.size.n_train + self.size.n_test
+        jobs = [
+            (f"{studies.study_name(method, share)}/seed{seed}", passes)
+            for method in ("erm", "pgd-at")
+            for share in self.dataset.studies.atypical
+            for seed in self.dataset.seeds
+        ]
+        folder = self.folder / architecture / "representation"
+        done = {name for name, _ in jobs if (folder / f"{name}.json").exists()}
+        stage = f"representation, {architecture}"
+        return self._measured(stage, architecture, "representation", jobs, done, 3000)
 
     def run_passes(self, run: AnyRun) -> float:
         """Passes of one sample through the model in a run; a gradient counts as two."""

@@ -23,6 +23,8 @@ STAGES = {
     "source": 1,
     "training": 1,
     "evaluation": 1,
+    "poisoning": 1,
+    "representation": 1,
 }
 """Raised when a change of the code changes what a stage gives."""
 
@@ -145,6 +147,8 @@ def specifications(config: Config) -> dict[str, dict]:
         }
         if scores.source is not None:
             specs[f"{folder}/source.json"] = common | source_specification(dataset)
+        for stage in ("poisoning", "representation"):
+            specs[f"{folder}/{stage}.json"] = common | {"stage_version": STAGES[stage]}
         evaluation = evaluation_specification(name, dataset)
         specs[f"{folder}/evaluation.json"] = evaluation
         attacks = {"pgd": evaluation["attacks"]["pgd"]}
@@ -196,6 +200,10 @@ SIGMA = {"memorization": 0.15, "disagreement": 0.1, "confidence": 0.5}
 
 REFERENCE_STEP = 0.007 / 0.031
 """Step over eps of TRADES, MART and GAIRAT in their authors' code."""
+
+POISONING_RUNS = {"fig3": "pgd-at", "annotation": "pgd-at-atypical-0"}
+"""Whose poisoning scores figure 3 and the annotation study show; the second trains on no atypical
+sample, and its first seed counts alone."""
 
 
 def ablation_name(alpha: float, beta: float) -> str:
@@ -264,7 +272,7 @@ def runs(dataset: Dataset) -> dict[str, AnyRun]:
     return cells | study_runs(dataset) | substitution_runs(dataset) | dataset.runs
 
 
-def objective(run: AnyRun, dataset: Dataset) -> dict:
+def objective(run: AnyRun, architecture: str, dataset: Dataset) -> dict:
     """The method and all its constants, resolved; keywords of `bat.objectives`."""
     settings = run.model_dump(
         mode="json", exclude={"train_on", "training", "selection", "score", "sigma"}
@@ -277,6 +285,8 @@ def objective(run: AnyRun, dataset: Dataset) -> dict:
     if run.step is None:
         own = run.method in ("pgd-at", "bat")
         settings["step"] = adversary.step if own else REFERENCE_STEP * settings["eps"]
+    if run.method == "mart" and run.beta is None:
+        settings["beta"] = 6.0 if architecture.startswith("wrn") else 5.0
     if run.method == "gairat":
         settings["begin_epoch"] = round(settings.pop("begin") * run.training.epochs)
     return settings
@@ -296,7 +306,7 @@ def run_specification(
         "architecture": architecture,
         "run": run_name,
         "seed": seed,
-        "objective": objective(run, dataset),
+        "objective": objective(run, architecture, dataset),
         "score": score,
         "train_on": run.train_on.model_dump(mode="json"),
         "training": run.training.model_dump(mode="json"),

@@ -18,6 +18,7 @@ from sklearn.metrics import cohen_kappa_score
 from bat import annotation, artifacts
 from bat.annotation_page import Item, page
 from bat.errors import BatError
+from bat.studies import POISONING_RUNS
 
 N_ATYPICAL = 11
 
@@ -47,7 +48,12 @@ def study(few_digits, tmp_path_factory):
     atypical = np.zeros(n, bool)
     atypical[rng.permutation(n)[:N_ATYPICAL]] = True
     facts = {"fingerprint": few_digits.fingerprint, "command": "test"}
-    spec = {"dataset": "digits", "architecture": "small_cnn", "run": annotation.RUN, "seed": 0}
+    spec = {
+        "dataset": "digits",
+        "architecture": "small_cnn",
+        "run": POISONING_RUNS["annotation"],
+        "seed": 0,
+    }
     artifacts.write_table(
         folder / "scores.parquet",
         "poisoning",

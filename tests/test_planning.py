@@ -90,6 +90,8 @@ def test_nothing_done(config):
     runs, studied = studies.runs(dataset), studies.study_runs(dataset)
     assert found["training, small_cnn"].jobs == len(runs)
     assert found["evaluation, small_cnn"].jobs == len(runs.keys() - studied.keys())
+    assert found["poisoning scores, small_cnn"].jobs == 2
+    assert found["representation, small_cnn"].jobs == 6  # ERM and PGD-AT, three shares
 
 
 def test_shards_tell_their_own_time(config):

@@ -2,14 +2,12 @@
 
 from bat import annotation
 
-FIG3_RUN = "pgd-at"  # the run of the tables
-POISONING_STAGE = 1  # raised when a change of the code changes the scores
-
 
 rule poisoning_scores:
     input:
         checkpoint="<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/best.pt",
         spec="<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/spec.json",
+        stage="<results>/{dataset}/specs/poisoning.json",
         data="<results>/{dataset}/data/dataset.json",
     output:
         "<results>/{dataset}/{architecture}/poisoning/{run}/seed{seed}.parquet",
@@ -24,7 +22,6 @@ rule poisoning_scores:
         **RESOURCES["training"],
     params:
         bat=BAT,
-        stage=POISONING_STAGE,
         data=subpath(input.data, parent=True),
         device=DEVICE,
     message:
@@ -38,7 +35,7 @@ rule poisoning_scores:
 rule draw_fig3:
     input:
         "<results>/{dataset}/groups/train.parquet",
-        scores=poisoning_scores(FIG3_RUN, None),
+        scores=poisoning_scores(studies.POISONING_RUNS["fig3"], None),
         data="<results>/{dataset}/data/dataset.json",
     output:
         "<results>/{dataset}/{architecture}/figures/fig3.pdf",
@@ -68,7 +65,7 @@ rule draw_fig3:
 
 rule write_annotation_sheet:
     input:
-        scores=poisoning_scores(annotation.RUN, 1),
+        scores=poisoning_scores(studies.POISONING_RUNS["annotation"], 1),
         groups="<results>/{dataset}/groups/train.parquet",
         data="<results>/{dataset}/data/dataset.json",
     output:

@@ -7,6 +7,7 @@ rule represent:
         groups="<results>/{dataset}/groups/train.parquet",
         checkpoint="<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/last.pt",
         spec="<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/spec.json",
+        stage="<results>/{dataset}/specs/representation.json",
         data="<results>/{dataset}/data/dataset.json",
     output:
         "<results>/{dataset}/{architecture}/representation/{run}/seed{seed}.json",
