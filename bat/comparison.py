@@ -19,7 +19,7 @@ from bat.errors import BatError
 from bat.statistics import paired_difference
 from bat.studies import ablation_name
 from bat.subsets import measured_samples, unpack
-from bat.tables import over_seeds, percent
+from bat.tables import difference_text, mean_text, over_seeds, percent
 
 BASELINE = "bat-1-0.2"
 """The run that the paper compares every method with."""
@@ -296,12 +296,9 @@ def cell_text(mean: float, sd: float, difference: float) -> str:
     >>> cell_text(0.62, 0.003, -0.0004), cell_text(0.597, float("nan"), -0.023)
     ('62.0 ± 0.3 (+0.0)', '59.7 (−2.3)')
     """
-    text = f"{100 * mean:.1f}"
-    if not np.isnan(sd):
-        text += f" ± {100 * sd:.1f}"
+    text = mean_text(mean, sd)
     if not np.isnan(difference):
-        rounded = round(100 * difference, 1) + 0.0  # no negative zero
-        text += f" ({rounded:+.1f})".replace("-", "−")
+        text += f" ({difference_text(difference, np.nan, np.nan)})"
     return text
 
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bat.comparison import fraction_text
+from bat.comparison import LABELS, fraction_text
 from bat.statistics import mean_and_sd, paired_difference
 from bat.studies import study_name
-from bat.tables import over_seeds
+from bat.tables import difference_text, mean_text, over_seeds
 
 NUMBERS = ("mean", "sd", "difference", "difference_se", "low", "high")
 """Columns of a comparison that are numbers."""
@@ -150,17 +150,16 @@ def compared(values: Mapping[str, pd.Series], reference: str) -> list[dict]:
 
 def present_end_values(table: pd.DataFrame) -> pd.DataFrame:
     """`end_values` of both methods for readers: percent, difference and its interval."""
-    rows = []
+    rows, first = [], table["label"].iloc[0]
     for row in table.itertuples():
-        cell, difference = "no samples", ""
+        cell, difference = "no samples", None
         if not pd.isna(row.mean):
-            cell = f"{100 * row.mean:.1f}" + ("" if pd.isna(row.sd) else f" ± {100 * row.sd:.1f}")
-            difference = f"{100 * row.difference:+.1f}"
-        if not pd.isna(row.low):
-            difference += f" [{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
+            cell = mean_text(row.mean, row.sd)
+            if row.label != first:
+                difference = difference_text(row.difference, row.low, row.high)
         rows.append(
             {
-                "Method": {"erm": "ERM", "pgd-at": "PGD-AT"}[row.method],
+                "Method": LABELS[row.method],
                 "Atypical": row.label,
                 "Accuracy": {"clean": "clean", "pgd": "PGD"}[row.attack],
                 "Mean (%)": cell,
@@ -185,7 +184,7 @@ def caption(
 ) -> str:
     """Caption of `study_curves`."""
     spec = next(iter(specs.values()))
-    method = {"erm": "ERM", "pgd-at": "PGD-AT"}[spec["objective"]["method"]]
+    method = LABELS[spec["objective"]["method"]]
     text = (
         f"{method} on {dataset} ({architecture}): accuracy on the {curves.group} groups along "
         f"{spec['training']['epochs']} epochs of training, mean of {table['n_seeds'].max()} "

@@ -240,15 +240,13 @@ def _by_share(results: Path, pair: Pair, table: pd.DataFrame, what: str) -> dict
     for row in table[table["label"].isin(["0 %", "100 %"])].itertuples():
         kind, share = getattr(row, what), row.label.removesuffix(" %")
         made = _made(results, pair, row.run, row.n_seeds)
-        plain = kind == "discrimination"
-        text = _plain(row.mean, row.sd) if plain else _percent(row.mean, row.sd)
+        form = {"scale": 1, "digits": 3} if kind == "discrimination" else {}
+        text = tables.mean_text(row.mean, row.sd, **form) + ("" if form else " %")
         found[f"{row.method}-{share}-{kind}"] = Ours(text, made)
         if share == "100":
-            scale, form, unit = (1, "+.3f", "") if plain else (100, "+.1f", " points")
-            text = f"{scale * row.difference:{form}}{unit}"
-            if not np.isnan(row.low):
-                text += f" [{scale * row.low:{form}}, {scale * row.high:{form}}]"
-            found[f"{row.method}-change-{kind}"] = Ours(text.replace("-", "−"), made)
+            text = tables.difference_text(row.difference, row.low, row.high, **form)
+            text += "" if form else " points"
+            found[f"{row.method}-change-{kind}"] = Ours(text, made)
     return found
 
 
@@ -349,8 +347,4 @@ def _made(results: Path, pair: Pair, run: str, n_seeds: int) -> str:
 
 
 def _percent(mean: float, sd: float) -> str:
-    return f"{_plain(100 * mean, 100 * sd, 1)} %"
-
-
-def _plain(mean: float, sd: float, digits: int = 3) -> str:
-    return f"{mean:.{digits}f}" + ("" if np.isnan(sd) else f" ± {sd:.{digits}f}")
+    return f"{tables.mean_text(mean, sd)} %"

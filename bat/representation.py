@@ -19,9 +19,11 @@ import numpy as np
 import pandas as pd
 
 from bat.artifacts import ArtifactError, read_json
+from bat.comparison import LABELS
 from bat.curves import compared
 from bat.errors import BatError
 from bat.statistics import proportion_variance
+from bat.tables import difference_text, mean_text
 
 KIND = "representation"
 MEASURES = {
@@ -252,19 +254,15 @@ def present(table: pd.DataFrame) -> pd.DataFrame:
     """`representation_table` of both methods for readers: a row for each run."""
     rows, first = [], table["label"].iloc[0]
     for (method, label), part in table.groupby(["method", "label"], sort=False):
-        row = {"Method": {"erm": "ERM", "pgd-at": "PGD-AT"}[method], "Atypical": label}
+        row = {"Method": LABELS[method], "Atypical": label}
         for cell in part.itertuples():
-            scale, form = (100, ".1f") if cell.measure == "probe_accuracy" else (1, ".3f")
-            text = f"{scale * cell.mean:{form}}"
-            if not np.isnan(cell.sd):
-                text += f" ± {scale * cell.sd:{form}}"
-            row[MEASURES[cell.measure]] = text
+            scale, digits = (100, 1) if cell.measure == "probe_accuracy" else (1, 3)
+            form = {"scale": scale, "digits": digits}
+            row[MEASURES[cell.measure]] = mean_text(cell.mean, cell.sd, **form)
             if cell.measure in ("discrimination", "probe_accuracy"):
-                text = f"{scale * cell.difference:+{form}}"
-                if not np.isnan(cell.low):
-                    text += f" [{scale * cell.low:+{form}}, {scale * cell.high:+{form}}]"
+                text = difference_text(cell.difference, cell.low, cell.high, **form)
                 title = f"Difference, {MEASURES[cell.measure]}"
-                row[title] = None if label == first else text.replace("-", "−")
+                row[title] = None if label == first else text
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -470,6 +470,32 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f}\u00a0%"
 
 
+def mean_text(mean: float, sd: float, *, scale: float = 100, digits: int = 1) -> str:
+    """Write a mean with its standard deviation, where there is one.
+
+    >>> mean_text(0.62, 0.003), mean_text(0.25, float("nan"), scale=1, digits=3)
+    ('62.0 ± 0.3', '0.250')
+    """
+    text = f"{scale * mean:.{digits}f}"
+    return text if pd.isna(sd) else f"{text} ± {scale * sd:.{digits}f}"
+
+
+def difference_text(
+    difference: float, low: float, high: float, *, scale: float = 100, digits: int = 1
+) -> str:
+    """Write a difference with its interval, where there is one.
+
+    >>> difference_text(-0.017, -0.031, -0.002), difference_text(-0.0004, *[float("nan")] * 2)
+    ('−1.7 [−3.1, −0.2]', '+0.0')
+    """
+
+    def signed(value: float) -> str:
+        return f"{scale * value:+z.{digits}f}".replace("-", "−")
+
+    text = signed(difference)
+    return text if pd.isna(low) else f"{text} [{signed(low)}, {signed(high)}]"
+
+
 def _of(metadata: Mapping[str, Any]) -> str:
     return f" of {metadata['dataset']}" if "dataset" in metadata else ""
 

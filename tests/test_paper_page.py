@@ -200,7 +200,7 @@ def test_shares_of_atypical_samples_and_their_change(tmp_path):
     assert quantity(found, "cifar100", "ERM, 0 % atypical, clean")["Ours"] == "85.0 ± 7.1 %"
     change = quantity(found, "cifar100", "ERM, change from 0 % to 100 %, clean")
     assert change["Paper"] == "equal"
-    assert change["Ours"].startswith("−20.0 points [−147.1, +107.1]")
+    assert change["Ours"].startswith("−20.0 [−147.1, +107.1] points")
     assert change["Made with"] == "2 seeds"
     found = rows(text, "Discrimination between classes (B.2 iii)")
     label = "ERM, change from 0 % to 100 %, similarity within − between classes"
