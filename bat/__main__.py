@@ -136,8 +136,6 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from bat.artifacts import read_json
 
     folder = arguments.dataset
-    if not folder.is_dir() and (Path("results") / folder).is_dir():
-        folder = Path("results") / folder
     spec_path = arguments.spec or folder / "specs" / "evaluation.json"
     place = folder / arguments.arch / "evaluations" / arguments.checkpoint.stem
     spec, prepared = read_json(spec_path), data.load(folder / "data", verify=True)
@@ -266,11 +264,10 @@ def _summary(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     from bat import sharing
 
-    folder = Path(arguments.dataset)
-    if not folder.is_dir():
-        folder = Path("results") / arguments.dataset
-    entry = sharing.export(folder, arguments.out, licence=arguments.licence)
-    log.info("%s: to use it, write under the data set in a configuration\n%s", folder, entry)
+    entry = sharing.export(arguments.dataset, arguments.out, licence=arguments.licence)
+    log.info(
+        "%s: to use it, write under the data set in a configuration\n%s", arguments.dataset, entry
+    )
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
@@ -397,8 +394,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command = add("evaluate", _evaluate, "attack a trained model, ours or anyone's", *job)
     command.add_argument("--checkpoint", type=Path, required=True, help="state dict of a model")
-    text = "results folder of the data set, or its name in results/"
-    command.add_argument("--dataset", type=Path, required=True, help=text)
+    command.add_argument("--dataset", **_DATASET)
     command.add_argument("--spec", type=Path, help="attacks; by default those of the data set")
     text = "table to write; by default in the data set's evaluations, named after the checkpoint"
     command.add_argument("--out", type=Path, help=text)
@@ -443,7 +439,7 @@ def _parser() -> argparse.ArgumentParser:
     scores = commands.add_parser("scores", help=text, description=text)
     scores = scores.add_subparsers(dest="action", required=True, metavar="ACTION")
     command = add("export", _export, "pack score tables into one zip", "out", to=scores)
-    command.add_argument("--dataset", required=True, help="its results folder, or name in results/")
+    command.add_argument("--dataset", **_DATASET)
     command.add_argument("--licence", default="not stated", help="SPDX name for the card")
     text = "bring the configured score tables into the results"
     add("fetch", _fetch, text, "spec", "data", "out", to=scores)
@@ -488,6 +484,26 @@ _ARTEFACTS = [
     *("methods", "fig4", "history", "fig1", "fig2", "fig8", "fig14", "typical", "substitution"),
     "representation",
 ]
+
+
+def _results_of(text: str) -> Path:
+    """The results folder of a data set from its path, or from its name in ``results``."""
+    folder, named = Path(text), Path("results") / text
+    if folder.is_dir():
+        return folder
+    if named.is_dir():
+        return named
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no folder, and neither is {named}: name the results folder of a data set "
+        f"(`snakemake {named}/data/dataset.json` prepares one that is configured)"
+    )
+
+
+_DATASET = {
+    "type": _results_of,
+    "required": True,
+    "help": "results folder of the data set, or its name in results/",
+}
 _OPTIONS = {
     "spec": (["--spec"], {"type": Path, "required": True, "help": "specification of the stage"}),
     "data": (["--data"], {"type": Path, "required": True, "help": "folder of the prepared data"}),

@@ -293,7 +293,10 @@ def load(folder: str | Path, *, verify: bool = False) -> PreparedData:
     try:
         info = json.loads((folder / INFO).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(f"{folder / INFO} is missing: no prepared data set; prepare it") from None
+        raise DataError(
+            f"{folder / INFO} is missing, so no data set is prepared there; `snakemake --cores 1 "
+            f"{folder / INFO}` prepares one that is configured"
+        ) from None
     except (OSError, ValueError) as error:
         raise DataError(f"{folder / INFO} cannot be read ({error}); {again}") from None
     if not isinstance(info, dict) or info.get("format_version") != FORMAT_VERSION:
