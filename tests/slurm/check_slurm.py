@@ -35,7 +35,8 @@ class Site:
     """A copy of the repository from which heads are started."""
 
     def __init__(self, folder: Path, cluster: Cluster | None = None):
-        self.folder, self.cluster, self.heads = folder, cluster, 0
+        self.folder, self.cluster = folder, cluster
+        self.heads: list[Head] = []
         for name in ("bat", "workflow", "slurm", "config", "environment.yml"):
             source = REPOSITORY / name
             copy = shutil.copytree if source.is_dir() else shutil.copy2
@@ -45,14 +46,13 @@ class Site:
 
     def head(self, *arguments: object) -> Head:
         """Start ``snakemake --profile slurm``, or without Slurm where there is no cluster."""
-        self.heads += 1
         where = ["--profile", "slurm"] if self.cluster else ["--cores", "2"]
         variables = {"PYTHONPATH": str(self.folder)}
         if self.cluster:
             variables |= self.cluster.environment
             variables |= {"BAT_SLURM_POLL": "2", "BAT_SLURM_STATUS": "squeue"}
             variables |= {"BAT_SLURM_PARTITION": "gpu"}
-        log = self.folder / f"head{self.heads}.log"
+        log = self.folder / f"head{len(self.heads) + 1}.log"
         command = [SNAKEMAKE, *where, *arguments, "--configfile", CONFIG]
         with log.open("w") as out:
             process = subprocess.Popen(
@@ -64,7 +64,8 @@ class Site:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        return Head(process, log)
+        self.heads.append(Head(process, log))
+        return self.heads[-1]
 
     def run(self, *arguments: object) -> Head:
         """Start a head and see it end well."""
@@ -118,9 +119,16 @@ class Site:
         return process
 
     def log(self, job: str) -> str:
-        """What one Slurm job said."""
-        (path,) = (self.folder / "logs/slurm").rglob(f"{job}.log")
-        return path.read_text()
+        """What one Slurm job said so far; it may run before its log is there."""
+        paths = list((self.folder / "logs/slurm").rglob(f"{job}.log"))
+        return paths[0].read_text() if paths else ""
+
+    def close(self) -> None:
+        """End the heads that still run, as after a failure, with their jobs."""
+        for head in self.heads:
+            if head.process.poll() is None:
+                os.killpg(head.process.pid, signal.SIGKILL)
+                head.process.wait()
 
 
 class Head:
@@ -168,7 +176,9 @@ def cluster():
 
 @pytest.fixture
 def site(tmp_path, cluster):
-    yield Site(tmp_path, cluster)
+    site = Site(tmp_path, cluster)
+    yield site
+    site.close()
     cluster.clear()
 
 
