@@ -24,7 +24,7 @@ from bat.devices import Runtime
 from bat.errors import BatError
 from bat.evaluation import evaluate
 from bat.models import Classifier, build_model
-from bat.progress import log, progress
+from bat.progress import Progress, log, progress
 from bat.subsets import generator, measured_samples, pack, torch_seed
 from bat.training import DivergedError, Training
 
@@ -390,15 +390,12 @@ def evaluate_checkpoint(
     order = generator(spec["seed"], 0, "evaluated").permutation(info["n_test"])
     index = np.sort(order[: spec["max_samples"] or info["n_test"]])
     title = f"{spec['dataset']} {architecture} {out.parent.name} {out.stem}"
-    start, last = time.monotonic(), ""
+    attacks: dict[str, Progress] = {}
 
     def report(name: str, done: int, total: int) -> None:
-        nonlocal start, last
-        now = time.monotonic()
-        if name == last and now - start < REPORT_EVERY and done < total:
-            return
-        log.info("%s: %s, %d of %d samples", title, name, done, total)
-        start, last = now, name
+        if name not in attacks:
+            attacks[name] = Progress(f"{title}, {name}", total, done=done, every=REPORT_EVERY)
+        attacks[name].update(done, "samples" if done < total else "")
 
     flags = evaluate(
         model,
