@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -25,15 +25,16 @@ class Folder:
 
     def scores(self, kind: str) -> tuple[pd.DataFrame, dict]:
         """A score table as a data frame, and its metadata."""
-        return self._table(f"scores/{kind}.parquet", kind)
+        return self.table(f"scores/{kind}.parquet", kind)
 
     def groups(self, split: str) -> tuple[pd.DataFrame, dict]:
         """The groups of a split as a data frame, and their metadata."""
-        return self._table(f"groups/{split}.parquet", "groups")
+        return self.table(f"groups/{split}.parquet", "groups")
 
-    def _table(self, name: str, kind: str) -> tuple[pd.DataFrame, dict]:
-        fingerprint = self.prepared.info["fingerprint"]
-        table, metadata = read_table(self.path / name, kind, fingerprint=fingerprint)
+    def table(self, name: str, kind: str) -> tuple[pd.DataFrame, dict]:
+        """A table of this data set, and of no other, by its path in the folder."""
+        path, fingerprint = self.path / name, self.prepared.fingerprint
+        table, metadata = read_table(path, kind, fingerprint=fingerprint)
         return table.to_pandas(), metadata
 
 
@@ -119,25 +120,22 @@ class Comparison:
 
     def evaluations(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
         """Verdicts by run and seed; an external model has the one seed 0."""
-        external, fingerprint = self.spec["external"], self.folder.prepared.info["fingerprint"]
-        frames = {}
-        for run in runs:
-            for seed in [0] if run in external else self.spec["seeds"]:
-                path = self.path / "evaluations" / run / f"seed{seed}.parquet"
-                table, _ = read_table(path, "evaluations", fingerprint=fingerprint)
-                frames[run, seed] = table.to_pandas()
-        return frames
+        return {
+            (run, seed): self._table(f"evaluations/{run}/seed{seed}.parquet", "evaluations")
+            for run in runs
+            for seed in ([0] if run in self.spec["external"] else self.spec["seeds"])
+        }
 
     def histories(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
         """Histories by run and seed."""
-        frames = {}
-        for run in runs:
-            for seed in self.spec["seeds"]:
-                path = self._run(run, seed) / "history.parquet"
-                fingerprint = self.folder.prepared.info["fingerprint"]
-                table, _ = read_table(path, "history", fingerprint=fingerprint)
-                frames[run, seed] = table.to_pandas()
-        return frames
+        return {
+            (run, seed): self._table(f"runs/{run}/seed{seed}/history.parquet", "history")
+            for run in runs
+            for seed in self.spec["seeds"]
+        }
+
+    def _table(self, name: str, kind: str) -> pd.DataFrame:
+        return self.folder.table(f"{self.architecture}/{name}", kind)[0]
 
     def representations(self, runs: Iterable[str]) -> dict[tuple[str, int], dict]:
         """Measures of the features by run and seed."""
@@ -154,13 +152,10 @@ class Comparison:
         """The specification of each run that was trained here, at its first seed."""
         seed = self.spec["seeds"][0]
         return {
-            run: read_json(self._run(run, seed) / "spec.json")
+            run: read_json(self.path / "runs" / run / f"seed{seed}" / "spec.json")
             for run in runs
             if run not in self.spec["external"]
         }
-
-    def _run(self, run: str, seed: int) -> Path:
-        return self.path / "runs" / run / f"seed{seed}"
 
 
 def methods(comparison: Comparison, out: Path) -> list[Path]:
@@ -178,8 +173,13 @@ def _methods(
     evaluation = comparison.spec["evaluation"]
     caption = comparisons.caption_methods(table, evaluation, comparison.specs(runs), paper=paper)
     shown = comparisons.presentation(table, evaluation["attacks"])
-    files = tables.write_table_files(shown, out, caption, formats=("md", "tex"))
-    return tables.write_table_files(table, out, caption, formats=("csv",)) + files
+    return _write(table, shown, out, caption)
+
+
+def _write(table: pd.DataFrame, shown: pd.DataFrame, out: Path, caption: str) -> list[Path]:
+    """Write a table for programs, and what readers are shown of it."""
+    files = tables.write_table_files(table, out, caption, formats=("csv",))
+    return files + tables.write_table_files(shown, out, caption, formats=("md", "tex"))
 
 
 def fig4(comparison: Comparison, out: Path) -> list[Path]:
@@ -230,35 +230,34 @@ def _study_figure(figure: str) -> Callable[[Comparison, Path], list[Path]]:
 
 def typical(comparison: Comparison, out: Path) -> list[Path]:
     """Accuracy on the test typical group after training, by share of atypical samples."""
-    shares = comparison.spec["shares"]
-    parts = []
-    for method in ("erm", "pgd-at"):
-        runs = {study_name(method, share): f"{100 * share:g} %" for share in shares}
-        table = curves.end_values(
-            followed(comparison, list(runs)), runs, study_name(method, shares[0])
-        )
-        parts.append(table.assign(method=method))
+    parts = [
+        curves.end_values(followed(comparison, list(runs)), runs, reference).assign(method=method)
+        for method, runs, reference in _by_share(comparison)
+    ]
     table = pd.concat(parts, ignore_index=True)
     caption = curves.caption_end_values(table, comparison.dataset, comparison.architecture)
-    files = tables.write_table_files(table, out, caption, formats=("csv",))
-    shown = curves.present_end_values(table)
-    return files + tables.write_table_files(shown, out, caption, formats=("md", "tex"))
+    return _write(table, curves.present_end_values(table), out, caption)
 
 
 def discrimination(comparison: Comparison, out: Path) -> list[Path]:
     """How well features tell classes apart, by share of atypical samples."""
-    shares, measured, parts = comparison.spec["shares"], {}, []
-    for method in ("erm", "pgd-at"):
-        runs = {study_name(method, share): f"{100 * share:g} %" for share in shares}
+    measured, parts = {}, []
+    for method, runs, reference in _by_share(comparison):
         found = comparison.representations(runs)
-        table = representation.representation_table(found, runs, study_name(method, shares[0]))
+        table = representation.representation_table(found, runs, reference)
         parts.append(table.assign(method=method))
         measured |= found
     table = pd.concat(parts, ignore_index=True)
     caption = representation.caption(table, measured, comparison.dataset, comparison.architecture)
-    files = tables.write_table_files(table, out, caption, formats=("csv",))
-    shown = representation.present(table)
-    return files + tables.write_table_files(shown, out, caption, formats=("md", "tex"))
+    return _write(table, representation.present(table), out, caption)
+
+
+def _by_share(comparison: Comparison) -> Iterator[tuple[str, dict[str, str], str]]:
+    """For ERM and PGD-AT: the label of each run by share of atypical samples, and the first."""
+    shares = comparison.spec["shares"]
+    for method in ("erm", "pgd-at"):
+        runs = {study_name(method, share): f"{100 * share:g} %" for share in shares}
+        yield method, runs, study_name(method, shares[0])
 
 
 def substitution(comparison: Comparison, out: Path) -> list[Path]:
