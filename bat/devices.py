@@ -95,6 +95,9 @@ def runtime(
     names = [
         str(torch.cuda.get_device_properties(i).uuid) for i in range(torch.cuda.device_count())
     ]
+    if compile:
+        # one for each mode, size of a batch and set of gradients: MART alone comes to eight
+        torch._dynamo.config.recompile_limit = 32
     with claim(names, jobs_per_gpu) as number:
         torch.cuda.set_device(number)
         yield Runtime(torch.device("cuda", number), compile=compile)

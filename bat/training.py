@@ -85,7 +85,8 @@ class Training:
         memorized: Tensor | None = None,
         typical: Tensor | None = None,
     ):
-        self.model, self.forward, self.objective = model, forward or model, objective
+        self.model, self.objective = model, objective
+        self.forward = model if forward is None else forward
         self.data, self.index, self.recipe = data, index, recipe
         self.seed, self.trial, self.device = seed, trial, device
         self.memorized, self.typical = memorized, typical
@@ -181,7 +182,8 @@ class Training:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.step = state["epoch"], state["step"]
-        self.statistics = {name: list(v) for name, v in state["statistics"].items()}
+        statistics = state["statistics"].items()
+        self.statistics = {name: list(v.to(self.device.device)) for name, v in statistics}
         self.generators = {name: self._generator(name) for name in state["generators"]}
         for name, generator_state in state["generators"].items():
             self.generators[name].set_state(generator_state.cpu())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -58,3 +59,15 @@ def prepare(tmp_path_factory):
 def few_digits(prepare):
     """200 training and 100 test digits."""
     return prepare(subsample={"train": 200, "test": 100})
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """A CPU on which models are compiled, without the last step that needs a C++ compiler."""
+    import torch
+
+    from bat.devices import Runtime
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    yield Runtime(torch.device("cpu"), compile=True)
+    torch.compiler.reset()

@@ -75,8 +75,8 @@ def inputs(few_digits, tmp_path_factory):
     return runs.Inputs(groups=folder / "groups", scores=folder / "scores")
 
 
-def train(out, prepared, spec, inputs):
-    runs.train_run(out, prepared, spec, inputs, device=CPU, command="test", checkpoint_every=0)
+def train(out, prepared, spec, inputs, device=CPU):
+    runs.train_run(out, prepared, spec, inputs, device=device, command="test", checkpoint_every=0)
 
 
 def files(out):
@@ -106,6 +106,20 @@ def test_every_method_trains_and_records_its_history(run, few_digits, inputs, tm
         assert (artifacts.column(table, "mean_weight") < 1).all()
     assert metadata["recipe"] == spec
     assert not (tmp_path / "resume.pt").exists()
+
+
+@pytest.mark.parametrize("run", ["pgd-at", "mart", "bat-1-0.2"])
+def test_a_compiled_model_learns_the_same(run, few_digits, inputs, tmp_path, compiled):
+    spec = specification(run)
+    train(tmp_path / "plain", few_digits, spec, inputs)
+    train(tmp_path / "compiled", few_digits, spec, inputs, device=compiled)
+    losses = [
+        artifacts.column(artifacts.read_table(path, "history")[0], "loss")
+        for path in sorted(tmp_path.glob("*/history.parquet"))
+    ]
+    np.testing.assert_allclose(*losses, rtol=0.02)
+    weights = [torch.load(path, weights_only=True) for path in tmp_path.glob("*/last.pt")]
+    assert weights[0].keys() == weights[1].keys()  # without the wrapper's prefix
 
 
 @pytest.mark.parametrize("run", ["pgd-at", "bat-1-0.2"])

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from bat import config
-from bat.data import to_device
+from bat import attacks, config
+from bat.data import DeviceData, to_device
 from bat.devices import Runtime
-from bat.models import build_model
-from bat.objectives import ERM
+from bat.models import SmallCNN, build_model
+from bat.objectives import ERM, OBJECTIVES
 from bat.training import DivergedError, Training, learning_rate
 
 CPU = Runtime(torch.device("cpu"))
@@ -209,3 +210,44 @@ def test_a_rate_far_too_high_ends_with_advice(training):
     with pytest.raises(DivergedError, match="lower the learning rate"):
         for _ in range(20):
             work.run_epoch()
+
+
+# -- devices --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", sorted(OBJECTIVES))
+def test_a_step_keeps_every_tensor_on_the_device(method, monkeypatch):
+    """On a pretend GPU, whose tensors have a device and no values; gradients are made up."""
+    gpu = torch.device("cuda", 0)
+    monkeypatch.setattr(Training, "_generator", lambda *arguments: None)
+    monkeypatch.setattr(attacks, "_check_parameters", lambda *arguments: None)
+    monkeypatch.setattr(torch.autograd, "grad", lambda height, x: (torch.empty_like(x),))
+    monkeypatch.setattr(torch.Tensor, "backward", lambda loss: None)
+    options = {"begin_epoch": 1} if method == "gairat" else {}
+    recipe = config.Optimization(batch_size=8, precision="float32")
+    with FakeTensorMode(), gpu:
+        model = SmallCNN(n_classes=10, channels=1)
+        model.set_normalization([0.5], [0.5])
+        images = torch.empty(16, 1, 8, 8, dtype=torch.uint8)
+        labels, mask = torch.empty(16, dtype=torch.int64), torch.empty(16, dtype=torch.bool)
+        training = Training(
+            model,
+            OBJECTIVES[method](**options),
+            DeviceData(images, labels, images, labels),
+            torch.arange(16),
+            recipe,
+            seed=0,
+            trial=0,
+            device=Runtime(gpu),
+            memorized=mask,
+            typical=mask,
+        )
+        for _ in range(2):
+            training.generators = {"augmentation": None, "attack": None}
+            training._take_step(torch.arange(8))
+            training.generators = {}
+            state = training.state()
+            state["statistics"] = {name: v.cpu() for name, v in state["statistics"].items()}
+            training.restore(state)  # as read from a file
+        for of_steps in training.statistics.values():
+            assert torch.stack(of_steps).device == gpu

@@ -108,6 +108,19 @@ def test_a_row_says_what_its_model_predicts(undisturbed, few_digits):
     assert (predicted != unpack(found[1]["train_correct"], 200)).sum() <= 1  # a tie in float16
 
 
+def test_a_compiled_model_serves_every_trial(undisturbed, few_digits, compiled):
+    trainer, plain = trials.TrialTrainer(few_digits, RECIPE, compiled), rows(undisturbed)
+    for trial in (0, 1):
+        row = trainer.train(trial, keep_probabilities=True)
+        found, expected = (
+            np.frombuffer(bytes_, np.float16)
+            for bytes_ in (row["probabilities"][0], plain[trial]["probabilities"])
+        )
+        np.testing.assert_allclose(found, expected, atol=0.02)
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert graphs == 1
+
+
 def test_shards_and_their_order_change_no_row(undisturbed, run):
     regrouped = {}
     for first, last in ((5, 5), (2, 4), (0, 1)):
