@@ -110,6 +110,7 @@ def test_a_row_says_what_its_model_predicts(undisturbed, few_digits):
 
 def test_a_compiled_model_serves_every_trial(undisturbed, few_digits, compiled):
     trainer, plain = trials.TrialTrainer(few_digits, RECIPE, compiled), rows(undisturbed)
+    graphs = []
     for trial in (0, 1):
         row = trainer.train(trial, keep_probabilities=True)
         found, expected = (
@@ -117,8 +118,8 @@ def test_a_compiled_model_serves_every_trial(undisturbed, few_digits, compiled):
             for bytes_ in (row["probabilities"][0], plain[trial]["probabilities"])
         )
         np.testing.assert_allclose(found, expected, atol=0.02)
-    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-    assert graphs == 1
+        graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+    assert graphs[0] == graphs[1] > 0
 
 
 def test_shards_and_their_order_change_no_row(undisturbed, run):
