@@ -154,6 +154,15 @@ def test_named_files_exist(documents, repository):
             assert (repository / name).exists(), f"{path.name} names {name}"
 
 
+def test_documents_that_comments_name_exist(repository):
+    for folder in ("bat", "config", "slurm", "workflow"):
+        for path in (repository / folder).rglob("*.*"):
+            if path.suffix not in (".py", ".smk", ".yaml"):
+                continue
+            for name in re.findall(r"(?:docs|config)/[\w-]+\.(?:md|yaml|json)", path.read_text()):
+                assert (repository / name).exists(), f"{path.name} names {name}"
+
+
 def test_named_make_targets_exist(documents, repository):
     known = re.findall(r"^([\w-]+):", (repository / "Makefile").read_text(), re.M)
     for path, text in documents.items():
