@@ -28,7 +28,7 @@ from bat.progress import Progress, log, progress
 from bat.subsets import generator, measured_samples, pack, torch_seed
 from bat.training import DivergedError, Training
 
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH = 250  # a gradient of WRN-28-10 on so many images fits where its training fits
 REPORT_EVERY = 10.0  # seconds between two lines of an attack
 
 
