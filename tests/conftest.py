@@ -62,6 +62,19 @@ def few_digits(prepare):
 
 
 @pytest.fixture
+def gpu():
+    """A GPU as jobs take it, compiling; where there is none the test is skipped."""
+    import torch
+
+    from bat.devices import runtime
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    with runtime("cuda") as device:
+        yield device
+
+
+@pytest.fixture
 def compiled(monkeypatch):
     """A CPU on which models are compiled, without the last step that needs a C++ compiler."""
     import torch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -122,29 +123,63 @@ def test_a_compiled_model_learns_the_same(run, few_digits, inputs, tmp_path, com
     assert weights[0].keys() == weights[1].keys()  # without the wrapper's prefix
 
 
+@pytest.fixture
+def stop(monkeypatch):
+    """Send SIGTERM before a step of the next training, counted from 0."""
+
+    @contextlib.contextmanager
+    def stop(before: int):
+        step, taken = runs.Training._take_step, []
+
+        def stopped(self, index):
+            if len(taken) == before:
+                os.kill(os.getpid(), signal.SIGTERM)
+            taken.append(1)
+            step(self, index)
+
+        with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended:
+            patch.setattr(runs.Training, "_take_step", stopped)
+            yield
+        assert ended.value.code == 143
+
+    return stop
+
+
 @pytest.mark.parametrize("run", ["pgd-at", "bat-1-0.2"])
 @pytest.mark.parametrize("stop_at", [1, 4, 5])
-def test_a_stopped_run_goes_on_bit_for_bit(run, stop_at, few_digits, inputs, tmp_path, monkeypatch):
+def test_a_stopped_run_goes_on_bit_for_bit(run, stop_at, few_digits, inputs, tmp_path, stop):
     spec = specification(run)
     train(tmp_path / "whole", few_digits, spec, inputs)
-
-    step, taken = runs.Training._take_step, []
-
-    def stopped(self, index):
-        if len(taken) == stop_at:
-            os.kill(os.getpid(), signal.SIGTERM)
-        taken.append(1)
-        step(self, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(runs.Training, "_take_step", stopped)
-        with pytest.raises(SystemExit) as ended:
-            train(tmp_path / "parts", few_digits, spec, inputs)
-    assert ended.value.code == 143
+    with stop(before=stop_at):
+        train(tmp_path / "parts", few_digits, spec, inputs)
     assert (tmp_path / "parts" / "resume.pt").exists()
     assert not (tmp_path / "parts" / "last.pt").exists()
     train(tmp_path / "parts", few_digits, spec, inputs)
     assert files(tmp_path / "parts") == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("run", ["erm-all", "pgd-at", "trades", "mart", "gairat", "bat-1-0.2"])
+def test_a_gpu_trains_goes_on_and_is_judged(run, few_digits, inputs, tmp_path, gpu, stop):
+    spec = specification(run)
+    assert spec["training"]["precision"] == "auto"
+    with stop(before=4):
+        train(tmp_path, few_digits, spec, inputs, device=gpu)
+    train(tmp_path, few_digits, spec, inputs, device=gpu)
+    table, _ = artifacts.read_table(tmp_path / "history.parquet", "history")
+    assert np.isfinite(artifacts.column(table, "loss")).all()
+    attacks = EVALUATION["attacks"] | {"aa": {"eps": 0.1, "version": "aa-fast"}}
+    runs.evaluate_checkpoint(
+        tmp_path / "best.pt",
+        "small_cnn-4",
+        few_digits,
+        EVALUATION | {"attacks": attacks},
+        tmp_path / "evaluation.parquet",
+        normalize=True,
+        device=gpu,
+        command="test",
+    )
+    table, _ = artifacts.read_table(tmp_path / "evaluation.parquet", "evaluations")
+    assert not (artifacts.column(table, "aa") & ~artifacts.column(table, "clean")).any()
 
 
 def test_a_killed_run_goes_on_bit_for_bit(few_digits, inputs, tmp_path):

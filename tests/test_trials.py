@@ -108,6 +108,15 @@ def test_a_row_says_what_its_model_predicts(undisturbed, few_digits):
     assert (predicted != unpack(found[1]["train_correct"], 200)).sum() <= 1  # a tie in float16
 
 
+def test_a_gpu_trains_a_shard(few_digits, tmp_path, gpu):
+    recipe = RECIPE | {"training": RECIPE["training"] | {"epochs": 20}}
+    out = shard_path(tmp_path, 0, 2)
+    trials.run_shard(out, few_digits, recipe, 0, 2, 2, device=gpu, command="a test")
+    for row in rows(out).values():
+        assert row["device"] == torch.cuda.get_device_name()
+        assert row["included_accuracy"] > 0.8
+
+
 def test_a_compiled_model_serves_every_trial(undisturbed, few_digits, compiled):
     trainer, plain = trials.TrialTrainer(few_digits, RECIPE, compiled), rows(undisturbed)
     graphs = []
