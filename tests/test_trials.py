@@ -114,7 +114,7 @@ def test_a_gpu_trains_a_shard(few_digits, tmp_path, gpu):
     trials.run_shard(out, few_digits, recipe, 0, 2, 2, device=gpu, command="a test")
     for row in rows(out).values():
         assert row["device"] == torch.cuda.get_device_name()
-        assert row["included_accuracy"] > 0.8
+        assert row["included_accuracy"] > 0.4  # chance is 0.1
 
 
 def test_a_compiled_model_serves_every_trial(undisturbed, few_digits, compiled):
