@@ -111,7 +111,36 @@ class PGDAT:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TRADES:
+class _CleanAndAdversarial:
+    """What TRADES and MART share: settings, the attack from normal noise, both logits."""
+
+    eps: float = 0.031
+    step: float = 0.007
+    steps: int = 10
+    beta: float = 5.0
+    gaussian: float = GAUSSIAN_START
+
+    def logits(
+        self, model: nn.Module, batch: Batch, generator: torch.Generator, *, loss: str
+    ) -> tuple[Tensor, Tensor]:
+        """Clean and adversarial logits, the attack maximising ``loss`` in eval mode."""
+        attacked = linf_attack(
+            model,
+            batch.x,
+            batch.y,
+            eps=self.eps,
+            step=self.step,
+            steps=self.steps,
+            loss=loss,
+            start="gaussian",
+            gaussian=self.gaussian,
+            generator=generator,
+        )
+        return forward(model, batch.x), forward(model, attacked.x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TRADES(_CleanAndAdversarial):
     """Clean cross-entropy plus ``beta`` times the divergence under attack.
 
     ``CE(f(x), y) + beta * KL(p(x) || p(x'))``, the divergence averaged over the
@@ -146,34 +175,15 @@ class TRADES:
 
     name: ClassVar[str] = "trades"
 
-    eps: float = 0.031
-    step: float = 0.007
-    steps: int = 10
-    beta: float = 5.0
-    gaussian: float = GAUSSIAN_START
-
     def __call__(
         self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0
     ) -> tuple[Tensor, Statistics]:
-        x = linf_attack(
-            model,
-            batch.x,
-            batch.y,
-            eps=self.eps,
-            step=self.step,
-            steps=self.steps,
-            loss="kl",
-            start="gaussian",
-            gaussian=self.gaussian,
-            generator=generator,
-        ).x
-        clean = forward(model, batch.x)
-        adversarial = forward(model, x)
+        clean, adversarial = self.logits(model, batch, generator, loss="kl")
         return trades_loss(clean, adversarial, batch.y, beta=self.beta)
 
 
 @dataclass(frozen=True, kw_only=True)
-class MART:
+class MART(_CleanAndAdversarial):
     """Boosted cross-entropy under attack plus a divergence weighted by error.
 
     With ``p`` and ``p'`` the clean and adversarial softmax,
@@ -208,29 +218,10 @@ class MART:
 
     name: ClassVar[str] = "mart"
 
-    eps: float = 0.031
-    step: float = 0.007
-    steps: int = 10
-    beta: float = 5.0
-    gaussian: float = GAUSSIAN_START
-
     def __call__(
         self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0
     ) -> tuple[Tensor, Statistics]:
-        x = linf_attack(
-            model,
-            batch.x,
-            batch.y,
-            eps=self.eps,
-            step=self.step,
-            steps=self.steps,
-            loss="ce",
-            start="gaussian",
-            gaussian=self.gaussian,
-            generator=generator,
-        ).x
-        clean = forward(model, batch.x)
-        adversarial = forward(model, x)
+        clean, adversarial = self.logits(model, batch, generator, loss="ce")
         return mart_loss(clean, adversarial, batch.y, beta=self.beta)
 
 
