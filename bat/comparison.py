@@ -187,9 +187,10 @@ def methods_table(
         A row per run and attack, runs in the paper's order and then as given:
         ``run``, ``attack``; ``n`` samples; ``n_seeds``, ``mean`` and ``sd`` over
         seeds (NaN for one seed); ``n_pairs``, the seeds that the run and the
-        baseline both have, and over those the mean ``difference`` run - baseline
-        and its ``difference_sd``; ``paper`` and ``paper_difference``, NaN where
-        the paper has no such cell. Accuracies are in [0, 1].
+        baseline both have, and over those the mean ``difference`` run - baseline,
+        its ``difference_sd`` and 95 % t-interval, ``low`` to ``high``; ``paper`` and
+        ``paper_difference``, NaN where the paper has no such cell. Accuracies are
+        in [0, 1].
 
     Raises
     ------
@@ -212,7 +213,8 @@ def methods_table(
     }
     cells = list(zip(table["run"], table["attack"], strict=True))
     compared = [_difference(by_seed[cell], by_seed.get((baseline, cell[1]))) for cell in cells]
-    table[["n_pairs", "difference", "difference_sd"]] = pd.DataFrame(compared)
+    columns = ["n_pairs", "difference", "difference_sd", "low", "high"]
+    table[columns] = pd.DataFrame(compared)
     table["paper"] = [printed(*cell) for cell in cells]
     reference = np.array([printed(baseline, attack) for _, attack in cells])
     table["paper_difference"] = table["paper"] - reference
@@ -223,13 +225,13 @@ def methods_table(
     return table.iloc[order].reset_index(drop=True)
 
 
-def _difference(own: pd.Series, other: pd.Series | None) -> tuple[int, float, float]:
-    """Number, mean and standard deviation of the differences over common seeds."""
+def _difference(own: pd.Series, other: pd.Series | None) -> tuple[float, ...]:
+    """Number, mean, standard deviation and interval of the differences over common seeds."""
     seeds = [] if other is None else own.index.intersection(other.index)
     if len(seeds) == 0:
-        return 0, np.nan, np.nan
+        return 0, np.nan, np.nan, np.nan, np.nan
     found = paired_difference(own[seeds], other[seeds])
-    return found.n, found.mean, found.sd
+    return found.n, found.mean, found.sd, found.low, found.high
 
 
 def attack_labels(attacks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -172,6 +172,8 @@ def test_methods_are_compared_by_seed():
     assert row["n_seeds"] == row["n_pairs"] == 3
     assert row[["mean", "sd"]].tolist() == pytest.approx([0.24, 0.04])
     assert row[["difference", "difference_sd"]].tolist() == pytest.approx([-0.10, 0.04])
+    half = 4.30265273 * 0.04 / 3**0.5  # Student's quantile for two degrees of freedom
+    assert row[["low", "high"]].tolist() == pytest.approx([-0.10 - half, -0.10 + half])
     assert table.loc["bat-1-0.2", ["difference", "difference_sd"]].tolist() == [0, 0]
     # one seed: paired with that seed of the baseline, 0.30, not with its mean; no spread
     row = table.loc["mine"]
@@ -210,7 +212,7 @@ def test_methods_stand_beside_the_paper():
     evaluations["own", 0] = evaluation()
     paper = PAPER["cifar100", "wrn-28-10"]
     table = comparison.methods_table(comparison.accuracies(evaluations), paper=paper)
-    assert table.shape == (14, 11)
+    assert table.shape == (14, 13)
     cells = table.set_index(["run", "attack"])
     assert cells.loc[("pgd-at", "aa"), "paper"] == pytest.approx(0.225)
     assert cells.loc[("pgd-at", "aa"), "paper_difference"] == pytest.approx(-0.023)
