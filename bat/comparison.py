@@ -32,6 +32,8 @@ LABELS = {
     "gairat": "GAIRAT",
     "bat-1-0.2": "BAT(1, 0.2)",
     "bat-2-0.2": "BAT(2, 0.2)",
+    "bat-1-0.2-disagreement": "BAT(1, 0.2), disagreement",
+    "bat-1-0.2-confidence": "BAT(1, 0.2), confidence",
 }
 """What readers call a run, in the order of the paper's tables; other runs keep their names."""
 
