@@ -14,7 +14,7 @@ are those of the method's reference implementation.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +52,31 @@ class ERM:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PGDAT:
+class _Adversarial:
+    """The ball and the steps of a training attack, and how it is called."""
+
+    eps: float = 0.031
+    step: float = 0.007
+    steps: int = 10
+
+    def attacked(
+        self, model: nn.Module, batch: Batch, generator: torch.Generator, **settings: Any
+    ) -> Attacked:
+        """The batch under `linf_attack` with further settings."""
+        return linf_attack(
+            model,
+            batch.x,
+            batch.y,
+            eps=self.eps,
+            step=self.step,
+            steps=self.steps,
+            generator=generator,
+            **settings,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PGDAT(_Adversarial):
     """PGD adversarial training: cross-entropy on PGD images.
 
     Attributes
@@ -83,7 +107,6 @@ class PGDAT:
 
     eps: float = 8 / 255
     step: float = 2 / 255
-    steps: int = 10
     mode: Literal["train", "eval"] = "train"
 
     def __call__(
@@ -95,28 +118,21 @@ class PGDAT:
         return loss, {"loss": loss.detach()}
 
     def attack(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Attacked:
-        return linf_attack(
+        return self.attacked(
             model,
-            batch.x,
-            batch.y,
-            eps=self.eps,
-            step=self.step,
-            steps=self.steps,
+            batch,
+            generator,
             loss="ce",
             start="uniform",
-            generator=generator,
             mode=self.mode,
             update_statistics=True,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _CleanAndAdversarial:
+class _CleanAndAdversarial(_Adversarial):
     """What TRADES and MART share: settings, the attack from normal noise, both logits."""
 
-    eps: float = 0.031
-    step: float = 0.007
-    steps: int = 10
     beta: float = 5.0
     gaussian: float = GAUSSIAN_START
 
@@ -124,19 +140,10 @@ class _CleanAndAdversarial:
         self, model: nn.Module, batch: Batch, generator: torch.Generator, *, loss: str
     ) -> tuple[Tensor, Tensor]:
         """Clean and adversarial logits, the attack maximising ``loss`` in eval mode."""
-        attacked = linf_attack(
-            model,
-            batch.x,
-            batch.y,
-            eps=self.eps,
-            step=self.step,
-            steps=self.steps,
-            loss=loss,
-            start="gaussian",
-            gaussian=self.gaussian,
-            generator=generator,
-        )
-        return forward(model, batch.x), forward(model, attacked.x)
+        x = self.attacked(
+            model, batch, generator, loss=loss, start="gaussian", gaussian=self.gaussian
+        ).x
+        return forward(model, batch.x), forward(model, x)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,7 +233,7 @@ class MART(_CleanAndAdversarial):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GAIRAT:
+class GAIRAT(_Adversarial):
     """Adversarial training weighted by how soon the attack succeeds.
 
     Samples that few attack steps fool weigh more: see `geometry_weights`.
@@ -260,26 +267,14 @@ class GAIRAT:
 
     name: ClassVar[str] = "gairat"
 
-    eps: float = 0.031
-    step: float = 0.007
-    steps: int = 10
     shift: float = -1.0
     begin_epoch: int = 60
 
     def __call__(
         self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0
     ) -> tuple[Tensor, Statistics]:
-        x, correct_steps = linf_attack(
-            model,
-            batch.x,
-            batch.y,
-            eps=self.eps,
-            step=self.step,
-            steps=self.steps,
-            loss="ce",
-            start="uniform",
-            generator=generator,
-            count_correct=True,
+        x, correct_steps = self.attacked(
+            model, batch, generator, loss="ce", start="uniform", count_correct=True
         )
         losses = F.cross_entropy(forward(model, x), batch.y, reduction="none")
         if epoch + 1 >= self.begin_epoch:

@@ -35,6 +35,14 @@ ASSUMED_SIZE = KNOWN_SIZES["cifar10"]
 AUTOATTACK_PASSES = {"standard": 6000, "aa-fast": 2000, "none": 0}
 """Assumed passes through the model for each test sample, half of them falling early."""
 
+RESULT_OF = {
+    "runs": "/history.parquet",
+    "evaluations": ".parquet",
+    "poisoning": ".parquet",
+    "representation": ".json",
+}
+"""What a job's name ends in where its result lies, by the folder of results and of logs."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -204,11 +212,9 @@ class _Place:
             for name, run in studies.runs(self.dataset).items()
             for seed in self.dataset.seeds
         ]
-        folder = self.folder / architecture / "runs"
-        done = {name for name, _ in runs if (folder / name / "history.parquet").exists()}
         parameters = 4 * parameter_count(architecture, self.size)
         stage = f"training, {architecture}"
-        return self._measured(stage, architecture, "runs", runs, done, 2 * parameters)
+        return self._measured(stage, architecture, "runs", runs, 2 * parameters)
 
     def evaluation(self, architecture: str) -> Row:
         """Attacks on the trained models."""
@@ -226,10 +232,8 @@ class _Place:
             for name in names
             for seed in ([0] if name in self.dataset.external else self.dataset.seeds)
         ]
-        folder = self.folder / architecture / "evaluations"
-        done = {name for name, _ in jobs if (folder / f"{name}.parquet").exists()}
         stage = f"evaluation, {architecture}"
-        return self._measured(stage, architecture, "evaluations", jobs, done, 2 * n_test)
+        return self._measured(stage, architecture, "evaluations", jobs, 2 * n_test)
 
     def poisoning(self, architecture: str) -> Row:
         """Poisoning scores of the training samples, for figure 3 and the annotation study."""
@@ -237,10 +241,8 @@ class _Place:
         passes = self.size.n_train * (2 * self.dataset.history.steps + 2)
         jobs = [(f"{runs['fig3']}/seed{seed}", passes) for seed in seeds]
         jobs.append((f"{runs['annotation']}/seed{seeds[0]}", passes))
-        folder = self.folder / architecture / "poisoning"
-        done = {name for name, _ in jobs if (folder / f"{name}.parquet").exists()}
         stage = f"poisoning scores, {architecture}"
-        return self._measured(stage, architecture, "poisoning", jobs, done, 14 * self.size.n_train)
+        return self._measured(stage, architecture, "poisoning", jobs, 14 * self.size.n_train)
 
     def representation(self, architecture: str) -> Row:
         """Features of the studies' models; at most all samples are typical."""
@@ -251,10 +253,8 @@ class _Place:
             for share in self.dataset.studies.atypical
             for seed in self.dataset.seeds
         ]
-        folder = self.folder / architecture / "representation"
-        done = {name for name, _ in jobs if (folder / f"{name}.json").exists()}
         stage = f"representation, {architecture}"
-        return self._measured(stage, architecture, "representation", jobs, done, 3000)
+        return self._measured(stage, architecture, "representation", jobs, 3000)
 
     def run_passes(self, run: AnyRun) -> float:
         """Passes of one sample through the model in a run; a gradient counts as two."""
@@ -270,16 +270,16 @@ class _Place:
         architecture: str,
         kind: str,
         jobs: list[tuple[str, float]],
-        done: set[str],
         bytes_each: float,
     ) -> Row:
         """A row of jobs whose time is in proportion to their passes, by what is measured."""
         seconds = {name: self.seconds(architecture, passes) for name, passes in jobs}
-        folder = self.logs / architecture / kind
+        place, logs = self.folder / architecture / kind, self.logs / architecture / kind
+        done = {name for name, _ in jobs if (place / f"{name}{RESULT_OF[kind]}").exists()}
         measured = {
             name: benchmark
             for name in done
-            if (benchmark := read_benchmark(folder / f"{name.replace('/', '-')}.tsv")) is not None
+            if (benchmark := read_benchmark(logs / f"{name.replace('/', '-')}.tsv")) is not None
         }
         basis = "assumed"
         if measured:

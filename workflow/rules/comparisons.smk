@@ -6,7 +6,9 @@ COMPARED_TABLES = {
     "substitution": [substitution_inputs],
     "typical": [study_histories("erm", True), study_histories("pgd-at", True), *GROUP_TABLES],
     "representation": [representations],
+    "history": [history_inputs, *GROUP_TABLES],
 }
+FOR_PROGRAMS = {"history"}  # tables without a form for readers
 COMPARED_FIGURES = {
     "fig4": [ablation_inputs],
     "fig1": [study_histories("pgd-at", False), *GROUP_TABLES],
@@ -35,7 +37,8 @@ for _table, _inputs in COMPARED_TABLES.items():
             **COMPARISON,
         output:
             multiext(
-                f"<results>/{{dataset}}/{{architecture}}/tables/{_table}", ".csv", ".md", ".tex"
+                f"<results>/{{dataset}}/{{architecture}}/tables/{_table}",
+                *([".csv"] if _table in FOR_PROGRAMS else [".csv", ".md", ".tex"]),
             ),
         log:
             f"<logs>/{{dataset}}/{{architecture}}/{_table}.log",
@@ -51,29 +54,6 @@ for _table, _inputs in COMPARED_TABLES.items():
             f"Writing the table {_table} of {{wildcards.dataset}}, {{wildcards.architecture}}"
         shell:
             REPORT
-
-
-rule history_table:
-    input:
-        history_inputs,
-        *GROUP_TABLES,
-        **COMPARISON,
-    output:
-        "<results>/{dataset}/{architecture}/tables/history.csv",
-    log:
-        "<logs>/{dataset}/{architecture}/history.log",
-    localrule: True
-    conda:
-        "../../environment.yml"
-    params:
-        bat=BAT,
-        name="history",
-        dataset=subpath(input.data, ancestor=2),
-        out=subpath(output[0], strip_suffix=".csv"),
-    message:
-        "Following the groups of {wildcards.dataset} along training, {wildcards.architecture}"
-    shell:
-        REPORT
 
 
 for _figure, _inputs in COMPARED_FIGURES.items():
@@ -112,7 +92,6 @@ for _figure, _inputs in COMPARED_FIGURES.items():
 # -- their short names ----------------------------------------------------------------------
 
 SAME_FIGURES = {
-    "fig4": [],
     "fig1": [11, 12, 13],
     "fig8": [9, 10],
     "fig2": [17, 18, 19],
@@ -120,8 +99,8 @@ SAME_FIGURES = {
 }  # the paper's figures of the same kind for its other data sets and architectures
 
 
-for _figure, _numbers in SAME_FIGURES.items():
-    for _name in [_figure, *(f"fig{number}" for number in _numbers)]:
+for _figure in COMPARED_FIGURES:
+    for _name in [_figure, *(f"fig{number}" for number in SAME_FIGURES.get(_figure, []))]:
 
         rule:
             name:
@@ -154,7 +133,7 @@ rule section3:
         comparison_files(
             *(
                 f"figures/{figure}.{suffix}"
-                for figure in ("fig1", "fig2", "fig8", "fig14")
+                for figure in SAME_FIGURES
                 for suffix in ("pdf", "png")
             ),
             *("tables/typical.csv", "tables/substitution.csv"),
