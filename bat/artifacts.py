@@ -2,8 +2,11 @@
 
 A Parquet file of ours carries one metadata key, ``bat``: JSON with the format
 version, the kind of table, the data set's fingerprint, the recipe, the package
-version and the command. Pages carry checksums, and so does that JSON, since
-Parquet has none for its metadata; both are verified on reading.
+version and the command; whose the file is (``identity``: data set, architecture,
+run, seed, split), what it was made of (``inputs``: a digest by name) and a digest
+of each column's values (``content``). Pages carry checksums, and so does that
+JSON, since Parquet has none for its metadata. All of it is verified on reading.
+Files of version 0.1.0 lack the last three; what their recipe says is checked.
 """
 
 from __future__ import annotations
@@ -12,8 +15,9 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +124,24 @@ SCHEMAS = {
 }
 
 
+NULLABLE = {
+    "trials": {"probabilities"},
+    "memorization": {
+        *("memorization_se", "n_included", "n_excluded", "accuracy_included", "accuracy_excluded")
+    },
+    "influence": {"influence_se"},
+    "test": {"accuracy"},
+    "history": {
+        *STATISTICS,
+        "selection_accuracy",
+        *(f"{split}_{flag}" for split in ("train", "test") for flag in FLAGS),
+    },
+    "evaluations": set(ATTACKS),
+}
+"""Columns that a file may lack, by kind: they are read as null. A column that is added to a kind
+belongs here, so that what was made before it stays readable."""
+
+
 class ArtifactError(BatError):
     """A file that is missing, damaged, of another kind, or of another data set."""
 
@@ -211,6 +233,8 @@ def write_table(
     fingerprint: str,
     recipe: dict,
     command: str,
+    identity: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, str] | None = None,
     **facts: Any,
 ) -> None:
     """Write a table of a known kind with its provenance.
@@ -228,6 +252,10 @@ def write_table(
         How the values were made; JSON values only.
     command : str
         The command that made the file.
+    identity : mapping, optional
+        Whose the table is: ``dataset``, and what `place_of` asks for.
+    inputs : mapping of str to str, optional
+        Digests of what it was made of, beside the data.
     **facts
         Further JSON values for the metadata (number of trials, accuracies, ...).
     """
@@ -245,21 +273,134 @@ def write_table(
         "recipe": recipe,
         "package_version": bat.__version__,
         "command": command,
+        "identity": dict(identity or {}),
+        "inputs": {"data": fingerprint, **(inputs or {})},
+        "content": {name: column_digest(table.column(name)) for name in table.column_names},
         **facts,
     }
+    kept = _kept(Path(path), kind, metadata)
+    if kept:
+        metadata["kept"] = kept
     metadata["checksum"] = _checksum(metadata)
     table = table.replace_schema_metadata({"bat": json.dumps(metadata, allow_nan=False)})
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
-def write_torch(path: str | Path, value: Any) -> None:
-    """Write tensors and plain values atomically, in torch's format."""
+def write_torch(path: str | Path, value: dict[str, Any]) -> str:
+    """Write tensors and plain values atomically, in torch's format; their digest.
+
+    The digest is part of the file, under the key ``digest``.
+    """
     import torch
 
+    digest = values_digest(value)
     # a file object: with a path, the name of the temporary file would be part of the content
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        torch.save(value, file)
+        torch.save(value | {"digest": digest}, file)
+    return digest
+
+
+# -- digests --------------------------------------------------------------------------------
+
+
+def column_digest(column: pa.ChunkedArray) -> str:
+    """SHA-256 over the values of a column in order, in hex; how it is chunked changes nothing."""
+    valid, lengths, values = (hashlib.sha256() for _ in range(3))
+    for chunk in column.chunks:
+        valid.update(chunk.is_valid().to_numpy(zero_copy_only=False))
+        if pa.types.is_binary(chunk.type) or pa.types.is_string(chunk.type):
+            _, offsets, data = chunk.buffers()
+            ends = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+            lengths.update(np.diff(ends).astype("<i4"))
+            if data is not None and len(ends):
+                values.update(memoryview(data)[ends[0] : ends[-1]])
+        else:
+            filled = chunk.fill_null(False if pa.types.is_boolean(chunk.type) else 0)
+            array = filled.to_numpy(zero_copy_only=False)
+            values.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")))
+    parts = (str(column.type), len(column), *(h.hexdigest() for h in (valid, lengths, values)))
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+
+
+def values_digest(value: Any) -> str:
+    """SHA-256 over tensors and plain values, nested in mappings and sequences, in hex."""
+    import torch
+
+    digest = hashlib.sha256()
+
+    def add(value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            tensor = value.detach().cpu().contiguous()
+            digest.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        elif isinstance(value, Mapping):
+            digest.update(f"mapping {len(value)}\n".encode())
+            for key, item in value.items():
+                add(key)
+                add(item)
+        elif isinstance(value, list | tuple):
+            digest.update(f"sequence {len(value)}\n".encode())
+            for item in value:
+                add(item)
+        else:
+            digest.update(f"{type(value).__name__} {value!r}\n".encode())
+
+    add(value)
+    return digest.hexdigest()
+
+
+def table_digest(path: str | Path, kind: str, columns: Sequence[str]) -> str:
+    """What stands for some columns of a table in the ``inputs`` of what is made of them.
+
+    The same for equal values in tables that differ in other columns or in their
+    metadata, so that a table which is made again with the same values changes
+    nothing that depends on it.
+    """
+    table, _ = read_table(path, kind, columns=list(columns))
+    return columns_digest(table)
+
+
+def columns_digest(table: pa.Table) -> str:
+    """`table_digest` of all columns of a table in memory."""
+    digests = [f"{name} {column_digest(table.column(name))}" for name in table.column_names]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+COPYING = 300.0
+"""Seconds within which the times of files say nothing of their order: a folder that was copied."""
+
+
+def written_before(path: Path, metadata: Mapping[str, Any], columns: Sequence[str]) -> float:
+    """Time at which columns of a table had their values already; infinite where unknown."""
+    if "content" not in metadata:
+        return path.stat().st_mtime
+    kept = metadata.get("kept", {})
+    return max(kept.get(name, float("inf")) for name in columns)
+
+
+def _kept(path: Path, kind: str, metadata: dict) -> dict[str, float]:
+    """When columns with these values were first written, where a file of before 0.2.0 has them.
+
+    What was made of such a file does not say so. By its time it is known to be
+    of these values, and is not made again.
+    """
+    try:
+        old = read_metadata(path, kind, fingerprint=metadata["fingerprint"])
+        if "content" in old:
+            times, content = old.get("kept", {}), old["content"]
+        else:
+            table, _ = read_table(path, kind)
+            written = path.stat().st_mtime
+            content = {name: column_digest(table.column(name)) for name in table.column_names}
+            times = dict.fromkeys(content, written)
+    except (ArtifactError, OSError):
+        return {}
+    return {
+        name: times[name]
+        for name, digest in metadata["content"].items()
+        if name in times and content.get(name) == digest
+    }
 
 
 # -- reading --------------------------------------------------------------------------------
@@ -281,27 +422,65 @@ def read_json(path: str | Path) -> Any:
         raise ArtifactError(f"{path}: not a readable JSON file ({error})") from None
 
 
+def signed(content: dict) -> dict:
+    """JSON content with a checksum over the rest of it, for `read_signed`."""
+    return content | {"checksum": _checksum(content)}
+
+
+def read_signed(path: str | Path) -> dict:
+    """Read a JSON mapping, and compare the checksum that it carries, where it has one.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is missing, no mapping in JSON, or damaged.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ArtifactError(
+            f"{path}: holds {type(content).__name__}, expected a mapping of keys; {_REMAKE}"
+        )
+    checksum = content.pop("checksum", None)
+    if checksum is not None and checksum != _checksum(content):
+        raise DamagedError(f"{path}: damaged (its content belies its checksum); {_REMAKE}")
+    return content
+
+
 def read_torch(path: str | Path) -> Any:
     """Read tensors and plain values, never code.
 
     Raises
     ------
     ArtifactError
-        If the file is missing, damaged, or holds anything else.
+        If the file is missing, holds anything else, or is damaged: its digest,
+        or where it has none the archive's own checksums, are compared.
     """
     import pickle
+    import zipfile
 
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        value = torch.load(path, map_location="cpu", weights_only=True)
+        digest = value.pop("digest", None) if isinstance(value, dict) else None
+        if digest is None and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                wrong = archive.testzip()  # torch does not look at these checksums
+            if wrong is not None:
+                raise ValueError(f"{wrong} belies its checksum")
     except FileNotFoundError:
         raise ArtifactError(f"{path}: the file does not exist") from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (
+        *(RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError),
+        *(pickle.UnpicklingError, zipfile.BadZipFile, RecursionError),
+    ) as error:
         raise DamagedError(
             f"{path}: not a checkpoint of tensors and plain values, or damaged "
             f"({_first_line(error)}); {_REMAKE}"
         ) from None
+    if digest is not None and digest != values_digest(value):
+        raise DamagedError(f"{path}: damaged (its values belie their digest); {_REMAKE}")
+    return value
 
 
 def read_table(
@@ -326,23 +505,41 @@ def read_table(
     Returns
     -------
     table : pyarrow.Table
+        With the columns of the schema; those that may be missing, and are, hold
+        nulls.
     metadata : dict
         What the key ``bat`` holds.
 
     Raises
     ------
     ArtifactError
-        If the file is missing, damaged, not ours, of another kind, of a newer
-        format, or speaks of another data set.
+        If the file is missing, damaged, changed after it was written, not ours,
+        of another kind, of a newer format, speaks of another data set, or says
+        that it is another's than its place says.
     """
-    path = Path(path)
+    path, schema = Path(path), SCHEMAS[kind]
     metadata = read_metadata(path, kind, fingerprint=fingerprint)
+    wanted = columns or schema.names
     try:
-        table = pq.read_table(path, columns=columns, page_checksum_verification=True)
+        stored = pq.read_schema(path)
+        present = [name for name in wanted if name in stored.names]
+        table = pq.read_table(path, columns=present, page_checksum_verification=True)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DamagedError(f"{path}: damaged ({_first_line(error)}); {_REMAKE}") from None
-    return table.replace_schema_metadata(None), metadata
+    content = metadata.get("content")
+    if content is not None:
+        for name in present:
+            if content.get(name) != column_digest(table.column(name)):
+                raise ArtifactError(
+                    f"{path}: the values of {name} are not those that the table was written with "
+                    f"(edited, or rows changed places or were lost); {_REMAKE}"
+                )
+    for name in wanted:
+        if name not in present:
+            nulls = pa.nulls(table.num_rows, schema.field(name).type)
+            table = table.append_column(schema.field(name), nulls)
+    return table.select(wanted).replace_schema_metadata(None), metadata
 
 
 def read_metadata(path: str | Path, kind: str, *, fingerprint: str | None = None) -> dict:
@@ -358,31 +555,172 @@ def read_metadata(path: str | Path, kind: str, *, fingerprint: str | None = None
             f"{path}: has no 'bat' key in its metadata, so nothing says what it holds; "
             f"expected a table of kind {kind!r}"
         ) from None
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
         raise DamagedError(f"{path}: damaged ({_first_line(error)}); {_REMAKE}") from None
+    _check_form(path, metadata)
     checksum = metadata.pop("checksum", None)
     if checksum is not None and checksum != _checksum(metadata):
         raise DamagedError(f"{path}: damaged (its metadata belie their checksum); {_REMAKE}")
-    if metadata.get("format_version", 0) > FORMAT_VERSION:
+    if metadata["format_version"] > FORMAT_VERSION:
         raise ArtifactError(
             f"{path}: format version {metadata['format_version']}, and this package reads up to "
             f"{FORMAT_VERSION}; install a newer version of bat"
         )
-    if metadata.get("kind") != kind:
+    if metadata["kind"] != kind:
         raise ArtifactError(
-            f"{path}: holds a table of kind {metadata.get('kind')!r}, expected {kind!r}"
+            f"{path}: holds a table of kind {metadata['kind']!r}, expected {kind!r}"
         )
-    if not schema.equals(SCHEMAS[kind]):
-        found = ", ".join(f"{f.name}: {f.type}" for f in schema)
-        expected = ", ".join(f"{f.name}: {f.type}" for f in SCHEMAS[kind])
-        raise ArtifactError(f"{path}: has columns ({found}), expected ({expected})")
-    if fingerprint is not None and metadata.get("fingerprint") != fingerprint:
+    _check_columns(path, kind, schema)
+    if fingerprint is not None and metadata["fingerprint"] != fingerprint:
         raise ArtifactError(
-            f"{path}: speaks of the data set with fingerprint {metadata.get('fingerprint')}, "
+            f"{path}: speaks of the data set with fingerprint {metadata['fingerprint']}, "
             f"and the one in use is {fingerprint}: other images, labels, or order. "
             "Use the table of this data set, or prepare the data as the table's maker did"
         )
+    check_identity(path, metadata)
     return metadata
+
+
+_FORM = {
+    "format_version": (int, "a whole number"),
+    "kind": (str, "text"),
+    "fingerprint": (str | None, "text or null"),
+    "recipe": (dict, "a mapping"),
+    "identity": (dict, "a mapping"),
+    "inputs": (dict, "a mapping"),
+    "content": (dict, "a mapping"),
+    "kept": (dict, "a mapping"),
+}
+_ALWAYS = ("format_version", "kind", "fingerprint", "recipe")
+
+
+def _check_form(path: Path, metadata: Any) -> None:
+    """Refuse metadata whose keys are not of the types that readers rely on."""
+    if not isinstance(metadata, dict):
+        raise ArtifactError(
+            f"{path}: its metadata are {type(metadata).__name__}, expected a mapping; {_REMAKE}"
+        )
+    for key, (kind, words) in _FORM.items():
+        if key not in metadata and key in _ALWAYS:
+            raise ArtifactError(
+                f"{path}: its metadata have no {key!r}, expected {words}; {_REMAKE}"
+            )
+        if key in metadata and not isinstance(metadata[key], kind):
+            raise ArtifactError(
+                f"{path}: {key!r} of its metadata is {str(metadata[key])[:60]!r}, "
+                f"expected {words}; {_REMAKE}"
+            )
+
+
+def _check_columns(path: Path, kind: str, schema: pa.Schema) -> None:
+    """Refuse a file without a column that must be there, or with another type of one."""
+    expected = SCHEMAS[kind]
+    wrong = [
+        field
+        for field in expected
+        if (field.name not in schema.names and field.name not in NULLABLE.get(kind, ()))
+        or (field.name in schema.names and schema.field(field.name).type != field.type)
+    ]
+    if wrong or len(set(schema.names)) != len(schema.names):
+        found = ", ".join(f"{f.name}: {f.type}" for f in schema)
+        words = ", ".join(f"{f.name}: {f.type}" for f in expected)
+        raise ArtifactError(f"{path}: has columns ({found}), expected ({words})")
+
+
+class MisplacedError(ArtifactError):
+    """A file that says it is another's than the one whose place it lies in."""
+
+
+_PLACES = [
+    re.compile(pattern)
+    for pattern in (
+        r"/(?P<architecture>[^/]+)/(?:evaluations|poisoning|representation)/(?P<run>[^/]+)"
+        r"/seed(?P<seed>\d+)\.\w+$",
+        r"/(?P<architecture>[^/]+)/runs/(?P<run>[^/]+)/seed(?P<seed>\d+)"
+        r"/(?:(?P<checkpoint>best|last)\.pt|(?:history|resume)\.\w+)$",
+        r"/trials/(?P<architecture>[^/]+)-(?P<first>\d{6})-(?P<last>\d{6})\.parquet$",
+        r"/groups/(?P<split>train|test)\.parquet$",
+    )
+]
+
+
+def place_of(path: str | Path) -> dict[str, Any]:
+    """What a file's place below a results folder says of it.
+
+    Returns
+    -------
+    dict
+        Those of ``architecture``, ``run``, ``seed``, ``checkpoint``, ``split``,
+        ``first`` and ``last`` that the place tells; empty anywhere else.
+
+    Examples
+    --------
+    >>> place_of("results/digits/small_cnn/runs/bat-1-0.2/seed3/best.pt")
+    {'architecture': 'small_cnn', 'run': 'bat-1-0.2', 'seed': 3, 'checkpoint': 'best'}
+    """
+    for pattern in _PLACES:
+        found = pattern.search(Path(path).absolute().as_posix())
+        if found:
+            said = {key: value for key, value in found.groupdict().items() if value is not None}
+            return said | {key: int(said[key]) for key in ("seed", "first", "last") if key in said}
+    return {}
+
+
+def check_identity(path: str | Path, metadata: Mapping[str, Any]) -> None:
+    """Refuse a file that says it is another's than its place says; unsaid is unasked.
+
+    Parameters
+    ----------
+    path : path
+    metadata : mapping
+        Of the file: what it says under ``identity`` counts, or where that is
+        missing (version 0.1.0) what its recipe says.
+
+    Raises
+    ------
+    MisplacedError
+    """
+    recipe, expected = metadata.get("recipe"), place_of(path)
+    said = {**metadata, **(recipe if isinstance(recipe, dict) else {})}
+    said |= metadata.get("identity") or {}
+    wrong = [key for key, value in expected.items() if key in said and said[key] != value]
+    if wrong:
+        found = ", ".join(f"{key} {said[key]}" for key in wrong)
+        words = ", ".join(f"{key} {expected[key]}" for key in wrong)
+        raise MisplacedError(
+            f"{path}: says that it is of {found}, and it lies in the place of {words}: a file was "
+            f"put in another's place. Put the right one back, or {_REMAKE}"
+        )
+
+
+def check_inputs(
+    path: Path, metadata: Mapping[str, Any], present: Mapping[str, str], *, what: str = "it"
+) -> None:
+    """Refuse a file that was made of other inputs than the present ones.
+
+    Parameters
+    ----------
+    path : path
+        For the message.
+    metadata : mapping
+        Of the file; inputs that it does not name are not asked for.
+    present : mapping of str to str
+        Digests by name.
+    what : str
+        What the message calls the content.
+    """
+    changed = changed_inputs(metadata, present)
+    if changed:
+        raise ArtifactError(
+            f"{path}: {what} was made of other {' and '.join(changed)} than those that lie there "
+            "now; run the workflow, which makes it again"
+        )
+
+
+def changed_inputs(metadata: Mapping[str, Any], present: Mapping[str, str]) -> list[str]:
+    """Names of the inputs that a file was made of in another state than the present one."""
+    inputs = metadata.get("inputs") or {}
+    return [name for name, digest in present.items() if inputs.get(name, digest) != digest]
 
 
 def _checksum(metadata: dict) -> str:

@@ -10,14 +10,15 @@ import torch
 
 import bat
 from bat import artifacts, representation
-from bat.artifacts import column, read_table
+from bat.artifacts import column
 from bat.attacks import at_least_float32, eval_mode, full_precision
 from bat.data import PreparedData, as_float
 from bat.devices import Runtime
 from bat.errors import BatError
 from bat.models import Classifier
 from bat.progress import progress
-from bat.runs import load_model
+from bat.runs import checkpoint_digest, load_model
+from bat.validation import read_checked
 
 BATCH = 500
 
@@ -88,8 +89,14 @@ def represent_checkpoint(
         If the typical groups are too small to measure anything on.
     """
     info, architecture = prepared.info, spec["architecture"]
+    made_of = {"data": info["fingerprint"], "checkpoint": checkpoint_digest(checkpoint)}
+    index = {}
+    for split in ("train", "test"):
+        index[split], made_of[f"{split} groups"] = _typical(groups, split, prepared, spec)
+    done = representation.made_already(out, spec, made_of)
+    if done is not None:
+        return done
     model = load_model(checkpoint, architecture, prepared, device)
-    index = {split: _typical(groups, split, prepared, spec) for split in ("train", "test")}
     title = f"{spec['dataset']} {architecture} {spec['run']} seed {spec['seed']} features"
     features, labels = {}, {}
     with progress(title, sum(map(len, index.values()))) as bar:
@@ -119,21 +126,25 @@ def represent_checkpoint(
         **{name: estimate.value for name, estimate in similarity.items()},
         **{f"{name}_se": estimate.se for name, estimate in similarity.items()},
         **{f"probe_{name}": value for name, value in probe._asdict().items()},
-        "checkpoint_sha256": artifacts.sha256_of(checkpoint),
+        "identity": artifacts.place_of(out) | {"dataset": spec["dataset"]},
+        "inputs": made_of,
         "package_version": bat.__version__,
         "command": command,
     }
-    artifacts.write_json(out, content)
+    artifacts.write_json(out, artifacts.signed(content))
     return content
 
 
-def _typical(groups: Path, split: str, prepared: PreparedData, spec: dict) -> np.ndarray:
+def _typical(
+    groups: Path, split: str, prepared: PreparedData, spec: dict
+) -> tuple[np.ndarray, str]:
+    """The typical samples of a split, and what stands for their group."""
     path = groups / f"{split}.parquet"
-    table, _ = read_table(path, "groups", fingerprint=prepared.info["fingerprint"])
+    table, _ = read_checked(path, "groups", prepared)
     index = np.flatnonzero(column(table, "typical"))
     if len(index) == 0:
         raise BatError(
             f"the typical {split} group of {spec['dataset']} is empty ({path}); change the "
             "thresholds in groups, or raise scores.trials"
         )
-    return index
+    return index, artifacts.columns_digest(table.select(["typical"]))

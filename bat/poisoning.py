@@ -22,7 +22,8 @@ from bat.attacks import (
 from bat.data import PreparedData, as_float
 from bat.devices import Runtime
 from bat.progress import progress
-from bat.runs import load_model
+from bat.runs import checkpoint_digest, load_model, of_file
+from bat.validation import made_already
 
 BATCH = 500
 
@@ -151,8 +152,13 @@ def score_checkpoint(
         If the checkpoint is damaged, or of another architecture or class count.
     """
     info, architecture = prepared.info, spec["architecture"]
-    model = load_model(checkpoint, architecture, prepared, device)
     attack = {**spec["adversary"], "steps": spec["history"]["steps"]}
+    made_of = {"checkpoint": checkpoint_digest(checkpoint)}
+    before = of_file(checkpoint)
+    done = made_already(out, "poisoning", prepared, recipe=spec, inputs=made_of, before=before)
+    if done is not None:
+        return
+    model = load_model(checkpoint, architecture, prepared, device)
     title = f"{spec['dataset']} {architecture} {spec['run']} seed {spec['seed']} poisoning scores"
     with progress(title, info["n_train"]) as bar:
         scores = poisoning_scores(
@@ -171,6 +177,8 @@ def score_checkpoint(
         fingerprint=info["fingerprint"],
         recipe=spec,
         command=command,
+        identity=artifacts.place_of(out) | {"dataset": spec["dataset"]},
+        inputs=made_of,
         attack=attack,
         checkpoint_sha256=artifacts.sha256_of(checkpoint),
     )

@@ -18,10 +18,17 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bat.artifacts import ArtifactError, read_json
+from bat.artifacts import (
+    ArtifactError,
+    MisplacedError,
+    changed_inputs,
+    check_identity,
+    read_signed,
+)
 from bat.comparison import LABELS
 from bat.curves import compared
 from bat.errors import BatError
+from bat.progress import log
 from bat.statistics import proportion_variance
 from bat.tables import difference_text, mean_text
 
@@ -197,17 +204,47 @@ def read_measures(path: Path, fingerprint: str) -> dict:
     Raises
     ------
     ArtifactError
-        If the file is missing, damaged, of another kind or another data set.
+        If the file is missing, damaged, edited, of another kind, another data
+        set or another run, or a measure is out of its range.
     """
-    content = read_json(path)
-    if not isinstance(content, dict) or content.get("kind") != KIND:
+    content = read_signed(path)
+    if content.get("kind") != KIND:
         raise ArtifactError(f"{path}: holds no measures of a representation; make it again")
-    if content["fingerprint"] != fingerprint:
+    if content.get("fingerprint") != fingerprint:
         raise ArtifactError(
-            f"{path}: speaks of the data set with fingerprint {content['fingerprint']}, and the "
-            f"one in use is {fingerprint}; make it again"
+            f"{path}: speaks of the data set with fingerprint {content.get('fingerprint')}, and "
+            f"the one in use is {fingerprint}; make it again"
         )
+    check_identity(path, content)
+    for name in MEASURES:
+        low = 0.0 if name == "probe_accuracy" else -2.0
+        for key, least in ((name, low), (f"{name}_se", 0.0)):
+            value = content.get(key)
+            if not isinstance(value, int | float) or not least <= value <= 2.0:
+                raise ArtifactError(
+                    f"{path}: {key} is {value!r}, expected a number from {least:g} to 2; "
+                    "make it again"
+                )
     return content
+
+
+def made_already(path: Path, recipe: dict, inputs: Mapping[str, str]) -> dict | None:
+    """The measures that lie there already, of this run and these inputs; None where there are none.
+
+    Those of version 0.1.0, which name no inputs, are taken again: it costs seconds.
+    """
+    if not path.exists():
+        return None
+    try:
+        content = read_measures(path, inputs["data"])
+    except MisplacedError:
+        raise
+    except ArtifactError as error:
+        log.warning("%s; measured again", error)
+        return None
+    if content.get("recipe") != recipe or "inputs" not in content:
+        return None
+    return None if changed_inputs(content, inputs) else content
 
 
 def representation_table(

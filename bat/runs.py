@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+import bat
 from bat import artifacts, config, objectives
-from bat.artifacts import ArtifactError, column, read_table
+from bat.artifacts import ArtifactError, DamagedError, MisplacedError, column
 from bat.attacks import PGD, AutoAttack, cw, fgsm
 from bat.data import PreparedData, to_device
 from bat.devices import Runtime
@@ -27,6 +29,7 @@ from bat.models import Classifier, build_model
 from bat.progress import Progress, log, progress
 from bat.subsets import generator, measured_samples, pack, torch_seed
 from bat.training import DivergedError, Training
+from bat.validation import made_already, read_checked
 
 EVALUATION_BATCH = 250  # a gradient of WRN-28-10 on so many images fits where its training fits
 REPORT_EVERY = 10.0  # seconds between two lines of an attack
@@ -87,12 +90,13 @@ def train_run(
     SystemExit
         After SIGTERM, with the state written; the same call goes on from it.
     """
-    if _is_complete(out, spec):
+    made_of = read_inputs(prepared, spec, inputs)
+    if _is_complete(out, prepared, spec, made_of):
         for name in ("last.pt", "best.pt", "history.parquet"):
             (out / name).touch()
         log.info("%s: complete already", out)
         return
-    run = _Run(prepared, spec, inputs, device)
+    run = _Run(prepared, spec, made_of, device)
     resume = out / "resume.pt"
     run.resume_from(resume)
     asked: list[int] = []
@@ -114,8 +118,10 @@ def train_run(
         raise DivergedError(f"{title}: {error}; the last good state is in {resume}") from None
     finally:
         signal.signal(signal.SIGTERM, previous)
-    artifacts.write_torch(out / "last.pt", run.weights())
-    artifacts.write_torch(out / "best.pt", run.best["weights"])
+    checkpoints = {
+        name: artifacts.write_torch(out / f"{name}.pt", run.checkpoint(name, weights))
+        for name, weights in (("last", run.weights()), ("best", run.best["weights"]))
+    }
     artifacts.write_table(
         out / "history.parquet",
         "history",
@@ -123,26 +129,143 @@ def train_run(
         fingerprint=prepared.info["fingerprint"],
         recipe=spec,
         command=command,
+        identity=_identity(spec),
+        inputs=made_of.digests,
+        checkpoints=checkpoints,
         best_epoch=run.best["epoch"],
         best_accuracy=run.best["accuracy"],
     )
     resume.unlink(missing_ok=True)
 
 
-def _is_complete(out: Path, spec: dict) -> bool:
-    try:
-        metadata = artifacts.read_metadata(out / "history.parquet", "history")
-    except ArtifactError:
+def _identity(spec: dict) -> dict:
+    return {key: spec[key] for key in ("dataset", "architecture", "run", "seed")}
+
+
+# -- what a run is made of ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MadeOf:
+    """The tables that a run reads, and what stands for them in its files.
+
+    Attributes
+    ----------
+    groups, scores : pyarrow.Table, or None
+        Those of the training samples; None where the run does not use them.
+    digests : dict of str to str
+        By the table's name, of the columns that the run uses.
+    since : float
+        Time at which these values were on disk already, in seconds since 1970;
+        infinite where that is not known.
+    """
+
+    groups: pa.Table | None
+    scores: pa.Table | None
+    digests: dict[str, str]
+    since: float
+
+
+def read_inputs(prepared: PreparedData, spec: dict, inputs: Inputs) -> MadeOf:
+    """Read the tables that a run depends on, and check them.
+
+    Raises
+    ------
+    ArtifactError
+        If one is missing, damaged, of another data set, or breaks a rule of its kind.
+    """
+    wanted = {}
+    if spec["train_on"]["atypical"] is not None:
+        wanted["groups"] = inputs.groups / "train.parquet", "groups", ["typical", "atypical"]
+    if spec["score"] is not None:
+        kind = spec["score"]["kind"]
+        wanted["scores"] = inputs.scores / f"{kind}.parquet", kind, [kind]
+    tables, digests, since = {}, {}, 0.0
+    for name, (path, kind, columns) in wanted.items():
+        tables[name], metadata = read_checked(path, kind, prepared)
+        digests[kind] = artifacts.columns_digest(tables[name].select(columns))
+        since = max(since, artifacts.written_before(path, metadata, columns))
+    return MadeOf(tables.get("groups"), tables.get("scores"), digests, since)
+
+
+def _is_complete(out: Path, prepared: PreparedData, spec: dict, made_of: MadeOf) -> bool:
+    """Whether a run lies there whole, of these settings and of what it would be made of now."""
+    path = out / "history.parquet"
+    if not path.exists():
         return False
-    return metadata["recipe"] == spec and all((out / f"{n}.pt").exists() for n in ("last", "best"))
+    try:
+        table, metadata = read_checked(path, "history", prepared)
+        checkpoints = {
+            name: artifacts.values_digest(_own_checkpoint(out / f"{name}.pt"))
+            for name in ("last", "best")
+        }
+    except MisplacedError:
+        raise
+    except ArtifactError as error:
+        log.warning("%s; the run is trained again", error)
+        return False
+    if metadata["recipe"] != spec:
+        log.info("%s: of other settings; trained again", out)
+        return False
+    if "inputs" not in metadata:
+        return _adopt(path, table, metadata, made_of, checkpoints)
+    changed = artifacts.changed_inputs(metadata, made_of.digests)
+    if changed:
+        log.info("%s: %s changed since; trained again", out, " and ".join(changed))
+        return False
+    strange = [
+        f"{n}.pt" for n, digest in metadata["checkpoints"].items() if checkpoints[n] != digest
+    ]
+    if strange:
+        log.warning(
+            "%s: %s not as the run left it; the run is trained again", out, " and ".join(strange)
+        )
+    return not strange
+
+
+def _adopt(
+    path: Path, table: pa.Table, metadata: dict, made_of: MadeOf, checkpoints: dict[str, str]
+) -> bool:
+    """Take over a run of version 0.1.0, which does not say what it was made of, by its time."""
+    if path.stat().st_mtime + artifacts.COPYING < made_of.since:
+        log.info("%s: %s changed since; trained again", path.parent, " or ".join(made_of.digests))
+        return False
+    facts = {k: metadata[k] for k in ("best_epoch", "best_accuracy", "command", "recipe")}
+    artifacts.write_table(
+        path,
+        "history",
+        table,
+        fingerprint=metadata["fingerprint"],
+        identity=_identity(metadata["recipe"]),
+        inputs=made_of.digests,
+        checkpoints=checkpoints,
+        adopted_from=metadata["package_version"],
+        **facts,
+    )
+    log.info(
+        "%s: made by version %s, which noted no %s; by its time it is of what lies there now, "
+        "and from now on it says so",
+        *(path.parent, metadata["package_version"], " or ".join(["inputs", *made_of.digests])),
+    )
+    return True
+
+
+def _own_checkpoint(path: Path) -> dict:
+    """A checkpoint of ours, or of version 0.1.0, which is a plain state dict."""
+    content = artifacts.read_torch(path)
+    if not isinstance(content, dict) or not content:
+        raise DamagedError(f"{path}: holds no weights")
+    if "identity" in content:
+        artifacts.check_identity(path, content)
+    return content
 
 
 class _Run:
-    def __init__(self, prepared: PreparedData, spec: dict, inputs: Inputs, device: Runtime):
-        self.spec, self.device, self.prepared = spec, device, prepared
+    def __init__(self, prepared: PreparedData, spec: dict, made_of: MadeOf, device: Runtime):
+        self.spec, self.device, self.prepared, self.made_of = spec, device, prepared, made_of
         self.recipe = config.Training.model_validate(spec["training"])
         seed, info = spec["seed"], prepared.info
-        index = training_index(prepared, spec, inputs)
+        index = training_index(prepared, spec, made_of.groups)
         held = np.zeros(0, np.int64)
         if spec["selection"]["by"] == "validation":
             index, held = _hold_out(index, spec["selection"]["validation"], seed)
@@ -155,7 +278,7 @@ class _Run:
             seed=torch_seed(seed, 0, "init"),
         )
         self.data = to_device(prepared, device.device)
-        memorized, typical = score_masks(prepared, spec, inputs)
+        memorized, typical = score_masks(spec, made_of.scores)
         method = dict(spec["objective"])
         model = device.place(model)
         self.training = Training(
@@ -181,22 +304,54 @@ class _Run:
         self.best: dict = {"accuracy": -1.0, "epoch": 0, "weights": {}}
 
     def resume_from(self, path: Path) -> None:
+        """Go on from the state in a file, where it is one of this run, these data and inputs."""
         if not path.exists():
             return
         state = artifacts.read_torch(path)
+        if not isinstance(state, dict) or not {"spec", "training", "rows", "best"} <= state.keys():
+            raise ArtifactError(f"{path}: holds no state of a run; remove it to start anew")
+        content = {"inputs": {}} | state | {"recipe": state["spec"]}
+        artifacts.check_identity(path, content)
+        early = (
+            "inputs" not in state and path.stat().st_mtime + artifacts.COPYING < self.made_of.since
+        )
         if state["spec"] != self.spec:
             log.info("%s: of other settings; starting anew", path)
-            return
-        self.training.restore(state["training"])
-        self.rows, self.best = state["rows"], state["best"]
-        log.info("going on in epoch %d, step %d", self.training.epoch + 1, self.training.step + 1)
+        elif early or artifacts.changed_inputs(content, self._inputs()):
+            log.info("%s: of other data, groups or scores; starting anew", path)
+        else:
+            self.training.restore(state["training"])
+            self.rows, self.best = state["rows"], state["best"]
+            log.info(
+                "going on in epoch %d, step %d", self.training.epoch + 1, self.training.step + 1
+            )
+
+    def _inputs(self) -> dict[str, str]:
+        return {"data": self.prepared.info["fingerprint"], **self.made_of.digests}
 
     def state(self) -> dict:
         return {
             "spec": self.spec,
+            "inputs": self._inputs(),
             "training": self.training.state(),
             "rows": self.rows,
             "best": self.best,
+        }
+
+    def checkpoint(self, name: str, weights: dict[str, Tensor]) -> dict:
+        """Weights, and all that another needs to use them: what ``best.pt`` holds."""
+        info = self.prepared.info
+        return {
+            "format_version": artifacts.FORMAT_VERSION,
+            "state_dict": weights,
+            "architecture": self.spec["architecture"],
+            "normalization": {"mean": info["mean"], "std": info["std"]},
+            "class_names": info["class_names"],
+            "fingerprint": info["fingerprint"],
+            "identity": _identity(self.spec) | {"checkpoint": name},
+            "inputs": self._inputs(),
+            "epoch": self.recipe.epochs if name == "last" else self.best["epoch"],
+            "package_version": bat.__version__,
         }
 
     def weights(self) -> dict[str, Tensor]:
@@ -277,8 +432,15 @@ class _Run:
         )
 
 
-def training_index(prepared: PreparedData, spec: dict, inputs: Inputs) -> np.ndarray:
+def training_index(prepared: PreparedData, spec: dict, groups: pa.Table | None) -> np.ndarray:
     """Positions of the training samples that a run may use, in order.
+
+    Parameters
+    ----------
+    prepared : PreparedData
+    spec : dict
+    groups : pyarrow.Table, or None
+        Of the training samples, where the run does not use all of them.
 
     Raises
     ------
@@ -288,16 +450,13 @@ def training_index(prepared: PreparedData, spec: dict, inputs: Inputs) -> np.nda
     share = spec["train_on"]["atypical"]
     if share is None:
         return np.arange(prepared.info["n_train"])
-    table, _ = read_table(
-        inputs.groups / "train.parquet", "groups", fingerprint=prepared.info["fingerprint"]
-    )
-    typical, atypical = (np.flatnonzero(column(table, name)) for name in ("typical", "atypical"))
+    typical, atypical = (np.flatnonzero(column(groups, name)) for name in ("typical", "atypical"))
     for name, group in (("typical", typical), ("atypical", atypical)):
         if len(group) == 0:
             raise BatError(
-                f"the {name} training group of {spec['dataset']} is empty "
-                f"({inputs.groups / 'train.parquet'}), so the run {spec['run']} has nothing to "
-                "train on or to leave out; change the thresholds in groups, or raise scores.trials"
+                f"the {name} training group of {spec['dataset']} is empty, so the run "
+                f"{spec['run']} has nothing to train on or to leave out; change the thresholds in "
+                "groups, or raise scores.trials"
             )
     rng = generator(spec["train_on"]["seed"], 0, "atypical")
     drawn = rng.permutation(atypical)[: round(share * len(atypical))]
@@ -316,9 +475,7 @@ def _hold_out(index: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, n
     return np.sort(index[order[n_held:]]), np.sort(index[order[:n_held]])
 
 
-def score_masks(
-    prepared: PreparedData, spec: dict, inputs: Inputs
-) -> tuple[np.ndarray | None, np.ndarray | None]:
+def score_masks(spec: dict, scores: pa.Table | None) -> tuple[np.ndarray | None, np.ndarray | None]:
     """BAT's masks of all training samples: above sigma, and below it (equations 7 and 9).
 
     Where low scores are atypical (confidence) the two change places. Other
@@ -327,10 +484,7 @@ def score_masks(
     if spec["score"] is None:
         return None, None
     kind, sigma = spec["score"]["kind"], spec["score"]["sigma"]
-    table, _ = read_table(
-        inputs.scores / f"{kind}.parquet", kind, fingerprint=prepared.info["fingerprint"]
-    )
-    values = column(table, kind)
+    values = column(scores, kind)
     above, below = values > sigma, values < sigma
     memorized, typical = (below, above) if kind == "confidence" else (above, below)
     for what, mask in (("atypical", memorized), ("typical", typical)):
@@ -389,6 +543,13 @@ def evaluate_checkpoint(
     model = load_model(checkpoint, architecture, prepared, device, normalize=normalize)
     order = generator(spec["seed"], 0, "evaluated").permutation(info["n_test"])
     index = np.sort(order[: spec["max_samples"] or info["n_test"]])
+    made_of = {"checkpoint": checkpoint_digest(checkpoint), "normalize": str(normalize)}
+    done = made_already(
+        out, "evaluations", prepared, recipe=spec, inputs=made_of, before=of_file(checkpoint)
+    )
+    if done is not None:
+        names = ["clean", *spec["attacks"]]
+        return {name: float(column(done, name).astype(bool).mean()) for name in names}
     title = f"{spec['dataset']} {architecture} {out.parent.name} {out.stem}"
     attacks: dict[str, Progress] = {}
 
@@ -417,10 +578,22 @@ def evaluate_checkpoint(
         fingerprint=info["fingerprint"],
         recipe=spec,
         command=command,
+        identity=artifacts.place_of(out) | {"dataset": spec["dataset"]},
+        inputs=made_of,
         architecture=architecture,
         checkpoint_sha256=artifacts.sha256_of(checkpoint),
     )
     return {name: float(values.mean()) for name, values in flags.items()}
+
+
+def checkpoint_digest(path: Path) -> str:
+    """What stands for a checkpoint in the ``inputs`` of what is made of it."""
+    return artifacts.values_digest(_own_checkpoint(path))
+
+
+def of_file(checkpoint: Path) -> Callable[[dict], bool]:
+    """Whether metadata of version 0.1.0, which hold the file's sha256, name this checkpoint."""
+    return lambda metadata: metadata.get("checkpoint_sha256") == artifacts.sha256_of(checkpoint)
 
 
 def _attack(name: str, settings: dict):

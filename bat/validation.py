@@ -1,4 +1,4 @@
-"""What must hold in every file of scores, checked value by value.
+"""What must hold in every table, checked value by value, ours and anybody's alike.
 
 A file is read as it would be for use, then against its contract: the order of
 the rows, ranges, counts that sum to the trials, differences that are what they
@@ -12,7 +12,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bat import artifacts
-from bat.artifacts import ArtifactError, column, read_table
+from bat.artifacts import ArtifactError, MisplacedError, column, read_table
 from bat.data import PreparedData
+from bat.progress import log
 from bat.statistics import proportion_variance
-from bat.subsets import subset, unpack
+from bat.subsets import measured_samples, subset, unpack
 
 ROUNDING = 1e-9
 """Differences of float64 values that come from the order of operations alone."""
@@ -94,18 +95,104 @@ def check_table(path: Path, prepared: PreparedData | None = None) -> tuple[str, 
         If it is damaged, or breaks a rule of its kind.
     """
     kind = kind_of(path)
+    return kind, *read_checked(path, kind, prepared)
+
+
+def read_checked(
+    path: Path, kind: str, prepared: PreparedData | None, *, columns: list[str] | None = None
+) -> tuple[pa.Table, dict]:
+    """Read one table of a known kind and check everything that it promises by itself.
+
+    Parameters
+    ----------
+    path : path
+    kind : str
+        A key of `artifacts.SCHEMAS`.
+    prepared : PreparedData or None
+        The data set in use; a table of another one is refused.
+    columns : list of str, optional
+        Read only these; rules of values are then not asked.
+
+    Returns
+    -------
+    table : pyarrow.Table
+    metadata : dict
+
+    Raises
+    ------
+    ArtifactError
+        If it is damaged, another's, or breaks a rule of its kind.
+    """
     fingerprint = prepared.info["fingerprint"] if prepared else None
     metadata = artifacts.read_metadata(path, kind, fingerprint=fingerprint)
     _check_metadata(path, metadata)
-    if prepared and kind in _ROWS and pq.read_metadata(path).num_rows != _ROWS[kind](prepared):
-        raise ArtifactError(
-            f"{path}: {pq.read_metadata(path).num_rows} rows, and the data set has "
-            f"{_ROWS[kind](prepared)} samples; it belongs to another data set"
-        )
-    table, _ = read_table(path, kind)
-    if kind in _CHECKS:
+    split = artifacts.place_of(path).get("split") if kind == "groups" else _SPLIT.get(kind)
+    if prepared and split:
+        found, expected = pq.read_metadata(path).num_rows, prepared.info[f"n_{split}"]
+        if found != expected:
+            raise ArtifactError(
+                f"{path}: {found} rows, and the data set has {expected} samples; it belongs to "
+                "another data set, or rows were lost"
+            )
+    table, _ = read_table(path, kind, columns=columns)
+    if columns is None and kind in _CHECKS:
         _CHECKS[kind](_Rows(path, table), metadata, prepared)
-    return kind, table, metadata
+    return table, metadata
+
+
+def made_already(
+    path: Path,
+    kind: str,
+    prepared: PreparedData,
+    *,
+    recipe: dict,
+    inputs: Mapping[str, str],
+    before: Callable[[dict], bool],
+) -> pa.Table | None:
+    """The table that lies there already, where it is what would be made now.
+
+    Parameters
+    ----------
+    path, kind, prepared
+        As for `read_checked`.
+    recipe : dict
+        That it must have been made by.
+    inputs : mapping of str to str
+        Digests of what it would be made of now.
+    before : callable
+        Whether the metadata of a table of version 0.1.0, which names no inputs,
+        are of the present ones.
+
+    Returns
+    -------
+    pyarrow.Table, or None
+        None where it is to be made, which the log says if something lies there.
+
+    Raises
+    ------
+    MisplacedError
+        If a file of another run lies there; it is not overwritten.
+    """
+    if not path.exists():
+        return None
+    try:
+        table, metadata = read_checked(path, kind, prepared)
+    except MisplacedError:
+        raise
+    except ArtifactError as error:
+        log.warning("%s; made again", error)
+        return None
+    changed = artifacts.changed_inputs(metadata, inputs)
+    if "inputs" not in metadata and not before(metadata):
+        changed = list(inputs)
+    if metadata["recipe"] != recipe:
+        changed.append("settings")
+    if changed:
+        log.info("%s: of other %s; made again", path, " and ".join(changed))
+        return None
+    path.touch()
+    log.info("%s: there already", path)
+    return table
 
 
 def kind_of(path: Path) -> str:
@@ -335,6 +422,72 @@ def _check_metric(name: str, high: float):
     return check
 
 
+def _check_evaluations(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:
+    index, clean = rows["index"], rows["clean"].astype(bool)
+    rows.every(
+        (index >= 0) & np.append(True, np.diff(index) > 0)[: len(index)],
+        "index rises, each test sample once",
+    )
+    attacks = metadata["recipe"].get("attacks", {})
+    for name in artifacts.ATTACKS:
+        if rows.known(name) != (name in attacks) and len(index):
+            words = "has no verdicts, and it was asked for" if name in attacks else "was not asked"
+            raise ArtifactError(f"{rows.path}: the attack {name} {words}; evaluate again")
+        if name in attacks:
+            rows.every(
+                clean | ~rows[name].astype(bool), f"right under {name} is right without attack"
+            )
+    if prepared is None:
+        return
+    n = prepared.info["n_test"]
+    rows.every(index < n, f"index is below {n}")
+    expected = min(metadata["recipe"].get("max_samples") or n, n)
+    if len(index) != expected:
+        raise ArtifactError(
+            f"{rows.path}: {len(index)} rows, and {expected} samples were judged; evaluate again"
+        )
+
+
+def _check_history(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:
+    recipe, table = metadata["recipe"], rows.table
+    rows.every(rows["epoch"] == np.arange(1, table.num_rows + 1), "epochs count from 1 up")
+    rows.every(np.isfinite(rows["loss"]), "loss is a finite number")
+    epochs = recipe.get("training", {}).get("epochs")
+    if epochs is not None and table.num_rows != epochs:
+        raise ArtifactError(f"{rows.path}: {table.num_rows} rows, and the run has {epochs} epochs")
+    if rows.known("selection_accuracy"):
+        rows.within("selection_accuracy", 0, 1)
+    if prepared is None:
+        return
+    measured = measured_samples(prepared.info, recipe.get("history", {}).get("max_samples"))
+    for split, index in measured.items():
+        clean, pgd = (table.column(f"{split}_{flag}").to_pylist() for flag in artifacts.FLAGS)
+        for row, (of_clean, of_pgd) in enumerate(zip(clean, pgd, strict=True)):
+            if of_clean is None and of_pgd is None:
+                continue
+            try:
+                right, robust = (
+                    unpack(of_clean or b"", len(index)),
+                    unpack(of_pgd or b"", len(index)),
+                )
+            except ValueError as error:
+                raise ArtifactError(f"{rows.path}: epoch {row + 1}, {split}: {error}") from None
+            if (robust & ~right).any():
+                raise ArtifactError(
+                    f"{rows.path}: epoch {row + 1}: a {split} sample is right under PGD and wrong "
+                    "without attack"
+                )
+
+
+def _check_poisoning(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:
+    rows.index_and_label(None if prepared is None else np.asarray(prepared.train_labels))
+    rows.within("score", 0, 1)
+    for name in ("predicted", "predicted_clean"):
+        rows.every(rows[name] != rows["label"], f"{name} is another class than the label")
+        if prepared is not None:
+            rows.within(name, 0, len(prepared.info["class_names"]) - 1)
+
+
 def _check_groups(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:
     rows.every(rows["index"] == np.arange(rows.table.num_rows), "index counts from 0 up")
     rows.every(
@@ -391,13 +544,18 @@ _CHECKS: dict[str, Callable[[_Rows, dict, PreparedData | None], None]] = {
     "confidence": _check_metric("confidence", 1.0),
     "groups": _check_groups,
     "trials": _check_trials,
+    "evaluations": _check_evaluations,
+    "history": _check_history,
+    "poisoning": _check_poisoning,
 }
-_ROWS = {
-    "memorization": lambda p: p.info["n_train"],
-    "disagreement": lambda p: p.info["n_train"],
-    "confidence": lambda p: p.info["n_train"],
-    "test": lambda p: p.info["n_test"],
+_SPLIT = {
+    "memorization": "train",
+    "disagreement": "train",
+    "confidence": "train",
+    "poisoning": "train",
+    "test": "test",
 }
+"""Whose samples the rows of a kind are."""
 
 
 # -- tables that lie together ---------------------------------------------------------------

@@ -61,6 +61,28 @@ def few_digits(prepare):
     return prepare(subsample={"train": 200, "test": 100})
 
 
+@pytest.fixture(scope="session")
+def inputs(few_digits, tmp_path_factory):
+    """Made-up scores and groups of the few digits: every fifth sample is atypical."""
+    import numpy as np
+
+    from bat import artifacts, runs
+
+    folder = tmp_path_factory.mktemp("tables")
+    n = few_digits.info["n_train"]
+    index, atypical = np.arange(n), np.arange(n) % 5 == 0
+    provenance = {"fingerprint": few_digits.fingerprint, "recipe": {}, "command": "test"}
+    columns = {name: [None] * n for name in artifacts.SCHEMAS["memorization"].names}
+    columns |= {"index": index, "label": few_digits.train_labels}
+    columns |= {"memorization": np.where(atypical, 0.5, 0.0)}
+    artifacts.write_table(
+        folder / "scores" / "memorization.parquet", "memorization", columns, **provenance
+    )
+    columns = {"index": index, "typical": ~atypical, "atypical": atypical}
+    artifacts.write_table(folder / "groups" / "train.parquet", "groups", columns, **provenance)
+    return runs.Inputs(groups=folder / "groups", scores=folder / "scores")
+
+
 @pytest.fixture
 def gpu():
     """A GPU as jobs take it, compiling; where there is none the test is skipped."""

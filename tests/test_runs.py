@@ -13,75 +13,14 @@ import time
 import numpy as np
 import pytest
 import torch
+from short_runs import CPU, EVALUATION, files, specification, train
 
-from bat import artifacts, config, runs, studies
+from bat import artifacts, runs, studies
 from bat.artifacts import ArtifactError
-from bat.devices import Runtime
 from bat.errors import BatError
 from bat.models import build_model
 from bat.subsets import unpack
 from bat.training import DivergedError
-
-CPU = Runtime(torch.device("cpu"))
-EVALUATION = {
-    "stage_version": 1,
-    "dataset": "digits",
-    "attacks": {
-        "fgsm": {"eps": 0.1},
-        "pgd": {"eps": 0.1, "step": 0.025, "steps": 5, "restarts": 1},
-    },
-    "batch_size": 64,
-    "seed": 0,
-    "max_samples": 40,
-}
-
-
-def specification(run="pgd-at", seed=0, **changes):
-    """A short run on digits, as the workflow writes it."""
-    training = {"epochs": 3, "batch_size": 50, "lr": 0.05, "milestones": [2]}
-    raw = {
-        "data": {"source": "digits"},
-        "architectures": ["small_cnn-4"],
-        "adversary": {"eps": 0.1, "step": 0.05, "steps": 2},
-        "training": training | {"augmentation": {"crop": 1, "flip": False}},
-        "selection": {"validation": 0.2, "steps": 2},
-        "history": {"every": 1, "steps": 2},
-        "studies": {"training": training},
-    }
-    raw = config.overlay(raw, changes)
-    dataset = config.load_config({"datasets": {"digits": raw}}).datasets["digits"]
-    spec = studies.run_specification(
-        "digits", dataset, "small_cnn-4", run, studies.runs(dataset)[run], seed
-    )
-    return json.loads(json.dumps(spec))
-
-
-@pytest.fixture(scope="session")
-def inputs(few_digits, tmp_path_factory):
-    """Made-up scores and groups of the few digits: every fifth sample is atypical."""
-    folder = tmp_path_factory.mktemp("tables")
-    n = few_digits.info["n_train"]
-    index, atypical = np.arange(n), np.arange(n) % 5 == 0
-    provenance = {"fingerprint": few_digits.fingerprint, "recipe": {}, "command": "test"}
-    columns = {name: np.zeros(n) for name in artifacts.SCHEMAS["memorization"].names}
-    columns |= {"index": index, "label": few_digits.train_labels}
-    columns |= {"memorization": np.where(atypical, 0.5, 0.0)}
-    for name in ("n_included", "n_excluded"):
-        columns[name] = np.ones(n, np.int32)
-    artifacts.write_table(
-        folder / "scores" / "memorization.parquet", "memorization", columns, **provenance
-    )
-    columns = {"index": index, "typical": ~atypical, "atypical": atypical}
-    artifacts.write_table(folder / "groups" / "train.parquet", "groups", columns, **provenance)
-    return runs.Inputs(groups=folder / "groups", scores=folder / "scores")
-
-
-def train(out, prepared, spec, inputs, device=CPU):
-    runs.train_run(out, prepared, spec, inputs, device=device, command="test", checkpoint_every=0)
-
-
-def files(out):
-    return {name: (out / name).read_bytes() for name in ("history.parquet", "last.pt", "best.pt")}
 
 
 class Interrupt(Exception):
@@ -222,11 +161,12 @@ def test_training_on_groups_uses_typical_and_the_share_of_atypical(few_digits, i
     chosen = {}
     for share in (0.0, 0.2, 1.0):
         spec = specification(studies.study_name("pgd-at", share))
-        chosen[share] = set(runs.training_index(few_digits, spec, inputs).tolist())
+        groups = runs.read_inputs(few_digits, spec, inputs).groups
+        chosen[share] = set(runs.training_index(few_digits, spec, groups).tolist())
         assert set(range(n)) - atypical <= chosen[share]
         assert len(chosen[share] & atypical) == round(share * len(atypical))
     assert chosen[0.2] < chosen[1.0]
-    everything = runs.training_index(few_digits, specification("pgd-at-all"), inputs)
+    everything = runs.training_index(few_digits, specification("pgd-at-all"), None)
     assert everything.tolist() == list(range(n))
 
 
@@ -243,7 +183,8 @@ def test_bat_takes_low_confidence_as_atypical(few_digits, tmp_path):
         command="test",
     )
     spec = specification("bat-1-0.2-confidence")
-    memorized, typical = runs.score_masks(few_digits, spec, runs.Inputs(scores=tmp_path))
+    made_of = runs.read_inputs(few_digits, spec, runs.Inputs(scores=tmp_path))
+    memorized, typical = runs.score_masks(spec, made_of.scores)
     assert spec["score"] == {"kind": "confidence", "sigma": 0.5}
     assert (memorized == (values < 0.5)).all()
     assert (typical == (values > 0.5)).all()
