@@ -26,7 +26,7 @@ def specification_name(stage: str, spec: dict) -> str:
     """The stem of a specification's file: the stage and a digest of the content.
 
     >>> specification_name("figures", {"precision": 0.05})
-    'figures-9c0e19f1b8d2'
+    'figures-3232e0ddc220'
     """
     return f"{stage}-{_digest(spec)}"
 
