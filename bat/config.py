@@ -153,7 +153,7 @@ def _address_or_place(value: Any, info: ValidationInfo) -> Any:
 def _results(value: Path) -> Path:
     """Refuse what Snakemake reads as a pattern, and commands as an option."""
     text = str(value)
-    if found := re.search(r"\{\s*\w+|<[a-z][a-z0-9_]*>", text):
+    if found := re.search(r"\{\s*\w+\s*(,[^{}]*)?\}|<[a-z][a-z0-9_]*>", text):
         raise ValueError(
             f"{text!r}: Snakemake takes {found[0]!r} for a part to be filled in; "
             "write the results elsewhere"

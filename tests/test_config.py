@@ -357,7 +357,7 @@ def test_control_characters_are_refused_in_every_path(place, character):
         load_config(configured(**{place: f"a{character}b"}))
 
 
-@pytest.mark.parametrize("name", ["-x", "r/{dataset}", "r/{ dataset}", "r<logs>"])
+@pytest.mark.parametrize("name", ["-x", "r/{dataset}", "r/{ dataset }", "r/{a,b}", "r<logs>"])
 def test_names_of_results_that_tools_take_for_more_are_refused(name):
     with pytest.raises(ConfigError, match="results: "):
         load_config(configured(results=name))

@@ -13,10 +13,10 @@ from snakemake.settings.types import DeploymentMethod
 ROOT = Path(str(workflow.current_basedir)).parents[1]
 BESIDE = (ROOT / "bat" / "__init__.py").is_file()
 if BESIDE:
-    if os.pathsep in str(ROOT):
+    if odd := set(str(ROOT)) & {os.pathsep, "{", "}"}:
         raise WorkflowError(
-            f"{ROOT}: Python's search path cannot hold a folder with {os.pathsep!r} in its name; "
-            "move the checkout"
+            f"{ROOT}: the path of the checkout holds {' '.join(sorted(odd))}, which Snakemake and "
+            "Python's search path take for more than a name; move the checkout"
         )
     sys.path.insert(0, str(ROOT))
 try:
