@@ -21,8 +21,9 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     arguments = _parser().parse_args(argv)
     start_logging(arguments.log)
+    arguments.line = f"python -m bat {arguments.name}"
     if getattr(arguments, "spec", None) is not None:
-        arguments.line = f"python -m bat {arguments.name} --spec {arguments.spec}"
+        arguments.line += f" --spec {arguments.spec}"
     try:
         with stopped_by_sigterm():
             arguments.run(arguments)
@@ -39,9 +40,9 @@ def _prepare(arguments: argparse.Namespace) -> None:
     from pydantic import TypeAdapter
 
     from bat import config, data
-    from bat.artifacts import read_json
+    from bat.specifications import read_specification
 
-    source = TypeAdapter(config.AnyData).validate_python(read_json(arguments.spec)["data"])
+    source = TypeAdapter(config.AnyData).validate_python(read_specification(arguments.spec)["data"])
     with progress(f"{arguments.out.parent.name} images", 0) as bar:
 
         def report(done: int, total: int) -> None:
@@ -62,9 +63,9 @@ def _prepare(arguments: argparse.Namespace) -> None:
 
 def _trials(arguments: argparse.Namespace) -> None:
     from bat import data, trials
-    from bat.artifacts import read_json
+    from bat.specifications import read_specification
 
-    spec, prepared = read_json(arguments.spec), data.load(arguments.data, verify=True)
+    spec, prepared = read_specification(arguments.spec), data.load(arguments.data, verify=True)
     trials.check_coverage(prepared, spec["recipe"], arguments.n_trials, arguments.n_held_out)
     with _device(arguments) as device:
         trials.run_shard(
@@ -80,25 +81,25 @@ def _trials(arguments: argparse.Namespace) -> None:
 
 def _memorization(arguments: argparse.Namespace) -> None:
     from bat import data, scoring
-    from bat.artifacts import read_json
+    from bat.specifications import read_specification
 
-    spec, prepared = read_json(arguments.spec), data.load(arguments.data)
+    spec, prepared = read_specification(arguments.spec), data.load(arguments.data)
     scoring.write_scores(arguments.shards, prepared, spec, arguments.out, command=arguments.line)
 
 
 def _convergence(arguments: argparse.Namespace) -> None:
     from bat import data, scoring
-    from bat.artifacts import read_json
+    from bat.specifications import read_specification
 
-    spec, prepared = read_json(arguments.spec), data.load(arguments.data)
+    spec, prepared = read_specification(arguments.spec), data.load(arguments.data)
     scoring.write_convergence(arguments.shards, prepared, spec, arguments.out)
 
 
 def _ensembles(arguments: argparse.Namespace) -> None:
     from bat import data, scoring
-    from bat.artifacts import read_json
+    from bat.specifications import read_specification
 
-    spec, prepared = read_json(arguments.spec), data.load(arguments.data)
+    spec, prepared = read_specification(arguments.spec), data.load(arguments.data)
     shards: dict[str, list[Path]] = {name: [] for name in spec["recipes"]}
     for path in arguments.shards:
         shards[path.stem.rsplit("-", 2)[0]].append(path)
@@ -107,17 +108,17 @@ def _ensembles(arguments: argparse.Namespace) -> None:
 
 def _groups(arguments: argparse.Namespace) -> None:
     from bat import data, scoring
-    from bat.artifacts import read_json
+    from bat.specifications import read_specification
 
-    spec, prepared = read_json(arguments.spec), data.load(arguments.data)
+    spec, prepared = read_specification(arguments.spec), data.load(arguments.data)
     scoring.write_groups(arguments.scores, prepared, spec, arguments.out, command=arguments.line)
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from bat import data, runs
-    from bat.artifacts import read_json
+    from bat import artifacts, data, runs
 
-    spec, prepared = read_json(arguments.spec), data.load(arguments.data, verify=True)
+    spec = _run_specification(arguments)
+    prepared = data.load(arguments.data, verify=True)
     inputs = runs.Inputs(groups=arguments.groups, scores=arguments.scores)
     with _device(arguments) as device:
         runs.train_run(
@@ -129,16 +130,24 @@ def _train(arguments: argparse.Namespace) -> None:
             command=arguments.line,
             checkpoint_every=arguments.checkpoint_every,
         )
+    artifacts.write_json(arguments.out / "spec.json", spec)
+
+
+def _run_specification(arguments: argparse.Namespace) -> dict:
+    from bat.specifications import read_specification
+
+    spec = read_specification(arguments.spec, seed=arguments.seed)
+    if "seed" not in spec:
+        raise BatError(f"{arguments.spec}: holds for every seed of the run; give one with --seed")
+    return spec
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from bat import data, runs
-    from bat.artifacts import read_json
 
     folder = arguments.dataset
-    spec_path = arguments.spec or folder / "specs" / "evaluation.json"
     place = folder / arguments.arch / "evaluations" / arguments.checkpoint.stem
-    spec, prepared = read_json(spec_path), data.load(folder / "data", verify=True)
+    spec, prepared = _attacks(arguments), data.load(folder / "data", verify=True)
     with _device(arguments) as device:
         accuracies = runs.evaluate_checkpoint(
             arguments.checkpoint,
@@ -148,17 +157,34 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             arguments.out or place / "seed0.parquet",
             normalize=arguments.normalize,
             device=device,
-            command=f"python -m bat evaluate --spec {spec_path}",
+            command=arguments.line,
         )
     for name, accuracy in accuracies.items():
         log.info("%s: %.4f", name, accuracy)
 
 
+def _attacks(arguments: argparse.Namespace) -> dict:
+    """The specification that is named, or that of the configuration for the data set."""
+    from bat import config, studies
+    from bat.specifications import read_specification
+
+    if arguments.spec is not None:
+        return read_specification(arguments.spec)
+    specs = studies.specifications(config.read_config(*arguments.configfile))
+    name = arguments.dataset.absolute().name
+    if (name, "evaluation") not in specs:
+        raise BatError(
+            f"{' + '.join(map(str, arguments.configfile))} configures no data set {name!r}, so "
+            "the attacks are not known; name its configuration with --configfile"
+        )
+    return specs[name, "evaluation"]
+
+
 def _represent(arguments: argparse.Namespace) -> None:
     from bat import data, features
-    from bat.artifacts import read_json
 
-    spec, prepared = read_json(arguments.spec), data.load(arguments.data, verify=True)
+    spec = _run_specification(arguments)
+    prepared = data.load(arguments.data, verify=True)
     with _device(arguments) as device:
         found = features.represent_checkpoint(
             arguments.checkpoint,
@@ -188,14 +214,15 @@ def _device(arguments: argparse.Namespace):
 
 def _report(arguments: argparse.Namespace) -> None:
     from bat import reports
+    from bat.specifications import read_specification
 
-    folder = reports.Folder(arguments.dataset)
+    spec = read_specification(arguments.spec)
     if arguments.artefact in reports.FIGURES:
+        folder = reports.Folder(arguments.dataset, spec)
         files = reports.FIGURES[arguments.artefact](folder, arguments.out)
-    elif arguments.arch is None:
-        raise BatError(f"{arguments.artefact} compares the runs of an architecture; give --arch")
     else:
-        comparison = reports.Comparison(folder, arguments.arch)
+        runs = [read_specification(path) for path in arguments.runs]
+        comparison = reports.Comparison(reports.Folder(arguments.dataset), spec, runs)
         files = reports.COMPARISONS[arguments.artefact](comparison, arguments.out)
     for path in files:
         log.info("%s", path)
@@ -203,9 +230,9 @@ def _report(arguments: argparse.Namespace) -> None:
 
 def _poisoning(arguments: argparse.Namespace) -> None:
     from bat import data, poisoning
-    from bat.artifacts import read_json
 
-    spec, prepared = read_json(arguments.spec), data.load(arguments.data, verify=True)
+    spec = _run_specification(arguments)
+    prepared = data.load(arguments.data, verify=True)
     with _device(arguments) as device:
         poisoning.score_checkpoint(
             arguments.checkpoint,
@@ -272,9 +299,9 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _fetch(arguments: argparse.Namespace) -> None:
     from bat import data, sharing
-    from bat.artifacts import read_json
+    from bat.specifications import read_specification
 
-    spec, prepared = read_json(arguments.spec), data.load(arguments.data)
+    spec, prepared = read_specification(arguments.spec), data.load(arguments.data)
     line = f"python -m bat scores fetch --spec {arguments.spec}"
     log.info("%s", sharing.fetch(spec, prepared, arguments.out, command=line))
 
@@ -386,7 +413,8 @@ def _parser() -> argparse.ArgumentParser:
     command = add("groups", _groups, "typical and atypical groups", "spec", "data", "out")
     command.add_argument("--scores", type=Path, required=True, help="folder of the score tables")
     job = ("threads", "device", "compile", "jobs-per-gpu")
-    command = add("train", _train, "one run of adversarial training", "spec", "data", "out", *job)
+    text = "one run of adversarial training"
+    command = add("train", _train, text, "spec", "seed", "data", "out", *job)
     command.add_argument("--groups", type=Path, help="folder of the typical and atypical groups")
     command.add_argument("--scores", type=Path, help="folder of the score tables, for BAT")
     command.add_argument(
@@ -395,7 +423,8 @@ def _parser() -> argparse.ArgumentParser:
     command = add("evaluate", _evaluate, "attack a trained model, ours or anyone's", *job)
     command.add_argument("--checkpoint", type=Path, required=True, help="state dict of a model")
     command.add_argument("--dataset", **_DATASET)
-    command.add_argument("--spec", type=Path, help="attacks; by default those of the data set")
+    command.add_argument("--spec", type=Path, help="attacks; by default as configured")
+    command.add_argument("--configfile", **_CONFIGFILE)
     text = "table to write; by default in the data set's evaluations, named after the checkpoint"
     command.add_argument("--out", type=Path, help=text)
     command.add_argument("--arch", required=True, help="its architecture, as resnet18")
@@ -406,18 +435,20 @@ def _parser() -> argparse.ArgumentParser:
         help="the model expects images normalized by the data set's channel statistics",
     )
     text = "how well a model's features tell the typical samples of classes apart"
-    command = add("represent", _represent, text, "spec", "data", "out", *job)
+    command = add("represent", _represent, text, "spec", "seed", "data", "out", *job)
     command.add_argument("--checkpoint", type=Path, required=True, help="state dict of the run")
     command.add_argument("--groups", type=Path, required=True, help="folder of the groups")
-    command = add("report", _report, "make one figure or table from files on disk", "out")
+    command = add("report", _report, "make one figure or table from files on disk", "spec", "out")
     command.add_argument("artefact", choices=_ARTEFACTS)
     command.add_argument("--dataset", type=Path, required=True, help="results folder of the data")
-    command.add_argument("--arch", help="architecture, for what compares runs")
+    text = "specifications of the runs, for what compares them"
+    command.add_argument("--runs", type=Path, nargs="+", default=[], help=text)
     text = "atypical training samples that a model takes for another class: score, draw"
     poisoning = commands.add_parser("poisoning", help=text, description=text)
     poisoning = poisoning.add_subparsers(dest="action", required=True, metavar="ACTION")
     text = "poisoning scores of the training samples under a trained run"
-    command = add("score", _poisoning, text, "spec", "data", "out", *job, to=poisoning)
+    options = ("spec", "seed", "data", "out", *job)
+    command = add("score", _poisoning, text, *options, to=poisoning)
     command.add_argument("--checkpoint", type=Path, required=True, help="state dict of the run")
     text = "figure 3: examples and the distribution of the scores"
     command = add("draw", _draw_poisoning, text, "out", to=poisoning)
@@ -466,13 +497,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--results", type=Path, required=True, help="folder of the results")
     add("summary", _summary, "say what has been made and where", "configfile")
     command = add("plan", _plan, "say what a configuration costs: jobs, hours, disk")
-    command.add_argument(
-        "--configfile",
-        type=Path,
-        nargs="+",
-        default=[Path("config/config.yaml")],
-        help="YAML files, as snakemake takes them",
-    )
+    command.add_argument("--configfile", **_CONFIGFILE)
     command = add("schema", _schema, "print the JSON schema of the configuration")
     command.add_argument("--markdown", action="store_true", help="a page for readers instead")
     add("check", _check, "check configuration files and say what they ask for", "configfile")
@@ -504,8 +529,15 @@ _DATASET = {
     "required": True,
     "help": "results folder of the data set, or its name in results/",
 }
+_CONFIGFILE = {
+    "type": Path,
+    "nargs": "+",
+    "default": [Path("config/config.yaml")],
+    "help": "YAML files, as snakemake takes them",
+}
 _OPTIONS = {
     "spec": (["--spec"], {"type": Path, "required": True, "help": "specification of the stage"}),
+    "seed": (["--seed"], {"type": int, "help": "of the run, whose specification all seeds share"}),
     "data": (["--data"], {"type": Path, "required": True, "help": "folder of the prepared data"}),
     "out": (["--out"], {"type": Path, "required": True, "help": "what is written"}),
     "shards": (

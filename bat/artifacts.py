@@ -214,17 +214,6 @@ def write_json(path: str | Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
-def write_json_if_changed(path: str | Path, value: Any) -> bool:
-    """Write JSON unless the file already holds this value; keeps the time stamp then."""
-    try:
-        if read_json(path) == json.loads(json.dumps(value)):
-            return False
-    except ArtifactError:
-        pass
-    write_json(path, value)
-    return True
-
-
 def write_table(
     path: str | Path,
     kind: str,

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import copy
 import difflib
+import os
 import re
 import types
 import typing
+import unicodedata
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -23,7 +25,14 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
 
 from bat.errors import BatError
 
@@ -97,6 +106,72 @@ def _name(value: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+
+_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([^}]*)\})", re.ASCII)
+
+
+def _place(value: Any, info: ValidationInfo) -> Any:
+    """A path without control characters; ``~`` and variables expanded where a file is read.
+
+    A specification holds what they stood for, and is taken as it is.
+    """
+    if not isinstance(value, str | Path):
+        return value
+    text = str(value)
+    if (info.context or {}).get("expand"):
+        text = _expanded(text)
+    odd = sorted({c for c in text if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")})
+    if odd:
+        raise ValueError(
+            f"{text!r} holds {', '.join(f'U+{ord(c):04X}' for c in odd)}: line breaks and control "
+            "characters cannot stand in a path"
+        )
+    return text
+
+
+def _expanded(text: str) -> str:
+    def variable(match: re.Match) -> str:
+        name = match[1] or match[2]
+        if name not in os.environ:
+            raise ValueError(f"{text!r}: the variable {name!r} is not set; set it, or write it out")
+        return os.environ[name]
+
+    expanded = os.path.expanduser(_VARIABLE.sub(variable, text))
+    if text.startswith("~") and expanded.startswith("~"):
+        raise ValueError(
+            f"{text!r}: {text.split('/')[0]!r} is no home folder known here; write the path out, "
+            f"or ./{text} for a folder of that name"
+        )
+    return expanded
+
+
+def _address_or_place(value: Any, info: ValidationInfo) -> Any:
+    is_address = isinstance(value, str) and "://" in value
+    return value if is_address else _place(value, info)
+
+
+def _results(value: Path) -> Path:
+    """Refuse what Snakemake reads as a pattern, and commands as an option."""
+    text = str(value)
+    if found := re.search(r"\{\s*\w+\s*(,[^{}]*)?\}|<[a-z][a-z0-9_]*>", text):
+        raise ValueError(
+            f"{text!r}: Snakemake takes {found[0]!r} for a part to be filled in; "
+            "write the results elsewhere"
+        )
+    if text.startswith("-"):
+        raise ValueError(
+            f"{text!r} begins with '-', so commands take it for an option; "
+            f"write it with its whole path, as {Path(text).absolute()}"
+        )
+    return value
+
+
+Place = Annotated[
+    Path,
+    BeforeValidator(_place),
+    Field(description="~ and $VARIABLES are expanded"),
+]
+AddressOrPlace = Annotated[str, BeforeValidator(_address_or_place)]
 
 ARCHITECTURES = {
     r"small_cnn(?:-(\d+))?": "small_cnn or small_cnn-WIDTH",
@@ -172,7 +247,7 @@ class TorchvisionData(Data):
     """A data set of torchvision, downloaded with its checksums into ``folder``."""
 
     source: Literal["fashion_mnist", "cifar10", "cifar100"]
-    folder: Path = Path("resources/data")
+    folder: Place = Path("resources/data")
     download: bool = True
 
 
@@ -180,7 +255,7 @@ class TinyImagenetData(Data):
     """Tiny ImageNet from its official zip or the folder unpacked from it."""
 
     source: Literal["tiny_imagenet"]
-    path: Path = Path("resources/data/tiny-imagenet-200.zip")
+    path: Place = Path("resources/data/tiny-imagenet-200.zip")
     download: bool = True
     classes: Annotated[int, Field(ge=2, le=200)] = Field(50, description="the first N classes")
     class_order: Literal["sorted", "wnids"] = Field(
@@ -192,7 +267,7 @@ class ImageFolderData(Data):
     """``path/train`` and ``path/test``, each with one folder of images per class."""
 
     source: Literal["image_folder"]
-    path: Path
+    path: Place
     channels: Literal[1, 3] = 3
 
 
@@ -200,8 +275,8 @@ class ParquetData(Data):
     """Parquet as on the Hugging Face hub; `train` and `test` may be folders of *.parquet shards."""
 
     source: Literal["parquet"]
-    train: Path
-    test: Path
+    train: Place
+    test: Place
     image_column: str = "image"
     label_column: str = "label"
     channels: Literal[1, 3] = 3
@@ -299,7 +374,7 @@ class Scores(Section):
     precision: Positive = Field(
         0.05, description="standard error that the convergence study asks trials for"
     )
-    source: str | None = Field(
+    source: AddressOrPlace | None = Field(
         None,
         description="tables to use as they are, so that nothing is trained for them: an archive "
         "of `scores export`, a folder of tables, published arrays, or an http(s) address of one",
@@ -534,7 +609,7 @@ RUNS = {
 class External(Section):
     """Anyone's trained model, to be evaluated beside the runs."""
 
-    checkpoint: Path
+    checkpoint: Place
     normalize: bool = Field(
         False, description="the model expects images normalized by the channel statistics"
     )
@@ -640,7 +715,7 @@ class Compute(Section):
 class Config(Section):
     """The whole configuration."""
 
-    results: Path = Path("results")
+    results: Annotated[Place, AfterValidator(_results)] = Path("results")
     compute: Compute = Compute()
     datasets: dict[Name, Dataset] = Field(min_length=1)
 
@@ -704,7 +779,7 @@ def _check(raw: dict, source: str) -> Config:
             for name, own in datasets.items()
         }
     try:
-        return Config.model_validate(raw)
+        return Config.model_validate(raw, context={"expand": True})
     except pydantic.ValidationError as error:
         problems = [_problem(e, datasets, defaults) for e in error.errors()]
         raise ConfigError(source, list(dict.fromkeys(problems))) from None

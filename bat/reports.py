@@ -9,19 +9,21 @@ import pandas as pd
 
 from bat import comparison as comparisons
 from bat import curves, data, figures, representation, tables
-from bat.artifacts import read_json, read_table
+from bat.artifacts import read_table
 from bat.config import Config
 from bat.ensembles import alignment
 from bat.studies import ablation_name, study_name
 
 
 class Folder:
-    """The files of one data set below the results folder, read on demand."""
+    """The files of one data set below the results folder, read on demand.
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
+    ``spec`` holds what the figures of the data set alone are drawn with.
+    """
+
+    def __init__(self, path: str | Path, spec: dict | None = None):
+        self.path, self.spec = Path(path), spec or {}
         self.prepared = data.load(self.path / "data")
-        self.spec = read_json(self.path / "specs" / "figures.json")
 
     def scores(self, kind: str) -> tuple[pd.DataFrame, dict]:
         """A score table as a data frame, and its metadata."""
@@ -111,12 +113,16 @@ def groups(folder: Folder, out: Path) -> list[Path]:
 
 
 class Comparison:
-    """The runs of one architecture on one data set, as its specification lists them."""
+    """The runs of one architecture on one data set, as its specification lists them.
 
-    def __init__(self, folder: Folder, architecture: str):
-        self.folder, self.path = folder, folder.path / architecture
-        self.spec = read_json(folder.path / "specs" / f"comparison-{architecture}.json")
-        self.dataset, self.architecture = self.spec["dataset"], architecture
+    ``run_specs`` are the specifications of those that were trained here.
+    """
+
+    def __init__(self, folder: Folder, spec: dict, run_specs: Iterable[dict]):
+        self.folder, self.spec = folder, spec
+        self.dataset, self.architecture = spec["dataset"], spec["architecture"]
+        self.path = folder.path / self.architecture
+        self._run_specs = {run["run"]: run for run in run_specs}
 
     def evaluations(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
         """Verdicts by run and seed; an external model has the one seed 0."""
@@ -149,13 +155,8 @@ class Comparison:
         }
 
     def specs(self, runs: Iterable[str]) -> dict[str, dict]:
-        """The specification of each run that was trained here, at its first seed."""
-        seed = self.spec["seeds"][0]
-        return {
-            run: read_json(self.path / "runs" / run / f"seed{seed}" / "spec.json")
-            for run in runs
-            if run not in self.spec["external"]
-        }
+        """The specification of each run that was trained here, the same for all its seeds."""
+        return {run: self._run_specs[run] for run in runs if run not in self.spec["external"]}
 
 
 def methods(comparison: Comparison, out: Path) -> list[Path]:

@@ -1,16 +1,13 @@
 """Which files make which artefact: the plan that the workflow follows.
 
 The configuration is cut here into one specification per stage, each holding
-only what that stage depends on. They are written as small JSON files that
-change only when their content does, and are inputs of the rules: a key that a
-stage does not use runs nothing again.
+only what that stage depends on. They become small JSON files named by their
+content, and are inputs of the rules: a key that a stage does not use runs
+nothing again.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from bat import artifacts
 from bat.config import AnyRun, BatRun, Config, Dataset, ErmRun, PgdAtRun, Scores
 
 STAGES = {
@@ -101,24 +98,24 @@ def source_specification(dataset: Dataset) -> dict:
     }
 
 
-def specifications(config: Config) -> dict[str, dict]:
-    """The specification of every stage, by path below the results folder."""
-    specs: dict[str, dict] = {}
+def specifications(config: Config) -> dict[tuple[str, str], dict]:
+    """The specification of every stage, by data set and stage; runs have theirs without a seed."""
+    specs: dict[tuple[str, str], dict] = {}
     for name, dataset in config.datasets.items():
-        folder, scores = f"{name}/specs", dataset.scores
+        scores = dataset.scores
         common = {"dataset": name}
-        specs[f"{folder}/data.json"] = common | {
+        specs[name, "data"] = common | {
             "stage_version": STAGES["data"],
             "data": dataset.data.model_dump(mode="json"),
         }
         for architecture in trial_counts(dataset):
             in_ensemble = architecture in dataset.ensemble.architectures
-            specs[f"{folder}/trials-{architecture}.json"] = common | {
+            specs[name, f"trials-{architecture}"] = common | {
                 "recipe": trial_recipe(architecture, scores),
                 "members": dataset.ensemble.members if in_ensemble else 0,
             }
         trials = {"trials": scores.trials, "recipe": trial_recipe(scores.architecture, scores)}
-        specs[f"{folder}/scores.json"] = (
+        specs[name, "scores"] = (
             common
             | trials
             | {
@@ -127,34 +124,32 @@ def specifications(config: Config) -> dict[str, dict]:
                 "min_included_accuracy": scores.min_included_accuracy,
             }
         )
-        specs[f"{folder}/convergence.json"] = (
-            common | trials | {"stage_version": STAGES["convergence"]}
-        )
-        specs[f"{folder}/ensembles.json"] = common | {
+        specs[name, "convergence"] = common | trials | {"stage_version": STAGES["convergence"]}
+        specs[name, "ensembles"] = common | {
             "stage_version": STAGES["ensembles"],
             "recipes": {a: trial_recipe(a, scores) for a in dataset.ensemble.architectures},
             "members": dataset.ensemble.members,
             "samples": dataset.ensemble.samples,
         }
-        specs[f"{folder}/groups.json"] = common | {
+        specs[name, "groups"] = common | {
             "stage_version": STAGES["groups"],
             "groups": dataset.groups.model_dump(mode="json"),
         }
-        specs[f"{folder}/figures.json"] = common | {
+        specs[name, "figures"] = common | {
             "atypical_above": dataset.groups.atypical_above,
             "influence_above": dataset.groups.influence_above,
             "precision": scores.precision,
         }
         if scores.source is not None:
-            specs[f"{folder}/source.json"] = common | source_specification(dataset)
+            specs[name, "source"] = common | source_specification(dataset)
         for stage in ("poisoning", "representation"):
-            specs[f"{folder}/{stage}.json"] = common | {"stage_version": STAGES[stage]}
+            specs[name, stage] = common | {"stage_version": STAGES[stage]}
         evaluation = evaluation_specification(name, dataset)
-        specs[f"{folder}/evaluation.json"] = evaluation
+        specs[name, "evaluation"] = evaluation
         attacks = {"pgd": evaluation["attacks"]["pgd"]}
-        specs[f"{folder}/evaluation-ablation.json"] = evaluation | {"attacks": attacks}
+        specs[name, "evaluation-ablation"] = evaluation | {"attacks": attacks}
         for architecture in dataset.architectures:
-            specs[f"{folder}/comparison-{architecture}.json"] = common | {
+            specs[name, f"comparison-{architecture}"] = common | {
                 "architecture": architecture,
                 "runs": list(dataset.runs),
                 "shares": list(dataset.studies.atypical),
@@ -165,21 +160,10 @@ def specifications(config: Config) -> dict[str, dict]:
                 "evaluation": evaluation,
             }
             for run_name, run in runs(dataset).items():
-                for seed in dataset.seeds:
-                    path = f"{name}/{architecture}/runs/{run_name}/seed{seed}/spec.json"
-                    specs[path] = run_specification(
-                        name, dataset, architecture, run_name, run, seed
-                    )
+                specs[name, f"{architecture}-run-{run_name}"] = run_specification(
+                    name, dataset, architecture, run_name, run
+                )
     return specs
-
-
-def write_specifications(config: Config) -> list[Path]:
-    """Write the specifications that changed; returns their paths."""
-    return [
-        path
-        for relative, spec in specifications(config).items()
-        if artifacts.write_json_if_changed(path := config.results / relative, spec)
-    ]
 
 
 PAPER_TABLES = {
@@ -293,19 +277,26 @@ def objective(run: AnyRun, architecture: str, dataset: Dataset) -> dict:
 
 
 def run_specification(
-    name: str, dataset: Dataset, architecture: str, run_name: str, run: AnyRun, seed: int
+    name: str,
+    dataset: Dataset,
+    architecture: str,
+    run_name: str,
+    run: AnyRun,
+    seed: int | None = None,
 ) -> dict:
-    """All that determines one run, beside the data, the groups and the scores."""
+    """All that determines one run, beside the data, the groups and the scores.
+
+    Without a seed, what all seeds of the run share.
+    """
     score = None
     if run.method == "bat":
         sigma = SIGMA[run.score] if run.sigma is None else run.sigma
         score = {"kind": run.score, "sigma": sigma}
-    return {
+    spec = {
         "stage_version": STAGES["training"],
         "dataset": name,
         "architecture": architecture,
         "run": run_name,
-        "seed": seed,
         "objective": objective(run, architecture, dataset),
         "score": score,
         "train_on": run.train_on.model_dump(mode="json"),
@@ -314,6 +305,7 @@ def run_specification(
         "history": dataset.history.model_dump(mode="json"),
         "adversary": {"eps": dataset.adversary.eps, "step": dataset.adversary.step},
     }
+    return spec if seed is None else spec | {"seed": seed}
 
 
 def evaluation_specification(name: str, dataset: Dataset) -> dict:

@@ -21,7 +21,6 @@ from bat.artifacts import (
     read_table,
     write_bytes,
     write_json,
-    write_json_if_changed,
     write_table,
 )
 
@@ -158,18 +157,6 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 
 # -- JSON -----------------------------------------------------------------------------------
-
-
-def test_json_is_written_when_its_value_changes_and_not_otherwise(tmp_path):
-    path = tmp_path / "spec.json"
-    assert write_json_if_changed(path, {"a": (1, 2), "b": None})
-    os.utime(path, (1, 1))
-    assert not write_json_if_changed(path, {"b": None, "a": [1, 2]})
-    assert path.stat().st_mtime == 1
-    assert write_json_if_changed(path, {"a": [1, 3], "b": None})
-    path.write_text('{"a": [1')
-    assert write_json_if_changed(path, {"a": [1, 3], "b": None})
-    assert read_json(path) == {"a": [1, 3], "b": None}
 
 
 def test_json_refuses_what_is_not_json(tmp_path):

@@ -1,12 +1,14 @@
 """The configuration: what is refused, with which words, and what the defaults give."""
 
 import json
+import re
+import typing
 from pathlib import Path
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from bat import config
 from bat.config import ConfigError, load_config, read_config
@@ -274,3 +276,119 @@ def test_every_configuration_file_is_valid_and_names_the_schema(repository):
 def test_schema_refuses_what_the_package_refuses(wrong):
     assert not Draft202012Validator(config.json_schema()).is_valid(wrong)
     assert problems(wrong)
+
+
+# -- paths ----------------------------------------------------------------------------------
+
+
+def configured(**changes):
+    """A configuration with a path in every place that takes one, some of them changed."""
+    paths = {
+        "results": "results",
+        "folder": "torchvision",
+        "zip": "tiny.zip",
+        "images": "photos",
+        "train": "train.parquet",
+        "test": "test.parquet",
+        "checkpoint": "theirs.pt",
+        "source": "scores.zip",
+    }
+    assert changes.keys() <= paths.keys()
+    paths |= changes
+    external = {"theirs": {"checkpoint": paths["checkpoint"]}}
+    parquet = {"source": "parquet", "train": paths["train"], "test": paths["test"]}
+    return {
+        "results": paths["results"],
+        "datasets": {
+            "a": {"data": {"source": "cifar10", "folder": paths["folder"]}, "external": external},
+            "b": {"data": {"source": "tiny_imagenet", "path": paths["zip"]}},
+            "c": {"data": {"source": "image_folder", "path": paths["images"]}},
+            "d": {"data": parquet, "scores": {"source": paths["source"]}},
+        },
+    }
+
+
+def paths_of(settings):
+    """Each path of `configured`, by the same names."""
+    a, b, c, d = settings.datasets.values()
+    found = {
+        "results": settings.results,
+        "folder": a.data.folder,
+        "zip": b.data.path,
+        "images": c.data.path,
+        "train": d.data.train,
+        "test": d.data.test,
+        "checkpoint": a.external["theirs"].checkpoint,
+        "source": d.scores.source,
+    }
+    return {name: str(path) for name, path in found.items()}
+
+
+PLACES = list(paths_of(load_config(configured())))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_home_and_variables_are_expanded_in_every_path(place, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("DISK", "/mnt/$5 a")
+    for written, meant in {
+        "~/x": "/home/ada/x",
+        "$DISK/x": "/mnt/$5 a/x",
+        "${DISK}x": "/mnt/$5 ax",
+        "a/~x": "a/~x",
+        "r$(touch OWNED)": "r$(touch OWNED)",
+        "costs 5$": "costs 5$",
+        "$5/x": "$5/x",
+    }.items():
+        assert paths_of(load_config(configured(**{place: written})))[place] == meant
+    for written, named in {
+        "~nobody-of-this-name/x": "'~nobody-of-this-name' is no home folder",
+        "$NOT_SET/x": "the variable 'NOT_SET' is not set",
+        "a/${NOT SET}": "the variable 'NOT SET' is not set",
+    }.items():
+        with pytest.raises(ConfigError, match=re.escape(named)):
+            load_config(configured(**{place: written}))
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("character", ["\n", "\t", "\0", "\x1b", "\x7f", "\x85", "\u2028"])
+def test_control_characters_are_refused_in_every_path(place, character):
+    with pytest.raises(ConfigError, match=f"U\\+{ord(character):04X}.*control characters"):
+        load_config(configured(**{place: f"a{character}b"}))
+
+
+@pytest.mark.parametrize("name", ["-x", "r/{dataset}", "r/{ dataset }", "r/{a,b}", "r<logs>"])
+def test_names_of_results_that_tools_take_for_more_are_refused(name):
+    with pytest.raises(ConfigError, match="results: "):
+        load_config(configured(results=name))
+    for place in PLACES[1:]:
+        assert paths_of(load_config(configured(**{place: name})))[place] == name
+
+
+def test_an_address_is_left_as_it_is():
+    address = "https://example.org/~ada/$scores.zip"
+    raw = configured(source=address)
+    raw["datasets"]["d"]["scores"]["sha256"] = "0" * 64
+    assert paths_of(load_config(raw))["source"] == address
+
+
+def test_no_path_of_the_configuration_is_left_out():
+    """Every field that holds a path takes part in the tests above."""
+
+    def plain(annotation, metadata=()):
+        if annotation is Path:
+            return not any(isinstance(m, BeforeValidator) for m in metadata)
+        inner = typing.get_args(annotation)
+        if typing.get_origin(annotation) is typing.Annotated:
+            return plain(inner[0], inner[1:])
+        return any(plain(part, metadata) for part in inner)
+
+    sections, found = [config.Section], []
+    while sections:
+        sections += (section := sections.pop()).__subclasses__()
+        found += [
+            f"{section.__name__}.{name}"
+            for name, field in section.model_fields.items()
+            if plain(field.annotation, field.metadata)
+        ]
+    assert found == []

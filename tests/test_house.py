@@ -13,7 +13,7 @@ import yaml
 
 ORDER = """
     errors progress
-    config artifacts subsets statistics downloads reference
+    config artifacts specifications subsets statistics downloads reference
     memorization ensembles splits published theory
     rawdata archives decoding sources data validation
     devices models attacks

@@ -304,7 +304,7 @@ def prepared_of(folder, labels, *, source_index=None, fingerprint="c" * 64, sour
 def fetch(source, prepared, out, *, data_section=None, **settings):
     section = data_section or {"source": "cifar100"}
     raw = {"data": section, "scores": {"source": str(source)} | settings}
-    spec = studies.specifications(load_config({"datasets": {"x": raw}}))["x/specs/source.json"]
+    spec = studies.specifications(load_config({"datasets": {"x": raw}}))["x", "source"]
     return sharing.fetch({"dataset": "x"} | spec, prepared, out, command="a test")
 
 
@@ -434,7 +434,7 @@ def test_the_configuration_for_cifar100():
     scores = settings.datasets["cifar100"].scores
     assert scores.source.endswith("cifar100_infl_matrix.npz")
     assert scores.match == "source_index"
-    spec = studies.specifications(settings)["cifar100/specs/source.json"]
+    spec = studies.specifications(settings)["cifar100", "source"]
     assert spec["keep_above"] == scores.influence.keep_above
 
 

@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 import torch
+import yaml
 from short_runs import CPU, EVALUATION, files, specification, train
 
 from bat import artifacts, runs, studies
@@ -303,13 +304,20 @@ def test_the_command_needs_a_checkpoint_an_architecture_and_a_data_set(
     few_digits, run_bat, tmp_path
 ):
     folder = tmp_path / "results" / "digits"
-    (folder / "specs").mkdir(parents=True)
+    folder.mkdir(parents=True)
     (folder / "data").symlink_to(few_digits.folder)
-    (folder / "specs" / "evaluation.json").write_text(json.dumps(EVALUATION))
+    evaluation = {"pgd_steps": 2, "cw_steps": 2, "autoattack": "none", "max_samples": 40}
+    settings = {"data": {"source": "digits"}, "evaluation": evaluation}
+    for name in ("digits", "other"):
+        text = yaml.safe_dump({"datasets": {name: settings}})
+        (tmp_path / f"{name}.yaml").write_text(text)
     model = build_model("small_cnn-4", n_classes=10, channels=1, seed=0)
     torch.save(model.state_dict(), tmp_path / "colleague.pt")
     options = ["--checkpoint", "colleague.pt", "--arch", "small_cnn-4", "--device", "cpu"]
-    done = run_bat("evaluate", *options, "--dataset", "digits", cwd=tmp_path)
+    command = ["evaluate", *options, "--dataset", "digits", "--configfile"]
+    done = run_bat(*command, "other.yaml", cwd=tmp_path, check=False)
+    assert "other.yaml configures no data set 'digits'" in done.stderr
+    done = run_bat(*command, "digits.yaml", cwd=tmp_path)
     assert "clean: 0." in done.stderr
     out = folder / "small_cnn-4" / "evaluations" / "colleague" / "seed0.parquet"
     assert artifacts.read_table(out, "evaluations")[0].num_rows == 40

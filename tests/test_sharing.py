@@ -108,7 +108,7 @@ def copy(made, tmp_path):
 def specification(source, **settings):
     text = {"source": str(source)} | settings
     raw = {"datasets": {"digits": {"data": {"source": "digits"}, "scores": text}}}
-    return studies.specifications(load_config(raw))["digits/specs/source.json"]
+    return studies.specifications(load_config(raw))["digits", "source"]
 
 
 def fetch(source, prepared, out, **settings) -> str:

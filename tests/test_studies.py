@@ -49,4 +49,4 @@ def test_sizes_of_jobs_change_no_specification():
         return studies.specifications(load_config({"datasets": {"x": configured}}))
 
     assert specs(scores={"trials_per_job": 7}) == specs(scores={"trials_per_job": 11})
-    assert specs()["x/specs/poisoning.json"]["stage_version"] == studies.STAGES["poisoning"]
+    assert specs()["x", "poisoning"]["stage_version"] == studies.STAGES["poisoning"]

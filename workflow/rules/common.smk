@@ -1,25 +1,50 @@
-# The configuration, checked; specifications of the stages; paths that rules share.
+# The package; the configuration, checked; specifications of the stages; paths that rules share.
 
+import json
+import os
+import shlex
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
-from bat import studies
-from bat.config import load_config
-from bat.errors import BatError
+# the package that lies beside this workflow goes before any other, wherever it is started
+ROOT = Path(str(workflow.current_basedir)).parents[1]
+BESIDE = (ROOT / "bat" / "__init__.py").is_file()
+if BESIDE:
+    if odd := set(str(ROOT)) & {os.pathsep, "{", "}"}:
+        raise WorkflowError(
+            f"{ROOT}: the path of the checkout holds {' '.join(sorted(odd))}, which Snakemake and "
+            "Python's search path take for more than a name; move the checkout"
+        )
+    sys.path.insert(0, str(ROOT))
+try:
+    from bat import artifacts, studies
+    from bat.config import load_config
+    from bat.errors import BatError
+    from bat.specifications import specification_name, specification_text
+except ModuleNotFoundError as error:
+    raise WorkflowError(
+        f"the package bat cannot be imported ({error}): use the workflow from a checkout, in the "
+        "environment that `make install` makes there, or install the package beside Snakemake "
+        "(`pip install CHECKOUT`)"
+    )
 
 try:
     CONFIG = load_config(config, files=workflow.configfiles)
-    studies.write_specifications(CONFIG)
 except BatError as error:
     raise WorkflowError(str(error))
 
 RESULTS = str(CONFIG.results)
-# the package is run from the working directory, the repository's root
 WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
-BAT = f"{'python' if WITH_CONDA else sys.executable} -m bat"
+# what lies in the working directory is never taken for a module
+BAT = f"PYTHONSAFEPATH=1 {'python' if WITH_CONDA else shlex.quote(sys.executable)} -m bat"
+if BESIDE:
+    BAT = f"PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}} {BAT}"
+SPECS = studies.specifications(CONFIG)
+SPEC_NAMES = {key: specification_name(key[1], spec) for key, spec in SPECS.items()}
+SPECS_BY_NAME = {(key[0], name): SPECS[key] for key, name in SPEC_NAMES.items()}
 DEVICE = (
     f"--device {CONFIG.compute.device} --jobs-per-gpu {CONFIG.compute.jobs_per_gpu} "
     f"--{'' if CONFIG.compute.compile else 'no-'}compile"
@@ -58,6 +83,37 @@ wildcard_constraints:
     first=r"\d{6}",
     last=r"\d{6}",
     split="train|test",
+    seed=r"\d+",
+
+
+def spec_file(name, stage):
+    """The file of a stage's specification, by the name that its content gives it."""
+    if (name, stage) not in SPEC_NAMES:
+        raise WorkflowError(f"nothing is configured for {stage} of {name}")
+    return f"{RESULTS}/{name}/specs/{SPEC_NAMES[name, stage]}.json"
+
+
+def specification(stage):
+    """The file of a stage's specification for a job; the stage may hold wildcards."""
+    return lambda wildcards: spec_file(wildcards.dataset, stage.format(**dict(wildcards.items())))
+
+
+def specification_content(wildcards):
+    """What a specification holds, found by its name."""
+    spec = SPECS_BY_NAME.get((wildcards.dataset, wildcards.specification))
+    if spec is None:
+        raise WorkflowError(f"{wildcards.specification} is no specification of what is configured")
+    return specification_text(spec)
+
+
+def keep_configuration():
+    """Have jobs that read the workflow again read the configuration that it was started with."""
+    name = specification_name("configuration", config)
+    path = Path(RESULTS, "specs", f"{name}.json").absolute()
+    if not path.exists():
+        text = json.dumps(config, indent=2, ensure_ascii=False)
+        artifacts.write_bytes(path, text.encode())
+    workflow.config_settings.configfiles = [path]
 
 
 def shard_files(name, architecture, n_trials=None):

@@ -1,40 +1,39 @@
 # What compares the runs of one architecture on one data set: tables and figures, by their names.
 
 GROUP_TABLES = [f"<results>/{{dataset}}/groups/{split}.parquet" for split in ("train", "test")]
+# by name: the runs that are compared, what is read of each, and of the data set
 COMPARED_TABLES = {
-    "methods": [methods_inputs],
-    "substitution": [substitution_inputs],
-    "typical": [study_histories("erm", True), study_histories("pgd-at", True), *GROUP_TABLES],
-    "representation": [representations],
-    "history": [history_inputs, *GROUP_TABLES],
+    "methods": (table_runs, evaluations, []),
+    "substitution": (substitution_runs, evaluations, []),
+    "typical": (study_runs(["erm", "pgd-at"], True), histories, GROUP_TABLES),
+    "representation": (study_runs(["erm", "pgd-at"], True), representations, []),
+    "history": (configured_runs, histories, GROUP_TABLES),
 }
 FOR_PROGRAMS = {"history"}  # tables without a form for readers
 COMPARED_FIGURES = {
-    "fig4": [ablation_inputs],
-    "fig1": [study_histories("pgd-at", False), *GROUP_TABLES],
-    "fig2": [study_histories("pgd-at", True), *GROUP_TABLES],
-    "fig8": [study_histories("erm", False), *GROUP_TABLES],
-    "fig14": [study_histories("erm", True), *GROUP_TABLES],
-}
-COMPARISON = {
-    "spec": "<results>/{dataset}/specs/comparison-{architecture}.json",
-    "figures": "<results>/{dataset}/specs/figures.json",
-    "data": "<results>/{dataset}/data/dataset.json",
+    "fig4": (ablation_runs, evaluations, []),
+    "fig1": (study_runs(["pgd-at"], False), histories, GROUP_TABLES),
+    "fig2": (study_runs(["pgd-at"], True), histories, GROUP_TABLES),
+    "fig8": (study_runs(["erm"], False), histories, GROUP_TABLES),
+    "fig14": (study_runs(["erm"], True), histories, GROUP_TABLES),
 }
 REPORT = (
-    "{params.bat} report {params.name} --dataset {params.dataset} --arch {wildcards.architecture}"
-    " --out {params.out} --log {log}"
+    "{params.bat} report {params.name} --spec {input.spec:q} --runs {input.runs:q}"
+    " --dataset {params.dataset:q} --out {params.out:q} --log {log:q}"
 )
 
 
-for _table, _inputs in COMPARED_TABLES.items():
+for _table, (_runs, _files, _shared) in COMPARED_TABLES.items():
 
     rule:
         name:
             f"{_table}_table"
         input:
-            *_inputs,
-            **COMPARISON,
+            of_runs(_runs, _files),
+            *_shared,
+            runs=of_runs(_runs, run_specs),
+            spec=specification("comparison-{architecture}"),
+            data="<results>/{dataset}/data/dataset.json",
         output:
             multiext(
                 f"<results>/{{dataset}}/{{architecture}}/tables/{_table}",
@@ -56,14 +55,17 @@ for _table, _inputs in COMPARED_TABLES.items():
             REPORT
 
 
-for _figure, _inputs in COMPARED_FIGURES.items():
+for _figure, (_runs, _files, _shared) in COMPARED_FIGURES.items():
 
     rule:
         name:
             f"draw_{_figure}"
         input:
-            *_inputs,
-            **COMPARISON,
+            of_runs(_runs, _files),
+            *_shared,
+            runs=of_runs(_runs, run_specs),
+            spec=specification("comparison-{architecture}"),
+            data="<results>/{dataset}/data/dataset.json",
         output:
             f"<results>/{{dataset}}/{{architecture}}/figures/{_figure}.pdf",
             report(

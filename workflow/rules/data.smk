@@ -1,6 +1,6 @@
 rule prepare:
     input:
-        spec="<results>/{dataset}/specs/data.json",
+        spec=specification("data"),
     output:
         "<results>/{dataset}/data/dataset.json",
     log:
@@ -17,4 +17,4 @@ rule prepare:
     message:
         "Reading the images of {wildcards.dataset}"
     shell:
-        "{params.bat} prepare --spec {input.spec} --out {params.folder} --threads {threads} --log {log}"
+        "{params.bat} prepare --spec {input.spec:q} --out {params.folder:q} --threads {threads} --log {log:q}"

@@ -26,6 +26,6 @@ rule evaluate:
         "Attacking {wildcards.run} ({wildcards.architecture}) on {wildcards.dataset}, "
         "seed {wildcards.seed}"
     shell:
-        "{params.bat} evaluate --checkpoint {input.checkpoint} --arch {wildcards.architecture}"
-        " {params.normalize} --dataset {params.dataset} --spec {input.spec} --out {output}"
-        " --threads {threads} {params.device} --log {log}"
+        "{params.bat} evaluate --checkpoint {input.checkpoint:q} --arch {wildcards.architecture:q}"
+        " {params.normalize} --dataset {params.dataset:q} --spec {input.spec:q} --out {output:q}"
+        " --threads {threads} {params.device} --log {log:q}"

@@ -27,7 +27,7 @@ def evaluation_spec(wildcards):
     dataset = CONFIG.datasets[wildcards.dataset]
     tables = [*dataset.runs, *dataset.external, *studies.substitution_runs(dataset)]
     listed = wildcards.run in tables
-    return f"{RESULTS}/{wildcards.dataset}/specs/evaluation{'' if listed else '-ablation'}.json"
+    return spec_file(wildcards.dataset, "evaluation" if listed else "evaluation-ablation")
 
 
 def normalization(wildcards):
@@ -36,9 +36,53 @@ def normalization(wildcards):
     return "--normalize" if external is None or external.normalize else "--no-normalize"
 
 
-def compared(name, architecture, runs):
-    """Evaluations of the named runs at every seed."""
-    dataset = CONFIG.datasets[name]
+# -- runs that are compared, and files of theirs -------------------------------------------
+
+
+def table_runs(dataset):
+    """Every configured run and external model."""
+    return [*dataset.runs, *dataset.external]
+
+
+def configured_runs(dataset):
+    """Every configured run."""
+    return list(dataset.runs)
+
+
+def ablation_runs(dataset):
+    """Every cell of the ablation."""
+    grid = dataset.ablation
+    return [studies.ablation_name(alpha, beta) for alpha in grid.alpha for beta in grid.beta]
+
+
+def substitution_runs(dataset):
+    """BAT with each score."""
+    return list(studies.substitution_runs(dataset))
+
+
+def study_runs(methods, by_share):
+    """Runs that a figure or table of the studies shows."""
+
+    def runs(dataset):
+        shares = dataset.studies.atypical if by_share else [None]
+        return [studies.study_name(method, share) for method in methods for share in shares]
+
+    return runs
+
+
+def of_runs(runs, files):
+    """Files of some runs, of the data set and architecture in the wildcards."""
+
+    def inputs(wildcards):
+        dataset = CONFIG.datasets[wildcards.dataset]
+        chosen = list(dict.fromkeys(runs(dataset)))
+        return files(wildcards.dataset, wildcards.architecture, dataset, chosen)
+
+    return inputs
+
+
+def evaluations(name, architecture, dataset, runs):
+    """Evaluations at every seed; an external model has the one seed 0."""
     return [
         f"{RESULTS}/{name}/{architecture}/evaluations/{run}/seed{seed}.parquet"
         for run in runs
@@ -46,33 +90,23 @@ def compared(name, architecture, runs):
     ]
 
 
-def methods_inputs(wildcards):
-    """Evaluations of every configured run and external model."""
-    dataset = CONFIG.datasets[wildcards.dataset]
-    runs = [*dataset.runs, *dataset.external]
-    return compared(wildcards.dataset, wildcards.architecture, runs)
+def histories(name, architecture, dataset, runs):
+    """Histories at every seed."""
+    folder = f"{RESULTS}/{name}/{architecture}/runs"
+    return [f"{folder}/{run}/seed{seed}/history.parquet" for run in runs for seed in dataset.seeds]
 
 
-def ablation_inputs(wildcards):
-    """Evaluations of every cell of the ablation."""
-    grid = CONFIG.datasets[wildcards.dataset].ablation
-    cells = [studies.ablation_name(alpha, beta) for alpha in grid.alpha for beta in grid.beta]
-    return compared(wildcards.dataset, wildcards.architecture, dict.fromkeys(cells))
+def representations(name, architecture, dataset, runs):
+    """Measures of the features at every seed."""
+    folder = f"{RESULTS}/{name}/{architecture}/representation"
+    return [f"{folder}/{run}/seed{seed}.json" for run in runs for seed in dataset.seeds]
 
 
-def histories(wildcards, runs):
-    """Histories of the named runs at every seed."""
-    folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/runs"
+def run_specs(name, architecture, dataset, runs):
+    """Specifications of those that are trained here."""
     return [
-        f"{folder}/{run}/seed{seed}/history.parquet"
-        for run in runs
-        for seed in CONFIG.datasets[wildcards.dataset].seeds
+        spec_file(name, f"{architecture}-run-{run}") for run in runs if run not in dataset.external
     ]
-
-
-def history_inputs(wildcards):
-    """Histories of every configured run."""
-    return histories(wildcards, CONFIG.datasets[wildcards.dataset].runs)
 
 
 def comparison_files(*files):
@@ -90,22 +124,6 @@ def table_files(name, architecture):
     pairs = [(n, a) for n, dataset in CONFIG.datasets.items() for a in dataset.architectures]
     wanted = [(name, architecture)] if (name, architecture) in pairs else pairs
     return [f"{RESULTS}/{n}/{a}/tables/methods.csv" for n, a in wanted]
-
-
-def study_histories(method, by_share):
-    """Histories that a figure of the studies is drawn from."""
-
-    def inputs(wildcards):
-        shares = CONFIG.datasets[wildcards.dataset].studies.atypical if by_share else [None]
-        return histories(wildcards, [studies.study_name(method, share) for share in shares])
-
-    return inputs
-
-
-def substitution_inputs(wildcards):
-    """Evaluations of BAT with each score."""
-    runs = studies.substitution_runs(CONFIG.datasets[wildcards.dataset])
-    return compared(wildcards.dataset, wildcards.architecture, runs)
 
 
 def poisoning_scores(run, seeds):
@@ -149,16 +167,4 @@ def annotation_tables():
         f"{RESULTS}/{name}/{architecture}/tables/annotation.csv"
         for name, architecture in pairs
         if answer_files(name, architecture)
-    ]
-
-
-def representations(wildcards):
-    """Measures of every run by share of atypical samples, at every seed."""
-    dataset = CONFIG.datasets[wildcards.dataset]
-    folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/representation"
-    return [
-        f"{folder}/{studies.study_name(method, share)}/seed{seed}.json"
-        for method in ("erm", "pgd-at")
-        for share in dataset.studies.atypical
-        for seed in dataset.seeds
     ]

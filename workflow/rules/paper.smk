@@ -26,7 +26,7 @@ rule paper_page:
     message:
         "Writing the paper's numbers beside ours"
     shell:
-        "{params.bat} paper --results {params.results} --out {output} --log {log}"
+        "{params.bat} paper --results {params.results:q} --out {output:q} --log {log:q}"
 
 
 # has no output, so that it runs whenever it is asked for, on whatever is on disk
@@ -42,4 +42,4 @@ rule paper_comparison:
     message:
         "Writing docs/paper-comparison.md from the results on disk"
     shell:
-        "{params.bat} paper --results {params.results} --out docs/paper-comparison.md --log {log}"
+        "{params.bat} paper --results {params.results:q} --out docs/paper-comparison.md --log {log:q}"

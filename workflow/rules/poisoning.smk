@@ -6,8 +6,8 @@ from bat import annotation
 rule poisoning_scores:
     input:
         checkpoint="<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/best.pt",
-        spec="<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/spec.json",
-        stage="<results>/{dataset}/specs/poisoning.json",
+        spec=specification("{architecture}-run-{run}"),
+        stage=specification("poisoning"),
         data="<results>/{dataset}/data/dataset.json",
     output:
         "<results>/{dataset}/{architecture}/poisoning/{run}/seed{seed}.parquet",
@@ -28,8 +28,9 @@ rule poisoning_scores:
         "Scoring how poisonous the training samples of {wildcards.dataset} are to {wildcards.run} "
         "({wildcards.architecture}), seed {wildcards.seed}"
     shell:
-        "{params.bat} poisoning score --checkpoint {input.checkpoint} --spec {input.spec}"
-        " --data {params.data} --out {output} --threads {threads} {params.device} --log {log}"
+        "{params.bat} poisoning score --checkpoint {input.checkpoint:q} --spec {input.spec:q}"
+        " --seed {wildcards.seed} --data {params.data:q} --out {output:q} --threads {threads}"
+        " {params.device} --log {log:q}"
 
 
 rule draw_fig3:
@@ -59,8 +60,8 @@ rule draw_fig3:
     message:
         "Drawing poisoning atypical samples of {wildcards.dataset} with {wildcards.architecture}"
     shell:
-        "{params.bat} poisoning draw --dataset {params.dataset} --scores {input.scores}"
-        " --out {params.out} --log {log}"
+        "{params.bat} poisoning draw --dataset {params.dataset:q} --scores {input.scores:q}"
+        " --out {params.out:q} --log {log:q}"
 
 
 rule write_annotation_sheet:
@@ -84,8 +85,8 @@ rule write_annotation_sheet:
     message:
         "Making the annotation sheet of {wildcards.dataset} with {wildcards.architecture}"
     shell:
-        "{params.bat} annotate sheet --scores {input.scores} --groups {input.groups}"
-        " --data {params.data} --out {params.out} --log {log}"
+        "{params.bat} annotate sheet --scores {input.scores:q} --groups {input.groups:q}"
+        " --data {params.data:q} --out {params.out:q} --log {log:q}"
 
 
 rule write_annotation_table:
@@ -106,7 +107,7 @@ rule write_annotation_table:
     message:
         "Counting what annotators said of {wildcards.dataset} with {wildcards.architecture}"
     shell:
-        "{params.bat} annotate table --key {input.key} --out {params.out} --log {log}"
+        "{params.bat} annotate table --key {input.key:q} --out {params.out:q} --log {log:q}"
         " {input.answers:q}"
 
 

@@ -6,8 +6,8 @@ rule represent:
         "<results>/{dataset}/groups/test.parquet",
         groups="<results>/{dataset}/groups/train.parquet",
         checkpoint="<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/last.pt",
-        spec="<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/spec.json",
-        stage="<results>/{dataset}/specs/representation.json",
+        spec=specification("{architecture}-run-{run}"),
+        stage=specification("representation"),
         data="<results>/{dataset}/data/dataset.json",
     output:
         "<results>/{dataset}/{architecture}/representation/{run}/seed{seed}.json",
@@ -29,6 +29,6 @@ rule represent:
         "Measuring the features of {wildcards.run} ({wildcards.architecture}) on "
         "{wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "{params.bat} represent --checkpoint {input.checkpoint} --spec {input.spec}"
-        " --data {params.data} --groups {params.groups} --out {output} --threads {threads}"
-        " {params.device} --log {log}"
+        "{params.bat} represent --checkpoint {input.checkpoint:q} --spec {input.spec:q}"
+        " --seed {wildcards.seed} --data {params.data:q} --groups {params.groups:q} --out {output:q} --threads {threads}"
+        " {params.device} --log {log:q}"

@@ -1,6 +1,6 @@
 rule trials:
     input:
-        spec="<results>/{dataset}/specs/trials-{architecture}.json",
+        spec=specification("trials-{architecture}"),
         data="<results>/{dataset}/data/dataset.json",
     output:
         # kept when the job starts again: its trials are taken over where the recipe is the same
@@ -23,13 +23,13 @@ rule trials:
         "Training {wildcards.architecture} on random subsets of {wildcards.dataset}, "
         "trials {wildcards.first} to {wildcards.last}"
     shell:
-        "{params.bat} trials --spec {input.spec} --data {params.data} --out {output}"
-        " {params.coverage} --threads {threads} {params.device} --log {log}"
+        "{params.bat} trials --spec {input.spec:q} --data {params.data:q} --out {output:q}"
+        " {params.coverage} --threads {threads} {params.device} --log {log:q}"
 
 
 rule memorization:
     input:
-        spec="<results>/{dataset}/specs/scores.json",
+        spec=specification("scores"),
         data="<results>/{dataset}/data/dataset.json",
         shards=score_shards,
     output:
@@ -54,13 +54,13 @@ rule memorization:
     message:
         "Estimating memorization and influence on {wildcards.dataset}"
     shell:
-        "{params.bat} memorization --spec {input.spec} --data {params.data} --out {params.out}"
-        " --shards {input.shards} --log {log}"
+        "{params.bat} memorization --spec {input.spec:q} --data {params.data:q} --out {params.out:q}"
+        " --shards {input.shards:q} --log {log:q}"
 
 
 rule ensembles:
     input:
-        spec="<results>/{dataset}/specs/ensembles.json",
+        spec=specification("ensembles"),
         data="<results>/{dataset}/data/dataset.json",
         shards=ensemble_shards,
     output:
@@ -83,13 +83,13 @@ rule ensembles:
     message:
         "Measuring disagreement and confidence on {wildcards.dataset}"
     shell:
-        "{params.bat} ensembles --spec {input.spec} --data {params.data} --out {params.out}"
-        " --shards {input.shards} --log {log}"
+        "{params.bat} ensembles --spec {input.spec:q} --data {params.data:q} --out {params.out:q}"
+        " --shards {input.shards:q} --log {log:q}"
 
 
 rule convergence_table:
     input:
-        spec="<results>/{dataset}/specs/convergence.json",
+        spec=specification("convergence"),
         data="<results>/{dataset}/data/dataset.json",
         shards=score_shards,
     output:
@@ -108,8 +108,8 @@ rule convergence_table:
     message:
         "Checking how far the scores of {wildcards.dataset} have converged"
     shell:
-        "{params.bat} convergence --spec {input.spec} --data {params.data} --out {output}"
-        " --shards {input.shards} --log {log}"
+        "{params.bat} convergence --spec {input.spec:q} --data {params.data:q} --out {output:q}"
+        " --shards {input.shards:q} --log {log:q}"
 
 
 rule group_tables:
@@ -117,7 +117,7 @@ rule group_tables:
         "<results>/{dataset}/scores/memorization.parquet",
         "<results>/{dataset}/scores/influence.parquet",
         "<results>/{dataset}/scores/test.parquet",
-        spec="<results>/{dataset}/specs/groups.json",
+        spec=specification("groups"),
         data="<results>/{dataset}/data/dataset.json",
     output:
         "<results>/{dataset}/groups/train.parquet",
@@ -135,8 +135,8 @@ rule group_tables:
     message:
         "Splitting {wildcards.dataset} into typical and atypical samples"
     shell:
-        "{params.bat} groups --spec {input.spec} --data {params.data} --scores {params.scores}"
-        " --out {params.out} --log {log}"
+        "{params.bat} groups --spec {input.spec:q} --data {params.data:q} --scores {params.scores:q}"
+        " --out {params.out:q} --log {log:q}"
 
 
 for _figure, _inputs in FIGURES.items():
@@ -146,7 +146,7 @@ for _figure, _inputs in FIGURES.items():
             f"draw_{_figure}"
         input:
             expand("<results>/{{dataset}}/{file}", file=_inputs),
-            spec="<results>/{dataset}/specs/figures.json",
+            spec=specification("figures"),
             data="<results>/{dataset}/data/dataset.json",
         output:
             f"<results>/{{dataset}}/figures/{_figure}.pdf",
@@ -170,8 +170,8 @@ for _figure, _inputs in FIGURES.items():
         message:
             f"Drawing {_figure} of {{wildcards.dataset}}"
         shell:
-            "{params.bat} report {params.figure} --dataset {params.dataset} --out {params.out}"
-            " --log {log}"
+            "{params.bat} report {params.figure} --spec {input.spec:q} --dataset {params.dataset:q} --out {params.out:q}"
+            " --log {log:q}"
 
     rule:
         name:

@@ -6,7 +6,7 @@ for _dataset, _absent in SOURCED.items():
         name:
             f"fetch_{_dataset}"
         input:
-            spec=f"<results>/{_dataset}/specs/source.json",
+            spec=spec_file(_dataset, "source"),
             data=f"<results>/{_dataset}/data/dataset.json",
         output:
             score_files(_dataset, [*SCORE_TABLES, "convergence"]),
@@ -28,8 +28,8 @@ for _dataset, _absent in SOURCED.items():
         message:
             f"Fetching the score tables of {_dataset}"
         shell:
-            "{params.bat} scores fetch --spec {input.spec} --data {params.data} --out {params.out}"
-            " --log {log}"
+            "{params.bat} scores fetch --spec {input.spec:q} --data {params.data:q}"
+            " --out {params.out:q} --log {log:q}"
 
     if _absent:
 
@@ -63,7 +63,7 @@ rule export:
     message:
         "Packing the score tables of {wildcards.dataset}"
     shell:
-        "{params.bat} scores export --dataset {params.dataset} --out {output} --log {log}"
+        "{params.bat} scores export --dataset {params.dataset:q} --out {output:q} --log {log:q}"
 
 
 rule exports:

@@ -23,4 +23,4 @@ rule fig20:
     message:
         "Checking theorems 1 and 2"
     shell:
-        "{params.bat} theory --out {params.out} --log {log}"
+        "{params.bat} theory --out {params.out:q} --log {log:q}"

@@ -4,13 +4,14 @@
 rule train:
     input:
         unpack(run_inputs),
-        spec="<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/spec.json",
+        spec=specification("{architecture}-run-{run}"),
         data="<results>/{dataset}/data/dataset.json",
     output:
         # kept when the job starts again; a run that is complete is left as it is
         update("<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/history.parquet"),
         update("<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/last.pt"),
         update("<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/best.pt"),
+        update("<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/spec.json"),
     log:
         "<logs>/{dataset}/{architecture}/runs/{run}-seed{seed}.log",
     benchmark:
@@ -30,6 +31,6 @@ rule train:
         "Training {wildcards.architecture} with {wildcards.run} on {wildcards.dataset}, "
         "seed {wildcards.seed}"
     shell:
-        "{params.bat} train --spec {input.spec} --data {params.data} --out {params.out}"
-        " --groups {params.dataset}/groups --scores {params.dataset}/scores"
-        " --threads {threads} {params.device} --log {log}"
+        "{params.bat} train --spec {input.spec:q} --seed {wildcards.seed} --data {params.data:q}"
+        " --out {params.out:q} --groups {params.dataset:q}/groups"
+        " --scores {params.dataset:q}/scores --threads {threads} {params.device} --log {log:q}"
