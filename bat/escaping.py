@@ -12,7 +12,6 @@ import re
 import unicodedata
 
 _JOINERS = "\u200c\u200d"  # between the letters of some scripts, and the parts of some emoji
-_SPACES = re.compile(r"\s+")
 
 
 def plain(text: str) -> str:
@@ -54,7 +53,7 @@ def for_markdown(text: str) -> str:
     >>> for_markdown("<b>|[x](http://a) small_cnn *")
     '&lt;b&gt;\\|\\[x\\]\\(http:\\//a) small_cnn \\*'
     """
-    text = html.escape(_SPACES.sub(" ", plain(text)), quote=False)
+    text = html.escape(plain(text), quote=False)
     text = re.sub(r"[\\`*\[\]|~$]|(?<=\])\(|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
     return re.sub(r"(:)(//)|(www)(\.)", r"\1\3\\\2\4", text, flags=re.IGNORECASE)
 
@@ -98,7 +97,7 @@ def for_latex(text: str) -> str:
     return f"{{}}{text}" if text.lstrip()[:1] in ("[", "*") else text
 
 
-_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")  # noqa: RUF001 (their wide forms begin one too)
+_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")  # wide forms begin one too
 
 
 def for_csv(text: str) -> str:
