@@ -45,17 +45,27 @@ def for_terminal(text: str) -> str:
     return "\n".join(map(plain, text.split("\n")))
 
 
+_MARKDOWN = re.compile(
+    r"""
+    [\\`*|~$]           # escapes, code, emphasis, cells, strike-through, mathematics
+    | (?<![^\W_])_      # emphasis, which begins and ends where a word does;
+    | _(?![^\W_])       # within one, an underscore means nothing
+    | \](?=[(\[:])      # the end of a link's text, of a link's name, of its definition
+    """,
+    re.VERBOSE,
+)
+_ADDRESS = re.compile(r"(?<=:)//|(?<=www)\.", re.IGNORECASE)
+
+
 def for_markdown(text: str) -> str:
-    r"""Text in a cell or a sentence of Markdown: no HTML, link, emphasis, code or mathematics.
+    r"""Text in a cell of Markdown or within a line: no HTML, link, emphasis, code, mathematics.
 
-    An underscore within a word stays as it is, for it means nothing there.
-
-    >>> for_markdown("<b>|[x](http://a) small_cnn *")
-    '&lt;b&gt;\\|\\[x\\]\\(http:\\//a) small_cnn \\*'
+    >>> for_markdown("<b>|[x](http://a) small_cnn * [1, 2]")
+    '&lt;b>\\|[x\\](http:\\//a) small_cnn \\* [1, 2]'
     """
-    text = html.escape(plain(text), quote=False)
-    text = re.sub(r"[\\`*\[\]|~$]|(?<=\])\(|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
-    return re.sub(r"(:)(//)|(www)(\.)", r"\1\3\\\2\4", text, flags=re.IGNORECASE)
+    text = _MARKDOWN.sub(lambda found: f"\\{found[0]}", plain(text))
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", text).replace("<", "&lt;")
+    return _ADDRESS.sub(lambda found: f"\\{found[0]}", text)
 
 
 def for_html(text: str) -> str:
@@ -75,7 +85,6 @@ _LATEX = str.maketrans(
         "^": r"\textasciicircum{}",
         "<": r"\textless{}",
         ">": r"\textgreater{}",
-        "|": r"\textbar{}",
         "±": r"$\pm$",
         "−": "$-$",
         "–": "--",

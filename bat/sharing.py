@@ -22,8 +22,9 @@ from bat import artifacts, published, validation
 from bat.artifacts import ArtifactError, column
 from bat.data import PreparedData
 from bat.downloads import download
+from bat.escaping import for_markdown, plain
 from bat.progress import log, progress
-from bat.score_cards import card, description, facts, markdown_cell, matched_text
+from bat.score_cards import card, description, facts, matched_text
 from bat.score_files import (
     CARD,
     FILE_NAMES,
@@ -213,7 +214,7 @@ def _note(spec: dict, source: Source, matched: dict | None) -> str:
     found = facts(source)
     how = "The fingerprint is that of the data set in use." if matched is None else "Matched "
     if matched is not None:
-        how += f"{matched_text(matched)}."
+        how += for_markdown(f"{matched_text(matched)}.")
     rows = [("Source", spec["source"]), *description(source, found)]
     if spec["sha256"]:
         rows.insert(1, ("sha256", spec["sha256"]))
@@ -225,7 +226,7 @@ def _note(spec: dict, source: Source, matched: dict | None) -> str:
         "| | |",
         "|---|---|",
     ]
-    return "\n".join([*lines, *(f"| {name} | {markdown_cell(text)} |" for name, text in rows), ""])
+    return "\n".join([*lines, *(f"| {name} | {for_markdown(text)} |" for name, text in rows), ""])
 
 
 # -- looking --------------------------------------------------------------------------------
@@ -255,11 +256,11 @@ def show(path: Path, console, *, top: int = 10) -> None:
             )
         check_all(source.tables.values())
         found = facts(source)
-        table = Table(title=Text(source.name), show_header=False, title_justify="left")
+        table = Table(title=Text(plain(source.name)), show_header=False, title_justify="left")
         table.add_column()
         table.add_column(overflow="fold")
         for name, text in description(source, found):
-            table.add_row(Text(name), Text(text))
+            table.add_row(Text(name), Text(plain(text)))
         console.print(table)
         console.print(_top_samples(found["memorization"], source.info.get("class_names"), top))
 
@@ -279,7 +280,7 @@ def _top_samples(memorization: pa.Table, class_names: list[str] | None, top: int
         error = float(errors[index]) if errors[index] is not None else float("nan")
         table.add_row(
             str(index),
-            Text(str(label)),
+            Text(plain(str(label))),
             f"{values[index]:.3f}",
             "not known" if np.isnan(error) else f"{error:.3f}",
         )
