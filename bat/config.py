@@ -25,6 +25,7 @@ import pydantic
 import yaml
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
+from bat.addresses import address_problem, is_address, shown_address
 from bat.errors import BatError
 
 
@@ -320,11 +321,9 @@ class Scores(Section):
             for key in ("sha256", "match", "tables"):
                 if getattr(self, key) != Scores.model_fields[key].default:
                     raise ValueError(f"{key} says something of a source, and source is not given")
-        elif "://" in self.source:
-            if not re.match("https?://[^/]", self.source):
-                raise ValueError(
-                    f"source {self.source!r} is no http:// or https:// address, nor a path"
-                )
+        elif is_address(self.source):
+            if problem := address_problem(self.source):
+                raise ValueError(f"source {shown_address(self.source)!r} {problem}")
             if self.sha256 is None:
                 raise ValueError("source is an address, so sha256 must say which file is meant")
         return self

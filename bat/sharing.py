@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from bat import artifacts, published, validation
+from bat.addresses import is_address, shown_address, shown_source
 from bat.artifacts import ArtifactError, column
 from bat.data import PreparedData
 from bat.downloads import download
@@ -164,22 +165,18 @@ def fetch(spec: dict, prepared: PreparedData, out: Path, *, command: str) -> str
         for file in staged.values():
             with artifacts.atomic_path(out / file.name) as temporary:
                 shutil.copyfile(file, temporary)
-        here = Source(spec["source"], {kind: out / f.name for kind, f in staged.items()})
+        name = shown_source(spec["source"])
+        here = Source(name, {kind: out / f.name for kind, f in staged.items()})
         note = _note(spec, here, matched)
         artifacts.write_bytes(out / "source.md", note.encode())
         unused = [kind for kind in OPTIONAL if kind in source.tables and kind not in kinds]
         if unused:
             log.info(
                 "%s also holds %s; list them under scores.tables to use them",
-                spec["source"],
+                name,
                 ", ".join(unused),
             )
     return note
-
-
-def is_address(source: str) -> bool:
-    """Whether a source is to be downloaded."""
-    return "://" in source
 
 
 def _local(spec: dict, cache: Path) -> Path:
@@ -188,7 +185,7 @@ def _local(spec: dict, cache: Path) -> Path:
         return Path(source)
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", source.split("?")[0].rstrip("/").rsplit("/", 1)[-1])
     path = cache / f"{spec['sha256'][:16]}-{name}"
-    with progress(f"{source}, KiB", 0) as bar:
+    with progress(f"{shown_address(source)}, KiB", 0) as bar:
 
         def report(done: int, total: int) -> None:
             bar.total = max(total, done) >> 10
@@ -215,18 +212,22 @@ def _note(spec: dict, source: Source, matched: dict | None) -> str:
     how = "The fingerprint is that of the data set in use." if matched is None else "Matched "
     if matched is not None:
         how += for_markdown(f"{matched_text(matched)}.")
-    rows = [("Source", spec["source"]), *description(source, found)]
+    place = shown_source(spec["source"])
+    rows = [(name, for_markdown(text)) for name, text in description(source, found)]
     if spec["sha256"]:
-        rows.insert(1, ("sha256", spec["sha256"]))
+        rows.insert(0, ("sha256", spec["sha256"]))
+    # as code, so that an address can be copied; it holds no sign that would end that
+    code = is_address(spec["source"])
+    rows.insert(0, ("Source", f"`{place}`" if code else for_markdown(place)))
     lines = [
-        f"# Where the scores of {spec['dataset']} come from",
+        f"# Where the scores of {for_markdown(spec['dataset'])} come from",
         "",
         how,
         "",
         "| | |",
         "|---|---|",
     ]
-    return "\n".join([*lines, *(f"| {name} | {for_markdown(text)} |" for name, text in rows), ""])
+    return "\n".join([*lines, *(f"| {name} | {text} |" for name, text in rows), ""])
 
 
 # -- looking --------------------------------------------------------------------------------
