@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bat.errors import BatError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MAX_DEPTH = 64  # of lists and mappings within each other
 
@@ -52,6 +56,63 @@ _KINDS = [
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 ]
+
+
+def check_array(file: BinaryIO, size: int) -> None:
+    """Refuse a ``.npy`` file whose header is not that of its values.
+
+    Parameters
+    ----------
+    file : binary file
+        At its start; afterwards behind the header.
+    size : int
+        Bytes of all of it.
+
+    Raises
+    ------
+    ValueError
+        If it is no such file, holds Python objects, or claims more or fewer
+        values than there are.
+    """
+    import numpy as np
+
+    version = np.lib.format.read_magic(file)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(f"format {version} of npy files is not read")
+    shape, _, dtype = readers[version](file)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    claimed = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or claimed != size - file.tell():
+        raise ValueError(
+            f"its header claims {claimed} bytes of values, shape {shape}, and {size - file.tell()} "
+            "are there"
+        )
+
+
+def read_array(path: str | Path, error: type[BatError] = BatError) -> np.ndarray:
+    """Read a ``.npy`` file of somebody else into memory.
+
+    Raises
+    ------
+    BatError
+        If it is missing, no such file, damaged, or claims to be larger than it is.
+    """
+    import numpy as np
+
+    try:
+        with open(regular_file(path, error), "rb") as file:
+            check_array(file, os.fstat(file.fileno()).st_size)
+            file.seek(0)
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, OverflowError, MemoryError) as problem:
+        if isinstance(problem, BatError):
+            raise
+        raise error(f"{path}: no readable array ({problem})") from None
 
 
 def parse_json(text: str | bytes, *, longest: int | None = None) -> Any:

@@ -14,7 +14,7 @@ import yaml
 ORDER = """
     errors escaping reading addresses progress
     config artifacts subsets statistics downloads reference
-    memorization ensembles splits published theory
+    zips memorization ensembles splits published theory
     rawdata archives decoding sources data validation
     devices models attacks
     objectives evaluation
