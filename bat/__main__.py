@@ -363,13 +363,13 @@ def _schema(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from bat import config
+    from bat import addresses, config
 
     settings = config.read_config(*arguments.configfile)
     for name, dataset in settings.datasets.items():
         scores = f"{dataset.scores.trials} trials of {dataset.scores.architecture}"
         if dataset.scores.source is not None:
-            scores = f"scores from {dataset.scores.source}"
+            scores = f"scores from {addresses.shown_source(dataset.scores.source)}"
         print(f"{name}: {dataset.data.source}, {scores}")
 
 

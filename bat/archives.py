@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-import stat
-import zipfile
-import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from bat.downloads import checksum_of
 from bat.rawdata import DataError
+from bat.zips import DAMAGED, Limits, open_zip
 
 MAX_FILE = 256 * 2**20  # bytes of one image file or member of an archive
 MAX_ARCHIVE = 8 * 2**30  # bytes of all members of an archive, unpacked
+MAX_MEMBERS = 150_000  # of an archive; Tiny ImageNet has some 120,000
 MAX_DEPTH = 4  # of folders below the one that is given
 
 
@@ -86,34 +84,14 @@ class Zip:
     """The members of a zip, read without unpacking it anywhere.
 
     ``names`` lists them in order. The constructor raises a `DataError` where
-    the archive is damaged, unpacks to too much, or has a member that is a link,
-    encrypted, or would lead out of it; `read` where a member is damaged.
+    the archive is damaged or not safe, as `zips.open_zip` says; `read` where a
+    member is damaged.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        try:
-            self.archive = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile) as error:
-            raise DataError(
-                f"{path} cannot be read as a zip ({error}): truncated or damaged; get it again"
-            ) from None
+        self.archive = open_zip(path, Limits(MAX_MEMBERS, MAX_ARCHIVE, MAX_FILE), DataError)
         members = self.archive.infolist()
-        for member in members:
-            reason = unsafe(member)
-            if not reason and member.file_size > MAX_FILE:
-                reason = f"would unpack to {member.file_size >> 20} MiB"
-            if reason:
-                raise DataError(
-                    f"{path}: member {member.filename!r} {reason}; this archive is not safe, get "
-                    "it from its publisher"
-                )
-        size = sum(member.file_size for member in members)
-        if size > MAX_ARCHIVE:
-            raise DataError(
-                f"{path} would unpack to {size >> 20} MiB, more than {MAX_ARCHIVE >> 20} MiB; "
-                "this archive is not safe, get it from its publisher"
-            )
         self.names = sorted(m.filename for m in members if not m.is_dir())
 
     def label(self, name: str) -> str:
@@ -122,24 +100,10 @@ class Zip:
     def read(self, name: str) -> bytes:
         try:
             return self.archive.read(name)
-        except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGED as error:
             raise DataError(
                 f"{self.label(name)} cannot be read ({error}): the archive is damaged; get it again"
             ) from None
 
     def record(self) -> dict:
         return file_record(self.path)
-
-
-def unsafe(member: zipfile.ZipInfo) -> str | None:
-    """Why a member of a zip must not be read, as the end of a sentence; None where it may be."""
-    path = PurePosixPath(member.filename)
-    if path.is_absolute() or "\\" in member.filename or re.match("[A-Za-z]:", member.filename):
-        return "is an absolute path or one of another system"
-    if ".." in path.parts:
-        return "leads out of the archive"
-    if stat.S_ISLNK(member.external_attr >> 16):
-        return "is a link"
-    if member.flag_bits & 1:
-        return "is encrypted"
-    return None

@@ -34,7 +34,10 @@ from pydantic import (
     model_validator,
 )
 
+from bat.addresses import address_problem, is_address, shown_address
 from bat.errors import BatError
+from bat.escaping import for_terminal
+from bat.reading import regular_file
 
 
 class ConfigError(BatError):
@@ -42,9 +45,11 @@ class ConfigError(BatError):
 
     def __init__(self, source: str, problems: list[str]):
         self.problems = problems
+        problems = [for_terminal(problem) for problem in problems]
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         super().__init__(
-            f"{source}: {count} in the configuration\n" + "\n".join(f"  {p}" for p in problems)
+            f"{for_terminal(source)}: {count} in the configuration\n"
+            + "\n".join(f"  {p}" for p in problems)
         )
 
 
@@ -395,11 +400,9 @@ class Scores(Section):
             for key in ("sha256", "match", "tables"):
                 if getattr(self, key) != Scores.model_fields[key].default:
                     raise ValueError(f"{key} says something of a source, and source is not given")
-        elif "://" in self.source:
-            if not re.match("https?://[^/]", self.source):
-                raise ValueError(
-                    f"source {self.source!r} is no http:// or https:// address, nor a path"
-                )
+        elif is_address(self.source):
+            if problem := address_problem(self.source):
+                raise ValueError(f"source {shown_address(self.source)!r} {problem}")
             if self.sha256 is None:
                 raise ValueError("source is an address, so sha256 must say which file is meant")
         return self
@@ -785,12 +788,44 @@ def _check(raw: dict, source: str) -> Config:
         raise ConfigError(source, list(dict.fromkeys(problems))) from None
 
 
+MAX_YAML = 4 << 20  # bytes of a configuration file
+MAX_YAML_DEPTH = 64
+MAX_YAML_ALIASES = 1000
+MAX_YAML_KEYS = 10_000  # of one mapping, with those that it takes in
+MAX_YAML_VALUES = 1_000_000  # with all aliases written out
+
+
 class _Loader(yaml.SafeLoader):
     """Notes the keys that one mapping holds twice; YAML forbids them, PyYAML takes the last."""
 
     def __init__(self, stream: str):
         super().__init__(stream)
         self.repeated: list[tuple[int, str, int]] = []  # line, key, line of the first
+        self.depth = self.aliases = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
+        mark = self.peek_event().start_mark
+        self.depth += 1
+        if self.depth > MAX_YAML_DEPTH:
+            raise yaml.composer.ComposerError(
+                None, None, f"lists and mappings lie deeper than {MAX_YAML_DEPTH} levels", mark
+            )
+        if self.check_event(yaml.AliasEvent):
+            self.aliases += 1
+            if self.aliases > MAX_YAML_ALIASES:
+                raise yaml.composer.ComposerError(
+                    None, None, f"more than {MAX_YAML_ALIASES} aliases", mark
+                )
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > MAX_YAML_KEYS:  # before the next one takes them in several times
+            raise yaml.constructor.ConstructorError(
+                None, None, f"a mapping of more than {MAX_YAML_KEYS:,} keys", node.start_mark
+            )
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -806,19 +841,44 @@ class _Loader(yaml.SafeLoader):
 def _read_yaml(path: str | Path) -> tuple[Any, list[str]]:
     """The document in a YAML file, and a problem for each key that is given twice."""
     try:
+        if regular_file(path).stat().st_size > MAX_YAML:
+            raise ConfigError(str(path), [f"is larger than {MAX_YAML >> 20} MiB"])
         loader = _Loader(Path(path).read_text(encoding="utf-8"))
         document = loader.get_single_data()
-    except FileNotFoundError:
-        raise ConfigError(str(path), ["the file does not exist"]) from None
+        _check_values(document)
+    except ConfigError:
+        raise
+    except BatError as error:
+        raise ConfigError(str(path), [str(error).removeprefix(f"{path}: ")]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [f"cannot be read: {error}"]) from None
     except yaml.YAMLError as error:
         raise ConfigError(str(path), [f"not valid YAML: {error}"]) from None
+    except Exception as error:  # PyYAML raises whatever it likes on a value as 2020-99-99
+        raise ConfigError(str(path), [f"a value in it cannot be read: {error}"]) from None
     problems = [
         f"{path}, line {line}: the key {key!r} is given twice, first in line {first}; keep one"
         for line, key, first in sorted(loader.repeated)
     ]
     return document, problems
+
+
+def _check_values(document: Any) -> None:
+    """Refuse a document that grows without measure, or without end, when aliases are followed."""
+    level, n_values = [document], 0
+    for _ in range(MAX_YAML_DEPTH + 1):
+        level = [
+            inner
+            for value in level
+            if isinstance(value, dict | list | tuple | set)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+        n_values += len(level)
+        if n_values > MAX_YAML_VALUES:
+            raise ValueError(f"aliases make more than {MAX_YAML_VALUES:,} values of it")
+        if not level:
+            return
+    raise ValueError(f"lists and mappings lie deeper than {MAX_YAML_DEPTH} levels")
 
 
 def overlay(base: dict, top: dict) -> dict:

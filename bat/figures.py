@@ -27,6 +27,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from bat.artifacts import write_bytes
 from bat.errors import BatError
+from bat.escaping import for_figure, plain
 from bat.tables import csv_text, percent, with_suffix
 
 # --- Style -------------------------------------------------------------------
@@ -165,6 +166,7 @@ def save_figure(
     list of Path
         The files written.
     """
+    caption = plain(caption)
     tables = {"": table} | {f"_{name}": more for name, more in (more_tables or {}).items()}
     base = Path(path_without_suffix)
     files = {
@@ -188,7 +190,7 @@ def _rendered(fig: Figure, caption: str, kind: str, metadata: dict) -> bytes:
     text = fig.text(
         0,
         -0.08 / height,
-        textwrap.fill(caption, width=int(width * 19.5)),  # characters of 7 points
+        for_figure(textwrap.fill(caption, int(width * 19.5))),  # characters of 7 points
         fontsize=7,
         color="#333333",
         va="top",
@@ -250,7 +252,9 @@ def _score(value: float) -> str:
 
 
 def _short(name: str, length: int) -> str:
-    return name if len(name) <= length else name[: length - 1] + "…"
+    """A name as it is drawn, cut where it is too long."""
+    name = plain(name)
+    return for_figure(name if len(name) <= length else name[: length - 1] + "…")
 
 
 @_styled
@@ -638,7 +642,7 @@ def plot_accuracy_by_epoch(
             linestyle=line,
             marker=marker,
             markevery=max(1, len(rows) // 8),
-            label=name,
+            label=for_figure(name),
         )
         low, high = rows["mean"] - rows["sd"], rows["mean"] + rows["sd"]
         ax.fill_between(rows["epoch"], low, high, color=color, alpha=0.2, linewidth=0)
@@ -766,7 +770,7 @@ def plot_group_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Axes
     """
     bars = table.drop_duplicates(["dataset", "split"])
-    names = [f"{bar.dataset}, {bar.split}" for bar in bars.itertuples()]
+    names = [for_figure(f"{bar.dataset}, {bar.split}") for bar in bars.itertuples()]
     ax = _axes(ax, 4.6, 0.75 + 0.32 * len(names))
     left = np.zeros(len(names))
     for group in ("typical", "neither", "atypical"):

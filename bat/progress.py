@@ -10,19 +10,29 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bat.escaping import for_terminal
+
 log = logging.getLogger("bat")
 
 
 def start_logging(path: str | Path | None = None) -> None:
     """Send the package's messages to the screen and, where given, to a file beside."""
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers[0].setFormatter(_Formatter())
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(path, mode="a", encoding="utf-8"))
-        handlers[1].setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        handlers[1].setFormatter(_Formatter("%(asctime)s %(message)s"))
     log.handlers[:] = handlers
     log.setLevel(logging.INFO)
     log.propagate = False
+
+
+class _Formatter(logging.Formatter):
+    """Messages name files, classes and addresses of others, none of which acts on a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return for_terminal(super().format(record))
 
 
 def duration(seconds: float) -> str:
@@ -92,10 +102,14 @@ def progress(title: str, total: int, *, done: int = 0) -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as bar:
+    # text as it is: a title may hold a path, whose brackets are no markup
+    title_column = TextColumn("{task.description}", markup=False)
+    columns = (title_column, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(
+        *columns, TextColumn("{task.fields[note]}", markup=False), console=Console(stderr=True)
+    ) as bar:
         counter._bar = bar
-        counter._task = bar.add_task(title, total=total, completed=done, note="")
+        counter._task = bar.add_task(for_terminal(title), total=total, completed=done, note="")
         yield counter
 
 

@@ -21,8 +21,6 @@ a score can have.
 from __future__ import annotations
 
 import contextlib
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +29,9 @@ import numpy as np
 import pyarrow as pa
 
 from bat.artifacts import SCHEMAS, ArtifactError
+from bat.reading import check_array
 from bat.statistics import proportion_variance
+from bat.zips import DAMAGED, Limits, open_zip
 
 SUBSET_RATIO = 0.7
 PAIRS_ABOVE, PAIRS_MEMORIZATION_ABOVE = 0.15, 0.25
@@ -39,6 +39,9 @@ PAIRS_ABOVE, PAIRS_MEMORIZATION_ABOVE = 0.15, 0.25
 
 MODELS = {50_000: ("cifar100", 4000), 1_281_167: ("imagenet", 2000)}
 """Data set and number of ResNet-50 models, by number of training samples."""
+
+LIMITS = Limits(members=20_000, size=64 << 30, member_size=64 << 30)
+"""Of a file of arrays; ImageNet's has three for each class."""
 
 TOLERANCE = 1e-5
 """By which a value may leave its range, or differ between two files: float32 sums."""
@@ -66,9 +69,9 @@ class Published:
 def is_published(path: Path) -> bool:
     """Whether a file is an ``npz`` archive: a zip whose members are all arrays."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path, LIMITS, ArtifactError) as archive:
             names = archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except ArtifactError:
         return False
     return bool(names) and all(name.endswith(".npy") for name in names)
 
@@ -162,29 +165,25 @@ def largest_standard_error(score: np.ndarray, n_in: float, n_out: float) -> np.n
 
 
 class _Arrays:
-    """An ``npz`` file whose arrays are read one at a time and checked."""
+    """An ``npz`` file whose arrays are read one at a time and checked.
+
+    Their headers are compared with what the file holds before any memory is
+    taken: a header may claim whatever it likes.
+    """
 
     def __init__(self, path: Path):
         self.path = path
         try:
-            self.file = open(path, "rb")  # noqa: SIM115 (closed on leaving the context)
-        except FileNotFoundError:
-            raise ArtifactError(f"{path}: the file does not exist") from None
-        try:
-            self.archive = np.load(self.file, allow_pickle=False)
-            self.keys = list(self.archive.files)
-        except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-            raise ArtifactError(f"{path}: no readable npz file ({error}); get it again") from None
-        finally:
-            if not hasattr(self, "keys"):
-                self.file.close()
+            self.archive = open_zip(path, LIMITS, ArtifactError)
+        except ArtifactError as error:
+            raise ArtifactError(f"{error} (no readable npz file)") from None
+        self.keys = [name.removesuffix(".npy") for name in self.archive.namelist()]
 
     def __enter__(self) -> _Arrays:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.archive.close()
-        self.file.close()
 
     def read(self, key: str) -> np.ndarray:
         if key not in self.keys:
@@ -193,8 +192,12 @@ class _Arrays:
                 f"{', ...' if len(self.keys) > 8 else ''}"
             )
         try:
-            return self.archive[key]
-        except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            member = self.archive.getinfo(f"{key}.npy")
+            with self.archive.open(member) as file:
+                check_array(file, member.file_size)
+            with self.archive.open(member) as file:
+                return np.lib.format.read_array(file, allow_pickle=False)
+        except (*DAMAGED, KeyError, MemoryError) as error:
             raise ArtifactError(
                 f"{self.path}: {key!r} cannot be read ({error}); the file is damaged or holds "
                 "Python objects, which are not loaded"

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from bat.artifacts import column, read_table
+from bat.escaping import for_markdown
 from bat.score_files import FILE_NAMES, OPTIONAL, REQUIRED, Source
 
 THRESHOLDS = (0.15, 0.25, 0.5)
@@ -126,12 +127,13 @@ def matched_text(matched: dict) -> str:
 def card(source: Source, found: dict, licence: str) -> str:
     """The card of an archive, in Markdown, from nothing but the tables' metadata."""
     rows = [("Licence", licence), *description(source, found)]
+    dataset = for_markdown(str(found["metadata"].get("dataset", "a data set")))
     lines = [
-        f"# Memorization and influence scores of {found['metadata'].get('dataset', 'a data set')}",
+        f"# Memorization and influence scores of {dataset}",
         "",
         "| | |",
         "|---|---|",
-        *(f"| {name} | {markdown_cell(text)} |" for name, text in rows),
+        *(f"| {name} | {for_markdown(text)} |" for name, text in rows),
         "",
         "Memorization is the accuracy on a training sample of the models trained with it, minus",
         "that of the models trained without it; influence is the same difference on a test sample.",
@@ -163,8 +165,3 @@ _CONTENT = {
     "confidence": "confidence of an ensemble in each training label",
     "convergence": "how the scores settle with the number of models",
 }
-
-
-def markdown_cell(text: str) -> str:
-    """Text that stays in its cell of a Markdown table."""
-    return " ".join(text.replace("|", "\\|").split())

@@ -14,14 +14,13 @@ import re
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from bat import artifacts, published
-from bat.archives import unsafe
 from bat.artifacts import ArtifactError
+from bat.zips import DAMAGED, Limits, open_zip
 
 REQUIRED = ("memorization", "influence", "test")
 OPTIONAL = ("disagreement", "confidence", "convergence")
@@ -31,8 +30,8 @@ SOURCE_INDEX = {split: f"{split}_source_index.npy" for split in ("train", "test"
 INFO, CARD, SUMS = "dataset.json", "README.md", "SHA256SUMS"
 MEMBERS = {*FILE_NAMES.values(), *SOURCE_INDEX.values(), INFO, CARD, SUMS}
 
-MAX_ARCHIVE = 64 << 30  # bytes that an archive may unpack to
-MAX_RATIO = 100  # and how many times its own size
+LIMITS = Limits(members=1000, size=64 << 30, member_size=64 << 30)
+"""Of an archive of tables; Parquet does not get much smaller in a zip."""
 
 
 @dataclass(frozen=True)
@@ -172,32 +171,20 @@ def check_sums(root: Path) -> None:
 
 def _unpack(path: Path, folder: Path) -> None:
     """Unpack the score files of a zip, which lie at its top or all in one folder."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name, member in _safe_members(path, archive).items():
-                with archive.open(member) as packed, open(folder / name, "wb") as file:
+    with open_zip(path, LIMITS, ArtifactError) as archive:
+        for name, member in _score_members(path, archive).items():
+            try:
+                with archive.open(member) as packed, open(folder / name, "xb") as file:
                     shutil.copyfileobj(packed, file, 1 << 20)
-    except ArtifactError:
-        raise
-    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ArtifactError(
-            f"{path}: cannot be read as a zip ({error}): truncated, damaged, or something else; "
-            "get it again"
-        ) from None
+            except DAMAGED as error:
+                raise ArtifactError(
+                    f"{path}: {name} cannot be read as a zip's member ({error}): truncated or "
+                    "damaged; get it again"
+                ) from None
 
 
-def _safe_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+def _score_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     members = [member for member in archive.infolist() if not member.is_dir()]
-    for member in archive.infolist():
-        reason = unsafe(member)
-        if reason:
-            raise ArtifactError(f"{path}: member {member.filename!r} {reason}; it is not unpacked")
-    size = sum(member.file_size for member in members)
-    if size > MAX_ARCHIVE or size > MAX_RATIO * path.stat().st_size + (1 << 20):
-        raise ArtifactError(
-            f"{path}: {path.stat().st_size} bytes would unpack to {size}, more than any archive "
-            "of score tables; it is not unpacked"
-        )
     known = [m for m in members if PurePosixPath(m.filename).name in MEMBERS]
     at = {str(PurePosixPath(m.filename).parent) for m in known}
     found = {PurePosixPath(m.filename).name: m for m in known}

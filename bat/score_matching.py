@@ -13,6 +13,7 @@ from bat import published
 from bat.artifacts import ArtifactError, column, read_metadata, read_table, write_table
 from bat.data import PreparedData
 from bat.progress import log
+from bat.reading import read_array
 from bat.score_cards import matched_text
 from bat.score_files import Source
 from bat.validation import check_all
@@ -61,7 +62,9 @@ def stage_tables(
         raise _other_data(source, theirs, tables, prepared)
     keys = {}
     if spec["match"] == "source_index":
-        keys = {split: _read_index(path) for split, path in source.source_index.items()}
+        keys = {
+            split: read_array(path, ArtifactError) for split, path in source.source_index.items()
+        }
     for kind in staged.keys() - set(parquet):
         shutil.copyfile(source.tables[kind], staged[kind])
     files = {kind: staged[kind] for kind in parquet}
@@ -100,13 +103,6 @@ def stage_published(
 
 
 _OF_SPLIT = {"train": "memorization", "test": "test"}
-
-
-def _read_index(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ArtifactError(f"{path}: no readable array ({error})") from None
 
 
 def _other_data(

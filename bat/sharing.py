@@ -19,11 +19,13 @@ import numpy as np
 import pyarrow as pa
 
 from bat import artifacts, published, validation
+from bat.addresses import is_address, shown_address, shown_source
 from bat.artifacts import ArtifactError, column
 from bat.data import PreparedData
 from bat.downloads import download
+from bat.escaping import for_markdown, plain
 from bat.progress import log, progress
-from bat.score_cards import card, description, facts, markdown_cell, matched_text
+from bat.score_cards import card, description, facts, matched_text
 from bat.score_files import (
     CARD,
     FILE_NAMES,
@@ -163,22 +165,18 @@ def fetch(spec: dict, prepared: PreparedData, out: Path, *, command: str) -> str
         for file in staged.values():
             with artifacts.atomic_path(out / file.name) as temporary:
                 shutil.copyfile(file, temporary)
-        here = Source(spec["source"], {kind: out / f.name for kind, f in staged.items()})
+        name = shown_source(spec["source"])
+        here = Source(name, {kind: out / f.name for kind, f in staged.items()})
         note = _note(spec, here, matched)
         artifacts.write_bytes(out / "source.md", note.encode())
         unused = [kind for kind in OPTIONAL if kind in source.tables and kind not in kinds]
         if unused:
             log.info(
                 "%s also holds %s; list them under scores.tables to use them",
-                spec["source"],
+                name,
                 ", ".join(unused),
             )
     return note
-
-
-def is_address(source: str) -> bool:
-    """Whether a source is to be downloaded."""
-    return "://" in source
 
 
 def _local(spec: dict, cache: Path) -> Path:
@@ -187,7 +185,7 @@ def _local(spec: dict, cache: Path) -> Path:
         return Path(source)
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", source.split("?")[0].rstrip("/").rsplit("/", 1)[-1])
     path = cache / f"{spec['sha256'][:16]}-{name}"
-    with progress(f"{source}, KiB", 0) as bar:
+    with progress(f"{shown_address(source)}, KiB", 0) as bar:
 
         def report(done: int, total: int) -> None:
             bar.total = max(total, done) >> 10
@@ -213,19 +211,23 @@ def _note(spec: dict, source: Source, matched: dict | None) -> str:
     found = facts(source)
     how = "The fingerprint is that of the data set in use." if matched is None else "Matched "
     if matched is not None:
-        how += f"{matched_text(matched)}."
-    rows = [("Source", spec["source"]), *description(source, found)]
+        how += for_markdown(f"{matched_text(matched)}.")
+    place = shown_source(spec["source"])
+    rows = [(name, for_markdown(text)) for name, text in description(source, found)]
     if spec["sha256"]:
-        rows.insert(1, ("sha256", spec["sha256"]))
+        rows.insert(0, ("sha256", spec["sha256"]))
+    # as code, so that an address can be copied; it holds no sign that would end that
+    code = is_address(spec["source"])
+    rows.insert(0, ("Source", f"`{place}`" if code else for_markdown(place)))
     lines = [
-        f"# Where the scores of {spec['dataset']} come from",
+        f"# Where the scores of {for_markdown(spec['dataset'])} come from",
         "",
         how,
         "",
         "| | |",
         "|---|---|",
     ]
-    return "\n".join([*lines, *(f"| {name} | {markdown_cell(text)} |" for name, text in rows), ""])
+    return "\n".join([*lines, *(f"| {name} | {text} |" for name, text in rows), ""])
 
 
 # -- looking --------------------------------------------------------------------------------
@@ -255,11 +257,11 @@ def show(path: Path, console, *, top: int = 10) -> None:
             )
         check_all(source.tables.values())
         found = facts(source)
-        table = Table(title=Text(source.name), show_header=False, title_justify="left")
+        table = Table(title=Text(plain(source.name)), show_header=False, title_justify="left")
         table.add_column()
         table.add_column(overflow="fold")
         for name, text in description(source, found):
-            table.add_row(Text(name), Text(text))
+            table.add_row(Text(name), Text(plain(text)))
         console.print(table)
         console.print(_top_samples(found["memorization"], source.info.get("class_names"), top))
 
@@ -279,7 +281,7 @@ def _top_samples(memorization: pa.Table, class_names: list[str] | None, top: int
         error = float(errors[index]) if errors[index] is not None else float("nan")
         table.add_row(
             str(index),
-            Text(str(label)),
+            Text(plain(str(label))),
             f"{values[index]:.3f}",
             "not known" if np.isnan(error) else f"{error:.3f}",
         )

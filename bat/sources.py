@@ -304,7 +304,14 @@ def _tiny_imagenet(config: config.TinyImagenetData, progress: Progress, workers:
                 "it, there, or set data.download to true"
             )
         try:
-            download(TINY_URL, path, checksum=TINY_MD5, algorithm="md5", report=progress)
+            download(
+                TINY_URL,
+                path,
+                checksum=TINY_MD5,
+                algorithm="md5",
+                max_bytes=1 << 30,
+                report=progress,
+            )
         except DownloadError as error:
             raise DataError(f"{error}. Or put tiny-imagenet-200.zip at {path}") from None
     tree = Folder(path) if path.is_dir() else Zip(path)

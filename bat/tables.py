@@ -16,6 +16,7 @@ import pandas as pd
 
 from bat.artifacts import write_bytes
 from bat.errors import BatError
+from bat.escaping import for_csv, for_latex, for_markdown
 from bat.statistics import trials_needed
 
 Z_95 = 1.96  # a standard normal variable lies within +- Z_95 in 95 % of cases
@@ -506,46 +507,34 @@ def _caption(metadata: Mapping[str, Any], text: str) -> str:
 
 # --- Writing -----------------------------------------------------------------
 
-_LATEX = str.maketrans(
-    {c: f"\\{c}" for c in "&%$#_{}"}
-    | {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "±": r"$\pm$",
-        "−": "$-$",
-        "–": "--",
-        "\u00a0": "~",
-        "√": r"$\surd$",
-        "α": r"$\alpha$",
-        "β": r"$\beta$",
-    }
-)
-_MARKDOWN = str.maketrans({"|": "\\|", "\n": " "})
-
 
 def csv_text(frame: pd.DataFrame) -> str:
     """The values of a table as CSV, at full precision."""
-    return frame.to_csv(index=False, lineterminator="\n")
+    shown = frame.rename(columns=_for_spreadsheets).map(_for_spreadsheets)
+    return shown.to_csv(index=False, lineterminator="\n")
+
+
+def _for_spreadsheets(value: Any) -> Any:
+    return for_csv(value) if isinstance(value, str) else value
 
 
 def markdown_text(frame: pd.DataFrame, caption: str, digits: int = 3) -> str:
     """A table as Markdown, its caption above it."""
-    columns = [str(name).translate(_MARKDOWN) for name in frame.columns]
+    columns = [for_markdown(str(name)) for name in frame.columns]
     rules = ["---:" if numeric else ":---" for numeric in _numeric(frame)]
     cells = [
-        [_text(value, digits).translate(_MARKDOWN) for value in row]
+        [for_markdown(_text(value, digits)) for value in row]
         for row in frame.itertuples(index=False, name=None)
     ]
     lines = ["| " + " | ".join(row) + " |" for row in [columns, rules, *cells]]
-    return "\n".join([caption, "", *lines, ""])
+    return "\n".join([for_markdown(caption), "", *lines, ""])
 
 
 def latex_text(frame: pd.DataFrame, caption: str, digits: int = 3) -> str:
     """A table as a LaTeX float (package booktabs)."""
-    columns = [str(name).translate(_LATEX) for name in frame.columns]
+    columns = [for_latex(str(name)) for name in frame.columns]
     cells = [
-        [_text(value, digits).translate(_LATEX) for value in row]
+        [for_latex(_text(value, digits)) for value in row]
         for row in frame.itertuples(index=False, name=None)
     ]
     rows = [" & ".join(row) + r" \\" for row in [columns, *cells]]
@@ -554,7 +543,7 @@ def latex_text(frame: pd.DataFrame, caption: str, digits: int = 3) -> str:
         [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{caption.translate(_LATEX)}}}",
+            rf"\caption{{{for_latex(caption)}}}",
             rf"\begin{{tabular}}{{{align}}}",
             r"\toprule",
             rows[0],

@@ -1,7 +1,9 @@
 """The configuration: what is refused, with which words, and what the defaults give."""
 
 import json
+import os
 import re
+import time
 import typing
 from pathlib import Path
 
@@ -392,3 +394,76 @@ def test_no_path_of_the_configuration_is_left_out():
             if plain(field.annotation, field.metadata)
         ]
     assert found == []
+
+
+# -- files that are no configuration ---------------------------------------------------------
+
+_LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 13)
+)
+_MERGES = "a0: &a0 {k: 1}\n" + "".join(
+    f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 13)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 2000 + "]" * 2000,
+        "{a: " * 2000,
+        "".join(" " * i + "a:\n" for i in range(1200)),
+        _LAUGHS,
+        _MERGES,
+        "a: &a [*a]",
+        "a: " + "x" * (5 << 20),
+        "a: \0",
+        "a:\n\tb: 1",
+        "a: 2020-99-99",
+        "a: " + "9" * 10_000,
+        "a: !!timestamp x",
+        "a: !!bool x",
+        "a: !!python/object/apply:os.system [ls]",
+        "? [a]\n: b",
+        "a: 1\n---\nb: 2",
+        b"a: \xff\xfe",
+    ],
+)
+def test_a_hostile_file_is_refused_by_name_at_once(tmp_path, text):
+    path, start = tmp_path / "c.yaml", time.monotonic()
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigError, match=re.escape(str(path))):
+        read_config(path)
+    assert time.monotonic() - start < 20
+
+
+def test_what_is_no_file_is_refused_by_name(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for path, words in (
+        (tmp_path / "pipe", "is a named pipe"),
+        (tmp_path / "folder", "is a folder"),
+        (tmp_path / "none", "does not exist"),
+        ("/dev/zero", "is a device"),
+        (tmp_path / "a\0b", "cannot be read"),
+    ):
+        with pytest.raises(ConfigError, match=words) as caught:
+            read_config(path)
+        assert repr(str(path))[1:-1] in str(caught.value)
+
+
+def test_a_message_holds_no_control_code(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text('"a\\e[31mred": 1\ndatasets: {d: {data: {source: "x\\e]0;t\\a\\u202e"}}}')
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+    text = str(caught.value)
+    assert "a\\x1b[31mred: unknown key" in text
+    assert all(c == "\n" or c.isprintable() for c in text)
+
+
+@pytest.mark.parametrize("source", ["https://me:s3cret@example.org/a.zip", "ftp://s3cret@a/b"])
+def test_no_password_of_an_address_is_shown(source):
+    scores = {"source": source, "sha256": "0" * 64}
+    with pytest.raises(ConfigError, match="source") as caught:
+        load_config({"datasets": {"d": {"data": {"source": "digits"}, "scores": scores}}})
+    assert "s3cret" not in str(caught.value)

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 ORDER = """
-    errors progress
+    errors escaping reading addresses progress
     config artifacts specifications subsets statistics downloads reference
-    memorization ensembles splits published theory
+    zips memorization ensembles splits published theory
     rawdata archives decoding sources data validation
     devices models attacks
     objectives evaluation
