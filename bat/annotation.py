@@ -20,10 +20,11 @@ import pandas as pd
 
 from bat import data, tables
 from bat.annotation_page import Item, page
-from bat.artifacts import column, read_json, read_table, write_bytes, write_json
+from bat.artifacts import column, read_json, write_bytes, write_json
 from bat.errors import BatError
 from bat.statistics import wilson_interval
 from bat.subsets import generator
+from bat.validation import read_checked
 
 GROUPS = {"high": "High poisoning score", "low": "Low poisoning score"}
 ANSWERS = {"y1": "Label (y1)", "y2": "Predicted (y2)", "both": "Both", "neither": "Neither"}
@@ -136,8 +137,8 @@ def write_sheet(
     """
     prepared = data.load(folder)
     fingerprint = prepared.fingerprint
-    table, metadata = read_table(scores, "poisoning", fingerprint=fingerprint)
-    members, _ = read_table(groups, "groups", fingerprint=fingerprint)
+    table, metadata = read_checked(scores, "poisoning", prepared)
+    members, _ = read_checked(groups, "groups", prepared)
     items = choose_items(table.to_pandas(), column(members, "atypical"), seed=seed)
     spec = metadata["recipe"]
     key: dict[str, Any] = {

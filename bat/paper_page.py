@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 
 from bat import comparison, paper, tables
-from bat.artifacts import ArtifactError, read_json, read_metadata, read_table, write_bytes
+from bat.artifacts import ArtifactError, read_json, read_metadata, write_bytes
 from bat.statistics import mean_and_sd
 from bat.studies import study_name
 from bat.subsets import measured_samples, unpack
+from bat.validation import read_checked
 
 NOT_RUN = "not run"
 NO_NUMBER = "–"
@@ -146,7 +147,7 @@ def _scores(results: Path, names: list[str]) -> list[dict]:
     for name in dict.fromkeys([*printed, *names]):
         path, ours = results / name / "scores" / "memorization.parquet", Ours(NOT_RUN, "")
         if path.exists():
-            table, metadata = read_table(path, "memorization")
+            table, metadata = read_checked(path, "memorization", None)
             found = tables.memorization_histogram(
                 table.to_pandas(), atypical_above=paper.ATYPICAL_ABOVE
             ).iloc[0]
@@ -195,7 +196,7 @@ def _whole(results: Path, pair: Pair) -> dict[str, Ours]:
     run, values = study_name("pgd-at", None), {}
     paths = sorted(_run(results, pair, run).glob("seed*/history.parquet"))
     for path in paths:
-        table, metadata = read_table(path, "history")
+        table, metadata = read_checked(path, "history", None)
         info = read_json(results / pair[0] / "data" / "dataset.json")
         measured = measured_samples(info, metadata["recipe"]["history"]["max_samples"])
         last = table.slice(table.num_rows - 1).to_pylist()[0]

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from bat import data
-from bat.artifacts import column, read_table
+from bat.artifacts import column
 from bat.comparison import fraction_text
 from bat.figures import (
     GREY,
@@ -31,6 +31,7 @@ from bat.figures import (
 )
 from bat.subsets import generator
 from bat.tables import over_seeds, percent
+from bat.validation import check_model, read_checked
 
 THRESHOLD = 0.8
 """Score above which the paper shows samples."""
@@ -336,12 +337,13 @@ def write(dataset: Path, scores: Sequence[Path], out: Path) -> list[Path]:
         If a table is missing, damaged or of another data set.
     """
     prepared = data.load(dataset / "data")
-    fingerprint = prepared.fingerprint
-    table, _ = read_table(dataset / "groups" / "train.parquet", "groups", fingerprint=fingerprint)
+    table, _ = read_checked(dataset / "groups" / "train.parquet", "groups", prepared)
     groups = pd.DataFrame({name: column(table, name) for name in ("typical", "atypical")})
     frames, facts = {}, []
     for path in scores:
-        table, metadata = read_table(path, "poisoning", fingerprint=fingerprint)
+        table, metadata = read_checked(path, "poisoning", prepared)
+        run = path.parents[2] / "runs" / path.parent.name / path.stem
+        check_model(path, metadata, run / "best.pt")
         facts.append(metadata)
         frames[metadata["recipe"]["seed"]] = table.to_pandas()
     chosen = examples(next(iter(frames.values())), groups, prepared.class_names)

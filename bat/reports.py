@@ -9,10 +9,11 @@ import pandas as pd
 
 from bat import comparison as comparisons
 from bat import curves, data, figures, representation, tables
-from bat.artifacts import read_table
+from bat.artifacts import ArtifactError, check_inputs, table_digest
 from bat.config import Config
 from bat.ensembles import alignment
 from bat.studies import ablation_name, study_name
+from bat.validation import check_model, read_checked
 
 
 class Folder:
@@ -35,8 +36,7 @@ class Folder:
 
     def table(self, name: str, kind: str) -> tuple[pd.DataFrame, dict]:
         """A table of this data set, and of no other, by its path in the folder."""
-        path, fingerprint = self.path / name, self.prepared.fingerprint
-        table, metadata = read_table(path, kind, fingerprint=fingerprint)
+        table, metadata = read_checked(self.path / name, kind, self.prepared)
         return table.to_pandas(), metadata
 
 
@@ -125,34 +125,83 @@ class Comparison:
         self._run_specs = {run["run"]: run for run in run_specs}
 
     def evaluations(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
-        """Verdicts by run and seed; an external model has the one seed 0."""
+        """Verdicts by run and seed; an external model has the one seed 0.
+
+        Raises
+        ------
+        ArtifactError
+            If one is of other attacks than configured, or of another model than
+            the run has now.
+        """
         return {
-            (run, seed): self._table(f"evaluations/{run}/seed{seed}.parquet", "evaluations")
+            (run, seed): self._evaluation(run, seed)
             for run in runs
             for seed in ([0] if run in self.spec["external"] else self.spec["seeds"])
         }
 
+    def _evaluation(self, run: str, seed: int) -> pd.DataFrame:
+        name = f"{self.architecture}/evaluations/{run}/seed{seed}.parquet"
+        table, metadata = self.folder.table(name, "evaluations")
+        path, wanted = self.folder.path / name, self.spec["evaluation"]
+        made = metadata["recipe"]
+        attacks = made.get("attacks", {})
+        if made | {"attacks": {}} != wanted | {"attacks": {}} or any(
+            wanted["attacks"].get(attack) != settings for attack, settings in attacks.items()
+        ):
+            raise ArtifactError(
+                f"{path}: made with other attacks or on other samples than are configured; run the "
+                "workflow, which makes it again"
+            )
+        if run not in self.spec["external"]:
+            check_model(path, metadata, self.path / "runs" / run / f"seed{seed}" / "best.pt")
+        return table
+
     def histories(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
-        """Histories by run and seed."""
+        """Histories by run and seed.
+
+        Raises
+        ------
+        ArtifactError
+            If a run was trained with other settings than configured, or on other
+            groups or scores than there are now.
+        """
         return {
-            (run, seed): self._table(f"runs/{run}/seed{seed}/history.parquet", "history")
-            for run in runs
-            for seed in self.spec["seeds"]
+            (run, seed): self._history(run, seed) for run in runs for seed in self.spec["seeds"]
         }
 
-    def _table(self, name: str, kind: str) -> pd.DataFrame:
-        return self.folder.table(f"{self.architecture}/{name}", kind)[0]
+    def _history(self, run: str, seed: int) -> pd.DataFrame:
+        name = f"{self.architecture}/runs/{run}/seed{seed}/history.parquet"
+        table, metadata = self.folder.table(name, "history")
+        path = self.folder.path / name
+        if metadata["recipe"] != self._run_specs[run] | {"seed": seed}:
+            raise ArtifactError(
+                f"{path}: trained with other settings than are configured; run the workflow, "
+                "which trains it again"
+            )
+        check_inputs(path, metadata, self._tables(metadata.get("inputs", {})), what="the run")
+        return table
+
+    def _tables(self, names: Iterable[str]) -> dict[str, str]:
+        """Digests of those tables that runs are made of which are named."""
+        columns = {"groups": ["typical", "atypical"]}
+        digests = {}
+        for name in set(names) - {"data"}:
+            place = "groups/train" if name == "groups" else f"scores/{name}"
+            path = self.folder.path / f"{place}.parquet"
+            digests[name] = table_digest(path, name, columns.get(name, [name]))
+        return digests
 
     def representations(self, runs: Iterable[str]) -> dict[tuple[str, int], dict]:
-        """Measures of the features by run and seed."""
+        """Measures of the features by run and seed, of the models that the runs have now."""
         folder, fingerprint = self.path / "representation", self.folder.prepared.fingerprint
-        return {
-            (run, seed): representation.read_measures(
-                folder / run / f"seed{seed}.json", fingerprint
-            )
-            for run in runs
-            for seed in self.spec["seeds"]
-        }
+        measured = {}
+        for run in runs:
+            for seed in self.spec["seeds"]:
+                path = folder / run / f"seed{seed}.json"
+                measured[run, seed] = representation.read_measures(path, fingerprint)
+                checkpoint = self.path / "runs" / run / f"seed{seed}" / "last.pt"
+                check_model(path, measured[run, seed], checkpoint)
+        return measured
 
     def specs(self, runs: Iterable[str]) -> dict[str, dict]:
         """The specification of each run that was trained here, the same for all its seeds."""

@@ -140,6 +140,31 @@ def read_checked(
     return table, metadata
 
 
+def check_model(path: Path, metadata: Mapping[str, Any], checkpoint: Path) -> None:
+    """Refuse what was measured of another model than a run has now.
+
+    Parameters
+    ----------
+    path : path
+        For the message.
+    metadata : mapping
+        Of what was measured.
+    checkpoint : path
+        ``best.pt`` or ``last.pt`` in the folder of the run, beside its history.
+
+    Raises
+    ------
+    ArtifactError
+    """
+    now = artifacts.read_metadata(checkpoint.with_name("history.parquet"), "history")
+    if "inputs" in metadata and "checkpoints" in now:
+        present = now["checkpoints"][checkpoint.stem]
+    else:  # version 0.1.0 noted the sha256 of the file
+        metadata = {"inputs": {"checkpoint": metadata.get("checkpoint_sha256")}}
+        present = artifacts.sha256_of(checkpoint)
+    artifacts.check_inputs(path, metadata, {"checkpoint": present})
+
+
 def made_already(
     path: Path,
     kind: str,
