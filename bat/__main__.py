@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -371,6 +372,8 @@ def _check(arguments: argparse.Namespace) -> None:
         if dataset.scores.source is not None:
             scores = f"scores from {addresses.shown_source(dataset.scores.source)}"
         print(f"{name}: {dataset.data.source}, {scores}")
+    files = shlex.join(map(str, arguments.configfile))
+    print(f"to make everything: snakemake all --cores 2 --configfile {files}")
 
 
 # -- parsing --------------------------------------------------------------------------------

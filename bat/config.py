@@ -155,14 +155,17 @@ def _address_or_place(value: Any, info: ValidationInfo) -> Any:
     return value if is_address else _place(value, info)
 
 
-def _results(value: Path) -> Path:
-    """Refuse what Snakemake reads as a pattern, and commands as an option."""
+def _no_pattern(value: Path) -> Path:
     text = str(value)
     if found := re.search(r"\{\s*\w+\s*(,[^{}]*)?\}|<[a-z][a-z0-9_]*>", text):
         raise ValueError(
-            f"{text!r}: Snakemake takes {found[0]!r} for a part to be filled in; "
-            "write the results elsewhere"
+            f"{text!r}: Snakemake takes {found[0]!r} for a part to be filled in; use another name"
         )
+    return value
+
+
+def _no_option(value: Path) -> Path:
+    text = str(value)
     if text.startswith("-"):
         raise ValueError(
             f"{text!r} begins with '-', so commands take it for an option; "
@@ -176,6 +179,8 @@ Place = Annotated[
     BeforeValidator(_place),
     Field(description="~ and $VARIABLES are expanded"),
 ]
+WorkflowPlace = Annotated[Place, AfterValidator(_no_pattern)]
+"""That Snakemake itself reads or writes."""
 AddressOrPlace = Annotated[str, BeforeValidator(_address_or_place)]
 
 ARCHITECTURES = {
@@ -612,7 +617,7 @@ RUNS = {
 class External(Section):
     """Anyone's trained model, to be evaluated beside the runs."""
 
-    checkpoint: Place
+    checkpoint: WorkflowPlace
     normalize: bool = Field(
         False, description="the model expects images normalized by the channel statistics"
     )
@@ -718,7 +723,7 @@ class Compute(Section):
 class Config(Section):
     """The whole configuration."""
 
-    results: Annotated[Place, AfterValidator(_results)] = Path("results")
+    results: Annotated[WorkflowPlace, AfterValidator(_no_option)] = Path("results")
     compute: Compute = Compute()
     datasets: dict[Name, Dataset] = Field(min_length=1)
 

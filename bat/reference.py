@@ -11,14 +11,19 @@ _HEAD = """# Configuration
 
 Made by `make schema`; edit `bat/config.py`, not this page.
 
-A configuration is one YAML file: `snakemake --configfile FILE`. Without one, `config/config.yaml`
-is read. `datasets` holds one section per data set; what stands in the top-level section
-`defaults` is laid under each of them. Epsilons and steps are on the [0, 1] pixel scale and may be
-fractions such as `8/255`. A key that is not listed here is refused. Editors that know YAML schemas
-check a file as you type if it begins with
+A configuration is one YAML file: `snakemake TARGET --cores 2 --configfile FILE`, with
+`--configfile` last, since it takes several files. Without one, `config/config.yaml` is read.
+`datasets` holds one section per data set; what stands in the top-level section `defaults` is laid
+under each of them. Epsilons and steps are on the [0, 1] pixel scale and may be fractions such as
+`8/255`. In paths, `~` and `$VARIABLES` are expanded. A key that is not listed here is refused.
+Editors that know YAML schemas check a file as you type if it begins with
 `# yaml-language-server: $schema=schema.json` (beside `config/schema.json`).
 
 `python -m bat check FILE` says everything that is wrong with a file.
+
+A workflow that runs keeps its configuration in `results/specs/`, and what each stage depends on in
+`results/{dataset}/specs/`, in files named by their content. An edited configuration counts from the
+next start; what was made with other settings is made again then.
 """
 
 

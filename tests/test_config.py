@@ -359,12 +359,15 @@ def test_control_characters_are_refused_in_every_path(place, character):
         load_config(configured(**{place: f"a{character}b"}))
 
 
-@pytest.mark.parametrize("name", ["-x", "r/{dataset}", "r/{ dataset }", "r/{a,b}", "r<logs>"])
-def test_names_of_results_that_tools_take_for_more_are_refused(name):
-    with pytest.raises(ConfigError, match="results: "):
-        load_config(configured(results=name))
-    for place in PLACES[1:]:
-        assert paths_of(load_config(configured(**{place: name})))[place] == name
+@pytest.mark.parametrize("name", ["r/{dataset}", "r/{ dataset }", "r/{a,b}", "r<logs>", "-x"])
+@pytest.mark.parametrize("place", PLACES)
+def test_what_tools_take_for_more_than_a_name_is_refused(place, name):
+    raw = configured(**{place: name})
+    if place == "results" or (place == "checkpoint" and name != "-x"):
+        with pytest.raises(ConfigError, match=r"Snakemake takes|for an option"):
+            load_config(raw)
+    else:
+        assert paths_of(load_config(raw))[place] == name
 
 
 def test_an_address_is_left_as_it_is():

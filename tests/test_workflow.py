@@ -57,16 +57,17 @@ class Project:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(raw))
         return self
 
-    def command(self, *arguments):
-        places = ["--snakefile", self.workflow / "Snakefile", "--directory", self.folder]
+    def command(self, *arguments, snakefile=None):
+        snakefile = snakefile or self.workflow / "Snakefile"
+        places = ["--snakefile", snakefile, "--directory", self.folder]
         config = ["--configfile", self.folder / "config.yaml"]
         start = [sys.executable, "-m", "snakemake", *places, "--cores", 2, *arguments, *config]
         return [str(part) for part in start]
 
-    def run(self, *arguments, succeeds=True, **environment):
+    def run(self, *arguments, succeeds=True, snakefile=None, **environment):
         """Run snakemake to its end; what it printed."""
         done = subprocess.run(
-            self.command(*arguments),
+            self.command(*arguments, snakefile=snakefile),
             env=os.environ | environment,
             text=True,
             stdout=subprocess.PIPE,
@@ -76,10 +77,19 @@ class Project:
         return done.stdout
 
     def planned(self, *arguments):
-        """Rules that would run, each with its number of jobs; targets that do nothing left out."""
+        """Rules that would run, each with its number of jobs, without those of no moment."""
         stats = self.run("--dry-run", *arguments).partition("Job stats:")[2].partition("total")[0]
         counts = re.findall(r"^(\w+) +(\d+)", stats, re.M)
-        return {name: int(count) for name, count in counts if name not in TARGETS}
+        left_out = {"write_specification", *TARGETS}
+        return {name: int(count) for name, count in counts if name not in left_out}
+
+    def tree(self):
+        """Every file and folder beside snakemake's own, with content and time."""
+        return {
+            path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+            for path in self.folder.rglob("*")
+            if ".snakemake" not in path.parts
+        }
 
     def tables(self, names=TABLES):
         """The bytes of score tables."""
@@ -160,6 +170,73 @@ def test_keys_of_the_training_train_again(copied):
     assert copied.planned(*TARGETS)["trials"] == 4
 
 
+# -- reading, and two configurations ----------------------------------------------------------
+
+
+def locked(project):
+    """Leave the folder as a running snakemake holds it."""
+    locks = project.folder / ".snakemake" / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    (locks / "0.output.lock").write_text(f"{MEMORIZATION}\n")
+
+
+@pytest.mark.parametrize("state", ["fresh", "copied"])
+def test_reading_the_workflow_changes_nothing(state, request):
+    """In no mode, with a configuration of which nothing has been made."""
+    project = request.getfixturevalue(state)
+    project.configure(groups={"min_accuracy": 0.7}, scores={"seed": 3})
+    before = project.tree()
+    modes = [["--dry-run"]]
+    if state == "copied":
+        modes += [["--summary"], ["--dag"], ["--lint"], ["--list-rules"], ["--unlock"]]
+    for mode in modes:
+        project.run(MEMORIZATION, *mode)
+        assert project.tree() == before, mode
+    locked(project)
+    assert "LockException" in project.run(MEMORIZATION, succeeds=False)
+    assert project.tree() == before
+
+
+def test_back_to_the_first_configuration(made, copied):
+    groups = "results/digits/groups/train.parquet"
+    copied.configure(groups={"atypical_above": 0.3, "significance": 1})
+    copied.run(groups)
+    assert (copied.folder / groups).read_bytes() != (made.folder / groups).read_bytes()
+    assert len(list((copied.data / "specs").glob("groups-*.json"))) == 2
+    copied.configure()
+    copied.run(groups)
+    assert (copied.folder / groups).read_bytes() == (made.folder / groups).read_bytes()
+    assert copied.planned(groups) == {}
+
+
+def test_jobs_read_the_configuration_that_the_workflow_was_started_with(fresh):
+    """Jobs that read the workflow anew: those of Slurm, and of rules with Python code."""
+    path = fresh.folder / "Snakefile"
+    path.write_text(
+        f"""
+include: {str(fresh.workflow / "Snakefile")!r}
+
+rule edit:
+    output: "edited"
+    shell: "sed -i s/digits:/other:/ config.yaml && touch {{output}}"
+
+rule tell:
+    input: "edited"
+    output: "told"
+    run:
+        with open(output[0], "w") as file:
+            print(*CONFIG.datasets, *SPECS_BY_NAME, file=file)
+"""
+    )
+    fresh.run("told", snakefile=path)
+    assert "other:" in (fresh.folder / "config.yaml").read_text()
+    told = (fresh.folder / "told").read_text()
+    assert "digits" in told
+    assert "other" not in told
+    (kept,) = (fresh.folder / "results" / "specs").glob("configuration-*.json")
+    assert read_json(kept) == CONFIG
+
+
 # -- more trials, other jobs ----------------------------------------------------------------
 
 
@@ -196,7 +273,9 @@ def test_a_removed_figure_is_drawn_again_from_the_tables(copied):
 
 def test_report_without_a_network(made, tmp_path):
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
+    before = made.tree()
     made.run(*TARGETS, "--report", tmp_path / "report.zip", **nowhere)
+    assert made.tree() == before
     with zipfile.ZipFile(tmp_path / "report.zip") as report:
         names = report.namelist()
         assert sum(name.endswith(".png") for name in names) == len(FIGURES)

@@ -233,6 +233,19 @@ def test_everything_goes_through_sbatch(site, cluster, undisturbed):
     assert "Nothing to be done" in site.run("all").log
 
 
+def test_jobs_get_the_configuration_that_the_workflow_was_started_with(site, undisturbed):
+    head = site.head(MEMORIZATION)
+    wait(lambda: head.jobs, PATIENCE, "the first job to be submitted")
+    config = site.folder / CONFIG
+    edited = (
+        config.read_text().replace("epochs: 20", "epochs: 1").replace("trials: 24", "trials: 6")
+    )
+    config.write_text(edited)
+    head.ends(0)
+    assert len(head.jobs) == 3  # two shards, and the tables that come after the edit
+    assert site.tables() == undisturbed
+
+
 def test_cancelled_job_goes_on(site, cluster, undisturbed):
     head = site.head(MEMORIZATION)
     site.trained(2, head)

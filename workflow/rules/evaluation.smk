@@ -26,6 +26,6 @@ rule evaluate:
         "Attacking {wildcards.run} ({wildcards.architecture}) on {wildcards.dataset}, "
         "seed {wildcards.seed}"
     shell:
-        "{params.bat} evaluate --checkpoint {input.checkpoint:q} --arch {wildcards.architecture:q}"
+        "{params.bat} evaluate --checkpoint={input.checkpoint:q} --arch {wildcards.architecture:q}"
         " {params.normalize} --dataset {params.dataset:q} --spec {input.spec:q} --out {output:q}"
         " --threads {threads} {params.device} --log {log:q}"
