@@ -9,6 +9,7 @@ from pathlib import Path
 
 import bat
 from bat.errors import BatError
+from bat.escaping import for_terminal
 from bat.progress import log, progress, start_logging, stopped_by_sigterm
 
 
@@ -258,7 +259,7 @@ def _paper(arguments: argparse.Namespace) -> None:
 def _summary(arguments: argparse.Namespace) -> None:
     from bat import config, reports
 
-    print("\n".join(reports.summary(config.read_config(*arguments.configfile))))
+    _say("\n".join(reports.summary(config.read_config(*arguments.configfile))))
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -293,7 +294,7 @@ def _validate(arguments: argparse.Namespace) -> None:
     prepared = data.load(arguments.data) if arguments.data else None
     for path in arguments.paths:
         for name, text in sharing.validate(path, prepared):
-            print(f"ok {name}: {text}", flush=True)
+            _say(f"ok {name}: {text}")
 
 
 def _merge(arguments: argparse.Namespace) -> None:
@@ -343,7 +344,12 @@ def _check(arguments: argparse.Namespace) -> None:
         scores = f"{dataset.scores.trials} trials of {dataset.scores.architecture}"
         if dataset.scores.source is not None:
             scores = f"scores from {addresses.shown_source(dataset.scores.source)}"
-        print(f"{name}: {dataset.data.source}, {scores}")
+        _say(f"{name}: {dataset.data.source}, {scores}")
+
+
+def _say(text: str) -> None:
+    """Print what holds names of others."""
+    print(for_terminal(text), flush=True)
 
 
 # -- parsing --------------------------------------------------------------------------------

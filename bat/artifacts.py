@@ -23,8 +23,11 @@ import pyarrow.parquet as pq
 
 import bat
 from bat.errors import BatError
+from bat.reading import Expected, check_values, parse_json, regular_file
 
 FORMAT_VERSION = 1
+MAX_METADATA = 1 << 20  # characters of the JSON in a table
+MAX_GROWTH, SMALL = 1000, 1 << 26  # how many times its file a table may grow; bytes that any may
 
 STATISTICS = [
     "clean_loss",
@@ -267,13 +270,12 @@ def read_json(path: str | Path) -> Any:
     Raises
     ------
     ArtifactError
-        If the file is missing or not JSON.
+        If the file is missing, or not JSON as `parse_json` takes it.
     """
+    regular_file(path, ArtifactError)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ArtifactError(f"{path}: the file does not exist") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        return parse_json(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: not a readable JSON file ({error})") from None
 
 
@@ -289,10 +291,9 @@ def read_torch(path: str | Path) -> Any:
 
     import torch
 
+    regular_file(path, ArtifactError)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ArtifactError(f"{path}: the file does not exist") from None
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise ArtifactError(
             f"{path}: not a checkpoint of tensors and plain values, or damaged "
@@ -333,6 +334,7 @@ def read_table(
     """
     path = Path(path)
     metadata = read_metadata(path, kind, fingerprint=fingerprint)
+    _check_growth(path, kind)
     try:
         table = pq.read_table(path, columns=columns, page_checksum_verification=True)
         table.validate(full=True)
@@ -341,14 +343,27 @@ def read_table(
     return table.replace_schema_metadata(None), metadata
 
 
+def _check_growth(path: Path, kind: str) -> None:
+    """Refuse a small file that claims more rows than memory may hold."""
+    try:
+        n_rows = pq.read_metadata(path).num_rows
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: damaged ({_first_line(error)}); {_REMAKE}") from None
+    fixed = [f.type for f in SCHEMAS[kind] if pa.types.is_primitive(f.type)]
+    grown = n_rows * sum(kind.bit_width for kind in fixed) // 8
+    if grown > max(SMALL, MAX_GROWTH * path.stat().st_size):
+        raise ArtifactError(
+            f"{path}: claims {n_rows:,} rows in {path.stat().st_size:,} bytes, which no table of "
+            "ours does; get it from its maker again"
+        )
+
+
 def read_metadata(path: str | Path, kind: str, *, fingerprint: str | None = None) -> dict:
     """The provenance of a table, checked as `read_table` checks it; no data is read."""
-    path = Path(path)
-    if not path.is_file():
-        raise ArtifactError(f"{path}: the file does not exist")
+    path = regular_file(path, ArtifactError)
     try:
         schema = pq.read_schema(path)
-        metadata = json.loads((schema.metadata or {})[b"bat"])
+        metadata = parse_json((schema.metadata or {})[b"bat"], longest=MAX_METADATA)
     except KeyError:
         raise ArtifactError(
             f"{path}: has no 'bat' key in its metadata, so nothing says what it holds; "
@@ -356,9 +371,13 @@ def read_metadata(path: str | Path, kind: str, *, fingerprint: str | None = None
         ) from None
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ArtifactError(f"{path}: damaged ({_first_line(error)}); {_REMAKE}") from None
+    if not isinstance(metadata, dict):
+        raise ArtifactError(f"{path}: the key 'bat' of its metadata is no mapping; {_REMAKE}")
     checksum = metadata.pop("checksum", None)
     if checksum is not None and checksum != _checksum(metadata):
         raise ArtifactError(f"{path}: damaged (its metadata belie their checksum); {_REMAKE}")
+    expected: Expected = {"format_version": (int,), "kind": (str,)}
+    check_values(str(path), metadata, expected, ArtifactError)
     if metadata.get("format_version", 0) > FORMAT_VERSION:
         raise ArtifactError(
             f"{path}: format version {metadata['format_version']}, and this package reads up to "
@@ -399,5 +418,5 @@ def column(table: pa.Table, name: str) -> np.ndarray:
 
 def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file, in hex."""
-    with open(path, "rb") as file:
+    with open(regular_file(path, ArtifactError), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -308,7 +308,8 @@ def _caption(results: Path, pair: Pair) -> str:
     path = results.joinpath(*pair, "tables", "methods.md")
     if not path.exists():
         return f"Ours: {NOT_RUN}.\n"
-    return f"Ours: {path.read_text(encoding='utf-8').split(chr(10), 1)[0]}\n"
+    line = path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0]
+    return f"Ours: {line.replace('<', '&lt;')}\n"  # it is Markdown already, of whoever wrote it
 
 
 # -- files ----------------------------------------------------------------------------------

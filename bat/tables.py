@@ -442,9 +442,12 @@ def caption_alignment(
         "highest samples that are among the other's; dashed lines: overlap expected by chance."
     )
     if ensemble:
-        members = [f"{recipe['trials']} {name}" for name, recipe in ensemble["recipe"].items()]
-        text += f" Disagreement and confidence are those of {' and '.join(members)} models"
-        text += ", on samples left out." if ensemble["samples"] == "held_out" else "."
+        members = [
+            f"{recipe.get('trials', '?')} {name}" for name, recipe in ensemble["recipe"].items()
+        ]
+        if members:
+            text += f" Disagreement and confidence are those of {' and '.join(members)} models"
+            text += ", on samples left out." if ensemble.get("samples") == "held_out" else "."
     return _caption(metadata, text)
 
 
