@@ -15,6 +15,7 @@ import pandas as pd
 
 from bat import comparison, paper, tables
 from bat.artifacts import ArtifactError, read_json, read_metadata, read_table, write_bytes
+from bat.escaping import for_markdown
 from bat.statistics import mean_and_sd
 from bat.studies import study_name
 from bat.subsets import measured_samples, unpack
@@ -296,7 +297,7 @@ def _methods(results: Path, pair: Pair) -> list[str]:
                         value / 100, np.nan, difference / 100
                     )
         rows.append(row)
-    title = f"### {pair[0]}, {pair[1]}"
+    title = f"### {for_markdown(', '.join(pair))}"
     if printed is not None:
         title += f" (table{'s' if len(printed.tables) > 1 else ''} "
         title += f"{' and '.join(map(str, printed.tables))})"

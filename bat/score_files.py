@@ -191,8 +191,8 @@ def check_info(source: Source) -> None:
         if stated.get(key, value) != value:
             raise ArtifactError(
                 f"{source.name}: the {key} in {INFO} is {stated[key]}, and {value} in the tables; "
-                "they speak of different data: get them from their maker again, or run the workflow, "
-                "which makes them anew"
+                "they speak of different data: get them from their maker again, or run the "
+                "workflow, which makes them anew"
             )
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from bat.artifacts import write_bytes
 from bat.errors import BatError
-from bat.escaping import for_csv, for_latex, for_markdown
+from bat.escaping import for_csv, for_latex, for_markdown, plain
 from bat.statistics import trials_needed
 
 Z_95 = 1.96  # a standard normal variable lies within +- Z_95 in 95 % of cases
@@ -338,7 +338,9 @@ def over_seeds(frame: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFra
 
 def _names(class_names: Sequence[str], labels: pd.Series) -> np.ndarray:
     """Look up class names, shape (n,) of str."""
-    return np.asarray(class_names, dtype=object)[labels.to_numpy(dtype=np.int64)]
+    return np.array([plain(name) for name in class_names], dtype=object)[
+        labels.to_numpy(dtype=np.int64)
+    ]
 
 
 # --- Captions ----------------------------------------------------------------
