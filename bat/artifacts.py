@@ -385,7 +385,7 @@ def read_metadata(path: str | Path, kind: str, *, fingerprint: str | None = None
         )
     if metadata.get("kind") != kind:
         raise ArtifactError(
-            f"{path}: holds a table of kind {metadata.get('kind')!r}, expected {kind!r}"
+            f"{path}: holds a table of kind {metadata.get('kind')!r:.80}, expected {kind!r}"
         )
     if not schema.equals(SCHEMAS[kind]):
         found = ", ".join(f"{f.name}: {f.type}" for f in schema)
@@ -393,7 +393,7 @@ def read_metadata(path: str | Path, kind: str, *, fingerprint: str | None = None
         raise ArtifactError(f"{path}: has columns ({found}), expected ({expected})")
     if fingerprint is not None and metadata.get("fingerprint") != fingerprint:
         raise ArtifactError(
-            f"{path}: speaks of the data set with fingerprint {metadata.get('fingerprint')}, "
+            f"{path}: speaks of the data set with fingerprint {metadata.get('fingerprint')!s:.80}, "
             f"and the one in use is {fingerprint}: other images, labels, or order. "
             "Use the table of this data set, or prepare the data as the table's maker did"
         )

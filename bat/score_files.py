@@ -135,11 +135,12 @@ def _look(folder: Path, name: str) -> Source:
         return Source(name, arrays=arrays)
     if (root / SUMS).is_file():
         check_sums(root)
-    info = artifacts.read_json(data / INFO) if (data / INFO).is_file() else {}
-    if info and not (isinstance(info, dict) and info.keys() >= _OF_INFO):
+    info = artifacts.read_json(data / INFO) if (data / INFO).is_file() else None
+    if info is not None and not (isinstance(info, dict) and info.keys() >= _OF_INFO):
         raise ArtifactError(
             f"{data / INFO}: expected {', '.join(sorted(_OF_INFO))}; get it from its maker again"
         )
+    info = info or {}
     check_values(str(data / INFO), info, _INFO, ArtifactError)
     noise: Expected = {"share": (float, 0, 1)}
     check_values(str(data / INFO), info.get("label_noise", {}), noise, ArtifactError)
@@ -147,6 +148,8 @@ def _look(folder: Path, name: str) -> Source:
         wrong = [value for value in info.get(key, []) if not isinstance(value, kind)]
         if wrong:
             raise ArtifactError(f"{data / INFO}: {key} holds {wrong[0]!r:.80}, expected {what}")
+    if info and len(info["shape"]) != 3:
+        raise ArtifactError(f"{data / INFO}: shape is {info['shape']!r:.80}, expected 3 numbers")
     return Source(
         name,
         tables,

@@ -338,9 +338,8 @@ def over_seeds(frame: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFra
 
 def _names(class_names: Sequence[str], labels: pd.Series) -> np.ndarray:
     """Look up class names, shape (n,) of str."""
-    return np.array([plain(name) for name in class_names], dtype=object)[
-        labels.to_numpy(dtype=np.int64)
-    ]
+    names = np.array([plain(str(name)) for name in class_names], dtype=object)
+    return names[labels.to_numpy(dtype=np.int64)]
 
 
 # --- Captions ----------------------------------------------------------------

@@ -132,8 +132,8 @@ def kind_of(path: Path) -> str:
     if not isinstance(kind, str) or kind not in artifacts.SCHEMAS:
         newer = metadata.get("format_version", 0)
         raise ArtifactError(
-            f"{path}: a table of the unknown kind {kind!r}, format version {newer}; this package "
-            f"reads up to {artifacts.FORMAT_VERSION}"
+            f"{path}: a table of the unknown kind {kind!r:.80}, format version {newer!s:.80}; this "
+            f"package reads up to {artifacts.FORMAT_VERSION}"
         )
     return kind
 
@@ -264,11 +264,12 @@ def check_metadata(path: Path, kind: str, metadata: dict) -> None:
         check_values(where, metadata["matched"], _MATCHED, ArtifactError)
     for value in (fingerprint, metadata.get("matched", {}).get("fingerprint")):
         if value is not None and not re.fullmatch("[0-9a-f]{64}", str(value)):
-            raise ArtifactError(f"{where}: the fingerprint {value!r} is no sha256 in hex")
+            raise ArtifactError(f"{where}: the fingerprint {value!r:.80} is no sha256 in hex")
     for name, value in metadata.get("accuracies", {}).items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             raise ArtifactError(
-                f"{where}: the mean accuracy {name!r} is {value!r}, which is no number in [0, 1]"
+                f"{where}: the mean accuracy {name!r:.80} is {value!r:.80}, which is no number in "
+                "[0, 1]"
             )
 
 

@@ -218,7 +218,7 @@ def test_figure_3_and_series(made, tmp_path):
     figure = poisoning_report.draw(chosen, spread, prepared.train_images)
     figures.save_figure(figure, tmp_path / "fig3", chosen, HOSTILE)
     no_formula((tmp_path / "fig3.csv").read_text(encoding="utf-8"))
-    curve = pd.DataFrame({"series": HOSTILE[:-1], "epoch": [1, 2], "mean": 0.5, "sd": 0.1})
+    curve = pd.DataFrame({"series": "$\\frac$ \x1b[31m", "epoch": [1, 2], "mean": 0.5, "sd": 0.1})
     ax = figures.plot_accuracy_by_epoch(curve)
     figures.save_figure(ax.figure, tmp_path / "curve", curve, HOSTILE)
 
