@@ -16,6 +16,7 @@ import pandas as pd
 from bat import comparison, paper, tables
 from bat.artifacts import ArtifactError, read_json, read_metadata, read_table, write_bytes
 from bat.escaping import for_markdown
+from bat.reading import regular_file
 from bat.statistics import mean_and_sd
 from bat.studies import study_name
 from bat.subsets import measured_samples, unpack
@@ -326,7 +327,7 @@ def _csv(results: Path, pair: Pair, name: str, columns: str) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=wanted)
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(regular_file(path, ArtifactError))
     except (ValueError, OSError) as error:
         raise ArtifactError(f"{path}: not a readable table ({error}); make it again") from None
     missing = set(wanted) - set(table.columns)

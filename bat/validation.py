@@ -29,7 +29,10 @@ from bat.subsets import subset, unpack
 ROUNDING = 1e-9
 """Differences of float64 values that come from the order of operations alone."""
 
-CONVERGENCE_COLUMNS = ("n_trials", "split_half_correlation", "se_p95")
+CONVERGENCE_COLUMNS = (
+    *("n_trials", "repeats", "split_half_correlation", "split_half_correlation_sd"),
+    *("split_half_spearman", "split_half_spearman_sd", "se_mean", "se_p95"),
+)
 
 
 def check_files(
