@@ -514,12 +514,13 @@ def _caption(metadata: Mapping[str, Any], text: str) -> str:
 
 def csv_text(frame: pd.DataFrame) -> str:
     """The values of a table as CSV, at full precision."""
-    shown = frame.rename(columns=_for_spreadsheets).map(_for_spreadsheets)
+    shown = frame.rename(columns=lambda name: for_csv(str(name)))
+    texts = shown.select_dtypes(exclude=["number", "bool"]).columns
+    for name in texts:  # numbers keep their type, and so their digits
+        shown[name] = shown[name].map(
+            lambda value: for_csv(value) if isinstance(value, str) else value
+        )
     return shown.to_csv(index=False, lineterminator="\n")
-
-
-def _for_spreadsheets(value: Any) -> Any:
-    return for_csv(value) if isinstance(value, str) else value
 
 
 def markdown_text(frame: pd.DataFrame, caption: str, digits: int = 3) -> str:
