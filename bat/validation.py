@@ -29,9 +29,10 @@ from bat.subsets import subset, unpack
 ROUNDING = 1e-9
 """Differences of float64 values that come from the order of operations alone."""
 
-CONVERGENCE_COLUMNS = (
-    *("n_trials", "repeats", "split_half_correlation", "split_half_correlation_sd"),
-    *("split_half_spearman", "split_half_spearman_sd", "se_mean", "se_p95"),
+CONVERGENCE_COLUMNS = ("n_trials", "split_half_correlation", "se_p95")
+DRAWN_COLUMNS = (
+    *("repeats", "se_mean", "split_half_correlation_sd"),
+    *("split_half_spearman", "split_half_spearman_sd"),
 )
 
 
@@ -159,6 +160,9 @@ def check_convergence(path: Path) -> int:
         raise ArtifactError(f"{path}: not a table of numbers ({error})") from None
     if trials != sorted(set(trials)) or any(map(math.isinf, values)):
         raise ArtifactError(f"{path}: n_trials must rise, and every value must be a number")
+    missing = [name for name in DRAWN_COLUMNS if name not in columns]
+    if missing:
+        raise ArtifactError(f"{path}: has no column {', '.join(missing)}, which the figure draws")
     return len(rows)
 
 
