@@ -10,6 +10,7 @@ from pathlib import Path
 
 import bat
 from bat.errors import BatError
+from bat.escaping import for_terminal
 from bat.progress import log, progress, start_logging, stopped_by_sigterm
 
 
@@ -286,7 +287,7 @@ def _paper(arguments: argparse.Namespace) -> None:
 def _summary(arguments: argparse.Namespace) -> None:
     from bat import config, reports
 
-    print("\n".join(reports.summary(config.read_config(*arguments.configfile))))
+    _say("\n".join(reports.summary(config.read_config(*arguments.configfile))))
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -321,7 +322,7 @@ def _validate(arguments: argparse.Namespace) -> None:
     prepared = data.load(arguments.data) if arguments.data else None
     for path in arguments.paths:
         for name, text in sharing.validate(path, prepared):
-            print(f"ok {name}: {text}", flush=True)
+            _say(f"ok {name}: {text}")
 
 
 def _merge(arguments: argparse.Namespace) -> None:
@@ -371,9 +372,14 @@ def _check(arguments: argparse.Namespace) -> None:
         scores = f"{dataset.scores.trials} trials of {dataset.scores.architecture}"
         if dataset.scores.source is not None:
             scores = f"scores from {addresses.shown_source(dataset.scores.source)}"
-        print(f"{name}: {dataset.data.source}, {scores}")
+        _say(f"{name}: {dataset.data.source}, {scores}")
     files = shlex.join(map(str, arguments.configfile))
-    print(f"to make everything: snakemake all --cores 2 --configfile {files}")
+    _say(f"to make everything: snakemake all --cores 2 --configfile {files}")
+
+
+def _say(text: str) -> None:
+    """Print what holds names of others."""
+    print(for_terminal(text), flush=True)
 
 
 # -- parsing --------------------------------------------------------------------------------

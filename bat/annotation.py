@@ -22,6 +22,7 @@ from bat import data, tables
 from bat.annotation_page import Item, page
 from bat.artifacts import column, read_json, write_bytes, write_json
 from bat.errors import BatError
+from bat.reading import regular_file
 from bat.statistics import wilson_interval
 from bat.subsets import generator
 from bat.validation import read_checked
@@ -251,6 +252,7 @@ def read_answers(paths: Sequence[Path], key: Mapping[str, Any]) -> pd.DataFrame:
 
 def _read_csv(path: Path) -> list[tuple[int, dict[str, str]]]:
     """The lines of an answer file with their numbers, stripped of blanks."""
+    regular_file(path)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
@@ -265,8 +267,6 @@ def _read_csv(path: Path) -> list[tuple[int, dict[str, str]]]:
                 (reader.line_num, {name: (row[name] or "").strip() for name in COLUMNS})
                 for row in reader
             ]
-    except FileNotFoundError:
-        raise BatError(f"{path}: the file does not exist") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BatError(f"{path}: not a readable CSV file in UTF-8 ({error})") from None
     if not lines:

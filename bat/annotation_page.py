@@ -8,13 +8,15 @@ CSV.
 from __future__ import annotations
 
 import base64
-import html
 import io
 import json
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from bat.escaping import for_html, plain
 
 
 class Item(NamedTuple):
@@ -46,17 +48,19 @@ def page(sheet: str, dataset: str, items: Sequence[Item]) -> str:
     content = {
         "sheet": sheet,
         "items": [
-            {"item": item.item, "image": png_uri(item.image), "names": [item.first, item.second]}
+            {
+                "item": item.item,
+                "image": png_uri(item.image),
+                "names": [plain(item.first), plain(item.second)],
+            }
             for item in items
         ],
     }
     # no tag of a class name may end the script
     text = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
-    return (
-        _PAGE.replace("@DATASET@", html.escape(dataset))
-        .replace("@COUNT@", str(len(items)))
-        .replace("@SHEET@", text)
-    )
+    parts = {"DATASET": for_html(dataset), "COUNT": str(len(items)), "SHEET": text}
+    # all at once: what is put in is not looked at again
+    return re.sub("@(DATASET|COUNT|SHEET)@", lambda found: parts[found[1]], _PAGE)
 
 
 def png_uri(image: np.ndarray) -> str:
@@ -258,12 +262,14 @@ scaled($("small"), () => 96);
 
 // -- saving ------------------------------------------------------------------------------
 
+// what a spreadsheet would take for a formula is marked as text
+const marked = (text) => /^\s*[=+\-@]/.test(text) ? `'${text}` : text;
 const quoted = (text) => /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 
 function save() {
   const given = answers.map((choice, i) => [sheet.sheet, `${items[i].item}`, annotator, choice]);
   const rows = [["sheet", "item", "annotator", "answer"], ...given];
-  const text = rows.map((row) => row.map(quoted).join(",") + "\r\n").join("");
+  const text = rows.map((row) => row.map(marked).map(quoted).join(",") + "\r\n").join("");
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
   const who = annotator.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "");

@@ -27,8 +27,11 @@ import pyarrow.parquet as pq
 
 import bat
 from bat.errors import BatError
+from bat.reading import parse_json, regular_file
 
 FORMAT_VERSION = 1
+MAX_METADATA = 1 << 20  # characters of the JSON in a table
+MAX_GROWTH, SMALL = 1000, 1 << 26  # how many times its file a table may grow; bytes that any may
 
 STATISTICS = [
     "clean_loss",
@@ -408,13 +411,12 @@ def read_json(path: str | Path) -> Any:
     Raises
     ------
     ArtifactError
-        If the file is missing or not JSON.
+        If the file is missing, or not JSON as `parse_json` takes it.
     """
+    regular_file(path, ArtifactError)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ArtifactError(f"{path}: the file does not exist") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        return parse_json(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: not a readable JSON file ({error})") from None
 
 
@@ -456,6 +458,7 @@ def read_torch(path: str | Path) -> Any:
 
     import torch
 
+    regular_file(path, ArtifactError)
     try:
         value = torch.load(path, map_location="cpu", weights_only=True)
         digest = value.pop("digest", None) if isinstance(value, dict) else None
@@ -516,6 +519,7 @@ def read_table(
     path, schema = Path(path), SCHEMAS[kind]
     metadata = read_metadata(path, kind, fingerprint=fingerprint)
     wanted = columns or schema.names
+    _check_growth(path, kind)
     try:
         stored = pq.read_schema(path)
         present = [name for name in wanted if name in stored.names]
@@ -538,14 +542,27 @@ def read_table(
     return table.select(wanted).replace_schema_metadata(None), metadata
 
 
+def _check_growth(path: Path, kind: str) -> None:
+    """Refuse a small file that claims more rows than memory may hold."""
+    try:
+        n_rows = pq.read_metadata(path).num_rows
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: damaged ({_first_line(error)}); {_REMAKE}") from None
+    fixed = [f.type for f in SCHEMAS[kind] if pa.types.is_primitive(f.type)]
+    grown = n_rows * sum(kind.bit_width for kind in fixed) // 8
+    if grown > max(SMALL, MAX_GROWTH * path.stat().st_size):
+        raise ArtifactError(
+            f"{path}: claims {n_rows:,} rows in {path.stat().st_size:,} bytes, which no table of "
+            "ours does; get it from its maker again"
+        )
+
+
 def read_metadata(path: str | Path, kind: str, *, fingerprint: str | None = None) -> dict:
     """The provenance of a table, checked as `read_table` checks it; no data is read."""
-    path = Path(path)
-    if not path.is_file():
-        raise ArtifactError(f"{path}: the file does not exist")
+    path = regular_file(path, ArtifactError)
     try:
         schema = pq.read_schema(path)
-        metadata = json.loads((schema.metadata or {})[b"bat"])
+        metadata = parse_json((schema.metadata or {})[b"bat"], longest=MAX_METADATA)
     except KeyError:
         raise ArtifactError(
             f"{path}: has no 'bat' key in its metadata, so nothing says what it holds; "
@@ -564,12 +581,12 @@ def read_metadata(path: str | Path, kind: str, *, fingerprint: str | None = None
         )
     if metadata["kind"] != kind:
         raise ArtifactError(
-            f"{path}: holds a table of kind {metadata['kind']!r}, expected {kind!r}"
+            f"{path}: holds a table of kind {metadata.get('kind')!r:.80}, expected {kind!r}"
         )
     _check_columns(path, kind, schema)
     if fingerprint is not None and metadata["fingerprint"] != fingerprint:
         raise ArtifactError(
-            f"{path}: speaks of the data set with fingerprint {metadata['fingerprint']}, "
+            f"{path}: speaks of the data set with fingerprint {metadata.get('fingerprint')!s:.80}, "
             f"and the one in use is {fingerprint}: other images, labels, or order. "
             "Use the table of this data set, or prepare the data as the table's maker did"
         )
@@ -577,15 +594,14 @@ def read_metadata(path: str | Path, kind: str, *, fingerprint: str | None = None
     return metadata
 
 
-_FORM = {
-    "format_version": (int, "a whole number"),
-    "kind": (str, "text"),
-    "fingerprint": (str | None, "text or null"),
-    "recipe": (dict, "a mapping"),
-    "identity": (dict, "a mapping"),
-    "inputs": (dict, "a mapping"),
-    "content": (dict, "a mapping"),
-    "kept": (dict, "a mapping"),
+_FORM: Expected = {
+    "format_version": (int,),
+    "kind": (str,),
+    "recipe": (dict,),
+    "identity": (dict,),
+    "inputs": (dict,),
+    "content": (dict,),
+    "kept": (dict,),
 }
 _ALWAYS = ("format_version", "kind", "fingerprint", "recipe")
 
@@ -596,16 +612,10 @@ def _check_form(path: Path, metadata: Any) -> None:
         raise ArtifactError(
             f"{path}: its metadata are {type(metadata).__name__}, expected a mapping; {_REMAKE}"
         )
-    for key, (kind, words) in _FORM.items():
-        if key not in metadata and key in _ALWAYS:
-            raise ArtifactError(
-                f"{path}: its metadata have no {key!r}, expected {words}; {_REMAKE}"
-            )
-        if key in metadata and not isinstance(metadata[key], kind):
-            raise ArtifactError(
-                f"{path}: {key!r} of its metadata is {str(metadata[key])[:60]!r}, "
-                f"expected {words}; {_REMAKE}"
-            )
+    missing = [key for key in _ALWAYS if key not in metadata]
+    if missing:
+        raise ArtifactError(f"{path}: its metadata have no {' and no '.join(missing)}; {_REMAKE}")
+    check_values(str(path), metadata, _FORM, ArtifactError)
 
 
 def _check_columns(path: Path, kind: str, schema: pa.Schema) -> None:
@@ -737,5 +747,5 @@ def column(table: pa.Table, name: str) -> np.ndarray:
 
 def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file, in hex."""
-    with open(path, "rb") as file:
+    with open(regular_file(path, ArtifactError), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

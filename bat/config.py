@@ -36,7 +36,7 @@ from pydantic import (
 
 from bat.addresses import address_problem, is_address, shown_address
 from bat.errors import BatError
-from bat.escaping import for_terminal
+from bat.escaping import plain
 from bat.reading import regular_file
 
 
@@ -45,11 +45,9 @@ class ConfigError(BatError):
 
     def __init__(self, source: str, problems: list[str]):
         self.problems = problems
-        problems = [for_terminal(problem) for problem in problems]
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         super().__init__(
-            f"{for_terminal(source)}: {count} in the configuration\n"
-            + "\n".join(f"  {p}" for p in problems)
+            f"{source}: {count} in the configuration\n" + "\n".join(f"  {p}" for p in problems)
         )
 
 
@@ -854,7 +852,7 @@ def _read_yaml(path: str | Path) -> tuple[Any, list[str]]:
     except ConfigError:
         raise
     except BatError as error:
-        raise ConfigError(str(path), [str(error).removeprefix(f"{path}: ")]) from None
+        raise ConfigError(str(path), [str(error).removeprefix(f"{plain(str(path))}: ")]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [f"cannot be read: {error}"]) from None
     except yaml.YAMLError as error:

@@ -31,6 +31,7 @@ import numpy as np
 
 from bat.archives import sync
 from bat.rawdata import DataError, Progress, RawData, check_labels, draw_balanced, source_name
+from bat.reading import parse_json, regular_file
 from bat.sources import read_source
 
 if TYPE_CHECKING:
@@ -291,7 +292,7 @@ def load(folder: str | Path, *, verify: bool = False) -> PreparedData:
     folder = Path(folder)
     again = "delete the folder and prepare the data again"
     try:
-        info = json.loads((folder / INFO).read_text(encoding="utf-8"))
+        info = parse_json((folder / INFO).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(
             f"{folder / INFO} is missing, so no data set is prepared there; `snakemake --cores 1 "
@@ -305,10 +306,10 @@ def load(folder: str | Path, *, verify: bool = False) -> PreparedData:
     for name in ARRAYS:
         path = folder / f"{name}.npy"
         try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except FileNotFoundError:
-            raise DataError(f"{path} is missing; {again}") from None
-        except (OSError, ValueError, EOFError) as error:
+            array = np.load(regular_file(path), mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError, OverflowError) as error:
+            if not path.exists():
+                raise DataError(f"{path} is missing; {again}") from None
             raise DataError(f"{path} cannot be read ({error}); {again}") from None
         expected = records.get(name, {})
         if [array.dtype.str, list(array.shape)] != [expected.get("dtype"), expected.get("shape")]:

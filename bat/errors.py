@@ -1,9 +1,17 @@
 """The one error that users see."""
 
+from typing import Any
+
+from bat.escaping import for_terminal
+
 
 class BatError(ValueError):
     """Something that the user can put right: a wrong setting, file or table.
 
     The message says what was found, what was expected and what to do. The
-    command line prints it without a traceback and ends with status 2.
+    command line prints it without a traceback and ends with status 2. What it
+    quotes of others' names and files is shown, and never acts on a terminal.
     """
+
+    def __init__(self, *args: Any):
+        super().__init__(*(for_terminal(arg) if isinstance(arg, str) else arg for arg in args))

@@ -57,7 +57,9 @@ def merge(
     joined: dict[str, dict[int, tuple[pa.Table, Path]]] = {}
     recipes: dict[str, tuple[dict, Path]] = {}
     for shard in shards:
-        recipe = read_metadata(shard, "trials", fingerprint=prepared.fingerprint)["recipe"]
+        metadata = read_metadata(shard, "trials", fingerprint=prepared.fingerprint)
+        validation.check_metadata(shard, "trials", metadata)
+        recipe = metadata["recipe"]
         name = recipe["architecture"]
         known, where = recipes.setdefault(name, (recipe, shard))
         if recipe != known:

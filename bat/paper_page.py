@@ -15,6 +15,8 @@ import pandas as pd
 
 from bat import comparison, paper, tables
 from bat.artifacts import ArtifactError, read_json, read_metadata, write_bytes
+from bat.escaping import for_markdown
+from bat.reading import regular_file
 from bat.statistics import mean_and_sd
 from bat.studies import study_name
 from bat.subsets import measured_samples, unpack
@@ -297,7 +299,7 @@ def _methods(results: Path, pair: Pair) -> list[str]:
                         value / 100, np.nan, difference / 100
                     )
         rows.append(row)
-    title = f"### {pair[0]}, {pair[1]}"
+    title = f"### {for_markdown(', '.join(pair))}"
     if printed is not None:
         title += f" (table{'s' if len(printed.tables) > 1 else ''} "
         title += f"{' and '.join(map(str, printed.tables))})"
@@ -309,7 +311,8 @@ def _caption(results: Path, pair: Pair) -> str:
     path = results.joinpath(*pair, "tables", "methods.md")
     if not path.exists():
         return f"Ours: {NOT_RUN}.\n"
-    return f"Ours: {path.read_text(encoding='utf-8').split(chr(10), 1)[0]}\n"
+    line = path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0]
+    return f"Ours: {line.replace('<', '&lt;')}\n"  # it is Markdown already, of whoever wrote it
 
 
 # -- files ----------------------------------------------------------------------------------
@@ -325,7 +328,7 @@ def _csv(results: Path, pair: Pair, name: str, columns: str) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=wanted)
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(regular_file(path, ArtifactError))
     except (ValueError, OSError) as error:
         raise ArtifactError(f"{path}: not a readable table ({error}); make it again") from None
     missing = set(wanted) - set(table.columns)

@@ -15,6 +15,7 @@ from matplotlib.ticker import PercentFormatter
 from bat import data
 from bat.artifacts import column
 from bat.comparison import fraction_text
+from bat.escaping import plain
 from bat.figures import (
     GREY,
     SERIES,
@@ -108,8 +109,8 @@ def examples(
                 "position": position,
                 "index": sample.index,
                 "score": sample.score,
-                "label": str(class_names[item.label]),
-                "predicted": str(class_names[item.predicted]),
+                "label": plain(str(class_names[item.label])),
+                "predicted": plain(str(class_names[item.predicted])),
                 "n_above": len(poisonous),
             }
             for role, samples in parts.items()

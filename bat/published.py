@@ -250,11 +250,14 @@ def _file_names(index: _Arrays, n_train: int, n_test: int) -> dict[str, list[str
                 f"{index.path}: {key!r} is {values.dtype} of shape {values.shape}, expected "
                 f"names of shape ({n},)"
             )
-        names[split] = (
-            np.char.decode(values, "utf-8").tolist()
-            if values.dtype.kind == "S"
-            else (values.tolist())
-        )
+        try:
+            names[split] = (
+                np.char.decode(values, "utf-8").tolist()
+                if values.dtype.kind == "S"
+                else values.tolist()
+            )
+        except UnicodeDecodeError as error:
+            raise ArtifactError(f"{index.path}: {key!r} holds no UTF-8 ({error})") from None
     return names
 
 

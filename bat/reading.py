@@ -115,6 +115,43 @@ def read_array(path: str | Path, error: type[BatError] = BatError) -> np.ndarray
         raise error(f"{path}: no readable array ({problem})") from None
 
 
+Expected = dict[str, tuple[type, float, float] | tuple[type]]
+"""By key: a type, and for numbers the least and the largest value."""
+
+
+def check_values(where: str, values: dict, expected: Expected, error: type[BatError]) -> None:
+    """Refuse values of another type than is expected, or out of range; absent keys are let through.
+
+    Raises
+    ------
+    BatError
+        With the key, what was found and what is expected.
+    """
+    for key in expected.keys() & values.keys():
+        kind, *span = expected[key]
+        value = values[key]
+        accepted = (int, float) if kind is float else kind
+        # a bool is an int to Python
+        fits = isinstance(value, accepted) and (kind is bool or not isinstance(value, bool))
+        if fits and span:
+            fits = span[0] <= value <= span[1]
+        if not fits:
+            shown = repr(value)
+            shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+            between = f" in [{span[0]:g}, {span[1]:g}]" if span else ""
+            raise error(f"{where}: {key} is {shown}, expected {_TYPES[kind]}{between}")
+
+
+_TYPES = {
+    dict: "a mapping",
+    list: "a list",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+}
+
+
 def parse_json(text: str | bytes, *, longest: int | None = None) -> Any:
     """Parse JSON of somebody else.
 
@@ -129,13 +166,17 @@ def parse_json(text: str | bytes, *, longest: int | None = None) -> Any:
     ValueError
         If it is not JSON, longer than that, nested deeper than ``MAX_DEPTH``,
         names a key twice, or holds NaN, an infinity, or a number beyond
-        floating point.
+        those of 64 bits.
     """
     if longest is not None and len(text) > longest:
         raise ValueError(f"{len(text):,} characters of JSON, expected {longest:,} at most")
     try:
         value = json.loads(
-            text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once
+            text,
+            parse_constant=_refuse,
+            parse_float=_finite,
+            parse_int=_whole,
+            object_pairs_hook=_once,
         )
     except RecursionError:
         raise ValueError(f"JSON nested deeper than {MAX_DEPTH} levels") from None
@@ -145,6 +186,12 @@ def parse_json(text: str | bytes, *, longest: int | None = None) -> Any:
 
 def _refuse(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 19:
+        raise ValueError(f"{digits[:40]} is too large for a whole number")
+    return int(digits)
 
 
 def _finite(digits: str) -> float:

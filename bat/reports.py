@@ -13,7 +13,7 @@ from bat.artifacts import ArtifactError, check_inputs, table_digest
 from bat.config import Config
 from bat.ensembles import alignment
 from bat.studies import ablation_name, study_name
-from bat.validation import check_model, read_checked
+from bat.validation import check_convergence, check_model, read_checked
 
 
 class Folder:
@@ -94,7 +94,9 @@ def metric_alignment(folder: Folder, out: Path) -> list[Path]:
 
 def convergence(folder: Folder, out: Path) -> list[Path]:
     """How the scores settle with the number of trials."""
-    rows = pd.read_csv(folder.path / "scores" / "convergence.csv")
+    path = folder.path / "scores" / "convergence.csv"
+    check_convergence(path)
+    rows = pd.read_csv(path)
     table = tables.convergence_study(rows, precision=folder.spec["precision"])
     _, metadata = folder.scores("memorization")
     caption = tables.caption_convergence(table, metadata)

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 
 from bat import artifacts, published
 from bat.artifacts import ArtifactError
+from bat.reading import Expected, check_values
 from bat.zips import DAMAGED, Limits, open_zip
 
 REQUIRED = ("memorization", "influence", "test")
@@ -134,11 +135,21 @@ def _look(folder: Path, name: str) -> Source:
         return Source(name, arrays=arrays)
     if (root / SUMS).is_file():
         check_sums(root)
-    info = artifacts.read_json(data / INFO) if (data / INFO).is_file() else {}
-    if info and not (isinstance(info, dict) and info.keys() >= _OF_INFO):
+    info = artifacts.read_json(data / INFO) if (data / INFO).is_file() else None
+    if info is not None and not (isinstance(info, dict) and info.keys() >= _OF_INFO):
         raise ArtifactError(
             f"{data / INFO}: expected {', '.join(sorted(_OF_INFO))}; get it from its maker again"
         )
+    info = info or {}
+    check_values(str(data / INFO), info, _INFO, ArtifactError)
+    noise: Expected = {"share": (float, 0, 1)}
+    check_values(str(data / INFO), info.get("label_noise", {}), noise, ArtifactError)
+    for key, kind, what in (("class_names", str, "texts"), ("shape", int, "whole numbers")):
+        wrong = [value for value in info.get(key, []) if not isinstance(value, kind)]
+        if wrong:
+            raise ArtifactError(f"{data / INFO}: {key} holds {wrong[0]!r:.80}, expected {what}")
+    if info and len(info["shape"]) != 3:
+        raise ArtifactError(f"{data / INFO}: shape is {info['shape']!r:.80}, expected 3 numbers")
     return Source(
         name,
         tables,
@@ -148,6 +159,47 @@ def _look(folder: Path, name: str) -> Source:
 
 
 _OF_INFO = {"fingerprint", "source", "shape", "class_names"}
+_INFO: Expected = {
+    "fingerprint": (str,),
+    "source": (str,),
+    "shape": (list,),
+    "class_names": (list,),
+    "n_train": (int, 1, 2**31 - 1),
+    "n_test": (int, 1, 2**31 - 1),
+    "label_noise": (dict,),
+    "settings": (dict,),
+}
+
+
+def check_info(source: Source) -> None:
+    """Refuse a source whose ``dataset.json`` is not of the data that its tables speak of.
+
+    Raises
+    ------
+    ArtifactError
+        If fingerprint, number of samples or number of classes differ.
+    """
+    if not source.info:
+        return
+    tables = {kind: artifacts.read_table(source.tables[kind], kind) for kind in _OF_SPLIT}
+    labels = [artifacts.column(table, "label") for table, _ in tables.values()]
+    found = {
+        "fingerprint": tables["memorization"][1].get("fingerprint"),
+        "n_train": len(labels[0]),
+        "n_test": len(labels[1]),
+        "number of class_names": 1 + max(int(values.max(initial=-1)) for values in labels),
+    }
+    stated = source.info | {"number of class_names": len(source.info["class_names"])}
+    for key, value in found.items():
+        if stated.get(key, value) != value:
+            raise ArtifactError(
+                f"{source.name}: the {key} in {INFO} is {stated[key]}, and {value} in the tables; "
+                "they speak of different data: get them from their maker again, or run the "
+                "workflow, which makes them anew"
+            )
+
+
+_OF_SPLIT = ("memorization", "test")
 
 
 def check_sums(root: Path) -> None:

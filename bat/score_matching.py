@@ -15,7 +15,7 @@ from bat.data import PreparedData
 from bat.progress import log
 from bat.reading import read_array
 from bat.score_cards import matched_text
-from bat.score_files import Source
+from bat.score_files import Source, check_info
 from bat.validation import check_all
 
 
@@ -53,6 +53,7 @@ def stage_tables(
     theirs = metadata["memorization"].get("fingerprint")
     fits = theirs == prepared.fingerprint
     check_all((source.tables[kind] for kind in staged), prepared if fits else None)
+    check_info(source)
     if fits:
         for kind, file in staged.items():
             shutil.copyfile(source.tables[kind], file)
@@ -101,6 +102,9 @@ def stage_published(
     }
     return _match(spec, source.name, read.tables, metadata, keys, prepared, staged, command)
 
+
+_OURS = {"format_version", "kind", "package_version", "command", "path", "columns"}
+"""Keys of the metadata that are written anew, and names that `write_table` has for other things."""
 
 _OF_SPLIT = {"train": "memorization", "test": "test"}
 
@@ -174,11 +178,7 @@ def _match(
         "n_test": tables["test"].num_rows,
     }
     for kind, file in staged.items():
-        provenance = {
-            key: value
-            for key, value in metadata[kind].items()
-            if key not in ("format_version", "kind", "package_version", "command")
-        }
+        provenance = {key: value for key, value in metadata[kind].items() if key not in _OURS}
         provenance |= {"fingerprint": prepared.fingerprint, "matched": matched}
         table = _select(kind, tables, rows)
         write_table(file, kind, table, **provenance, command=command)

@@ -35,6 +35,7 @@ from bat.score_files import (
     SOURCE_INDEX,
     SUMS,
     Source,
+    check_info,
     check_sums,
     folder_checksum,
     naming,
@@ -74,13 +75,8 @@ def export(folder: Path, out: Path, *, licence: str = "not stated") -> str:
         if not source.info:
             raise ArtifactError(f"{folder}: no data/{INFO}, which says what the tables speak of")
         check_all(source.tables.values())
+        check_info(source)
         found = facts(source)
-        if found["metadata"]["fingerprint"] != source.info["fingerprint"]:
-            raise ArtifactError(
-                f"{folder}: the tables speak of the data set {found['metadata']['fingerprint']}, "
-                f"and {INFO} is of {source.info['fingerprint']}; run the workflow, which makes "
-                "them anew"
-            )
         content: dict[str, Path | bytes] = {
             FILE_NAMES[kind]: path for kind, path in source.tables.items()
         }
@@ -255,7 +251,9 @@ def show(path: Path, console, *, top: int = 10) -> None:
                 f"{source.name}: published arrays; name them as scores.source in a configuration, "
                 "which makes tables of them, and look at those"
             )
+        source.require(REQUIRED)
         check_all(source.tables.values())
+        check_info(source)
         found = facts(source)
         table = Table(title=Text(plain(source.name)), show_header=False, title_justify="left")
         table.add_column()
@@ -330,6 +328,7 @@ def validate(path: Path, prepared: PreparedData | None = None) -> Iterator[tuple
                 yield str(path), f"published arrays, {read.tables['memorization'].num_rows} samples"
                 return
             source.require(REQUIRED)
+            check_info(source)
             for file, text in validation.check_files(list(source.tables.values()), prepared):
                 yield f"{path}:{file.name}", text
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from bat.artifacts import write_bytes
 from bat.errors import BatError
-from bat.escaping import for_csv, for_latex, for_markdown
+from bat.escaping import for_csv, for_latex, for_markdown, plain
 from bat.statistics import trials_needed
 
 Z_95 = 1.96  # a standard normal variable lies within +- Z_95 in 95 % of cases
@@ -338,7 +338,8 @@ def over_seeds(frame: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFra
 
 def _names(class_names: Sequence[str], labels: pd.Series) -> np.ndarray:
     """Look up class names, shape (n,) of str."""
-    return np.asarray(class_names, dtype=object)[labels.to_numpy(dtype=np.int64)]
+    names = np.array([plain(str(name)) for name in class_names], dtype=object)
+    return names[labels.to_numpy(dtype=np.int64)]
 
 
 # --- Captions ----------------------------------------------------------------
@@ -442,9 +443,12 @@ def caption_alignment(
         "highest samples that are among the other's; dashed lines: overlap expected by chance."
     )
     if ensemble:
-        members = [f"{recipe['trials']} {name}" for name, recipe in ensemble["recipe"].items()]
-        text += f" Disagreement and confidence are those of {' and '.join(members)} models"
-        text += ", on samples left out." if ensemble["samples"] == "held_out" else "."
+        members = [
+            f"{recipe.get('trials', '?')} {name}" for name, recipe in ensemble["recipe"].items()
+        ]
+        if members:
+            text += f" Disagreement and confidence are those of {' and '.join(members)} models"
+            text += ", on samples left out." if ensemble.get("samples") == "held_out" else "."
     return _caption(metadata, text)
 
 
@@ -510,12 +514,13 @@ def _caption(metadata: Mapping[str, Any], text: str) -> str:
 
 def csv_text(frame: pd.DataFrame) -> str:
     """The values of a table as CSV, at full precision."""
-    shown = frame.rename(columns=_for_spreadsheets).map(_for_spreadsheets)
+    shown = frame.rename(columns=lambda name: for_csv(str(name)))
+    texts = shown.select_dtypes(exclude=["number", "bool"]).columns
+    for name in texts:  # numbers keep their type, and so their digits
+        shown[name] = shown[name].map(
+            lambda value: for_csv(value) if isinstance(value, str) else value
+        )
     return shown.to_csv(index=False, lineterminator="\n")
-
-
-def _for_spreadsheets(value: Any) -> Any:
-    return for_csv(value) if isinstance(value, str) else value
 
 
 def markdown_text(frame: pd.DataFrame, caption: str, digits: int = 3) -> str:

@@ -9,7 +9,6 @@ column; its checks are left out.
 from __future__ import annotations
 
 import csv
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,6 +23,7 @@ from bat import artifacts
 from bat.artifacts import ArtifactError, MisplacedError, column, read_table
 from bat.data import PreparedData
 from bat.progress import log
+from bat.reading import Expected, check_values, parse_json, regular_file
 from bat.statistics import proportion_variance
 from bat.subsets import measured_samples, subset, unpack
 
@@ -31,6 +31,10 @@ ROUNDING = 1e-9
 """Differences of float64 values that come from the order of operations alone."""
 
 CONVERGENCE_COLUMNS = ("n_trials", "split_half_correlation", "se_p95")
+DRAWN_COLUMNS = (
+    *("repeats", "se_mean", "split_half_correlation_sd"),
+    *("split_half_spearman", "split_half_spearman_sd"),
+)
 
 
 def check_files(
@@ -125,7 +129,7 @@ def read_checked(
     """
     fingerprint = prepared.info["fingerprint"] if prepared else None
     metadata = artifacts.read_metadata(path, kind, fingerprint=fingerprint)
-    _check_metadata(path, metadata)
+    check_metadata(path, kind, metadata)
     split = artifacts.place_of(path).get("split") if kind == "groups" else _SPLIT.get(kind)
     if prepared and split:
         found, expected = pq.read_metadata(path).num_rows, prepared.info[f"n_{split}"]
@@ -228,10 +232,10 @@ def kind_of(path: Path) -> str:
     ArtifactError
         If the file is no table of ours, is damaged or of a newer format.
     """
-    if not path.is_file():
-        raise ArtifactError(f"{path}: the file does not exist")
+    regular_file(path, ArtifactError)
     try:
-        metadata = json.loads((pq.read_schema(path).metadata or {})[b"bat"])
+        text = (pq.read_schema(path).metadata or {})[b"bat"]
+        metadata = parse_json(text, longest=artifacts.MAX_METADATA)
         kind = metadata["kind"]
     except (KeyError, TypeError):
         raise ArtifactError(
@@ -241,17 +245,18 @@ def kind_of(path: Path) -> str:
         raise ArtifactError(
             f"{path}: damaged ({str(error).splitlines()[0]}); get it from its maker again"
         ) from None
-    if kind not in artifacts.SCHEMAS:
+    if not isinstance(kind, str) or kind not in artifacts.SCHEMAS:
         newer = metadata.get("format_version", 0)
         raise ArtifactError(
-            f"{path}: a table of the unknown kind {kind!r}, format version {newer}; this package "
-            f"reads up to {artifacts.FORMAT_VERSION}"
+            f"{path}: a table of the unknown kind {kind!r:.80}, format version {newer!s:.80}; this "
+            f"package reads up to {artifacts.FORMAT_VERSION}"
         )
     return kind
 
 
 def check_convergence(path: Path) -> int:
     """Check ``convergence.csv``; the number of its rows."""
+    regular_file(path, ArtifactError)
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -261,14 +266,15 @@ def check_convergence(path: Path) -> int:
                 raise ArtifactError(f"{path}: has no column {name!r}")
         trials = [int(row["n_trials"]) for row in rows]
         values = [float(row[name] or "nan") for row in rows for name in columns]
-    except FileNotFoundError:
-        raise ArtifactError(f"{path}: the file does not exist") from None
     except (OSError, ValueError, TypeError, csv.Error) as error:
         if isinstance(error, ArtifactError):
             raise
         raise ArtifactError(f"{path}: not a table of numbers ({error})") from None
     if trials != sorted(set(trials)) or any(map(math.isinf, values)):
         raise ArtifactError(f"{path}: n_trials must rise, and every value must be a number")
+    missing = [name for name in DRAWN_COLUMNS if name not in columns]
+    if missing:
+        raise ArtifactError(f"{path}: has no column {', '.join(missing)}, which the figure draws")
     return len(rows)
 
 
@@ -313,32 +319,99 @@ class _Rows:
             self.every(self["label"] == labels, "label is the data set's label of that sample")
 
 
-def _check_metadata(path: Path, metadata: dict) -> None:
-    fingerprint = metadata.get("fingerprint")
-    accuracies = _of_type(path, metadata, "accuracies", dict, {})
-    recipe = _of_type(path, metadata, "recipe", dict)
-    _of_type(path, metadata, "influence", dict, {})
-    _of_type(path, recipe, "trials", int, 1)
-    _of_type(path, recipe, "subset_ratio", float, 0.5)
-    for key in ("command", "package_version"):
-        _of_type(path, metadata, key, str)
-    if fingerprint is not None and not re.fullmatch("[0-9a-f]{64}", str(fingerprint)):
-        raise ArtifactError(f"{path}: the fingerprint {fingerprint!r} is no sha256 in hex")
-    for name, value in accuracies.items():
-        if not isinstance(value, int | float) or not 0 <= value <= 1:
+_METADATA: Expected = {
+    "dataset": (str,),
+    "recipe": (dict,),
+    "accuracies": (dict,),
+    "influence": (dict,),
+    "matched": (dict,),
+    "thresholds": (dict,),
+    "converged": (bool,),
+    "min_included_accuracy": (float, 0, 1),
+    "standard_errors": (str,),
+    "samples": (str,),
+    "command": (str,),
+    "package_version": (str,),
+}
+_RECIPE: Expected = {
+    "source": (str,),
+    "architecture": (str,),
+    "trials": (int, 1, 2**31 - 1),
+    "subset_ratio": (float, 0, 1),
+    "seed": (int, 0, 2**63 - 1),
+    "training": (dict,),
+    "stage_version": (int,),
+}
+_INFLUENCE: Expected = {"pairs": (str,), "keep_above": (float, -1, 1)}
+_MATCHED: Expected = {"by": (str,), "n_train": (int, 1, 2**31 - 1), "n_test": (int, 1, 2**31 - 1)}
+_REQUIRED = {
+    "trials": {"architecture", "subset_ratio", "seed", "training"},
+}
+"""Keys of the recipe, by kind of table."""
+_LONGEST = 10_000  # characters of one text
+
+
+def check_metadata(path: Path, kind: str, metadata: dict) -> None:
+    """Check that what the metadata of a table say is of the right type, and in range.
+
+    Raises
+    ------
+    ArtifactError
+        With the key, what was found and what is expected.
+    """
+    where = str(path)
+    _require_keys(where, "metadata", metadata, {"fingerprint", "recipe", *_SAID})
+    check_values(where, metadata, _METADATA, ArtifactError)
+    for text in _texts(metadata):
+        if len(text) > _LONGEST:
             raise ArtifactError(
-                f"{path}: the mean accuracy {name!r} is {value!r}, which is no number in [0, 1]"
+                f"{where}: the metadata hold a text of {len(text):,} characters "
+                f"({text[:40]!r}...), expected {_LONGEST:,} at most"
+            )
+    recipe, fingerprint = metadata["recipe"], metadata["fingerprint"]
+    if kind in ("disagreement", "confidence"):
+        check_values(where, recipe, {name: (dict,) for name in recipe}, ArtifactError)
+        recipes = list(recipe.values())
+    else:
+        recipes = [recipe] if kind in _CHECKS else []
+    for one in recipes:
+        _require_keys(where, "recipe", one, _REQUIRED.get(kind, set()))
+        check_values(where, one, _RECIPE, ArtifactError)
+    check_values(where, metadata.get("influence", {}), _INFLUENCE, ArtifactError)
+    if "matched" in metadata:
+        _require_keys(where, "matched", metadata["matched"], {*_MATCHED, "fingerprint"})
+        check_values(where, metadata["matched"], _MATCHED, ArtifactError)
+    for value in (fingerprint, metadata.get("matched", {}).get("fingerprint")):
+        if value is not None and not re.fullmatch("[0-9a-f]{64}", str(value)):
+            raise ArtifactError(f"{where}: the fingerprint {value!r:.80} is no sha256 in hex")
+    for name, value in metadata.get("accuracies", {}).items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ArtifactError(
+                f"{where}: the mean accuracy {name!r:.80} is {value!r:.80}, which is no number in "
+                "[0, 1]"
             )
 
 
-_TYPES = {dict: "a mapping", int: "a whole number", float: "a number", str: "text"}
+_SAID = ("command", "package_version")
 
 
-def _of_type(path: Path, metadata: dict, key: str, kind: type, default: Any = None) -> Any:
-    value = metadata.get(key, default)
-    if not isinstance(value, kind):
-        raise ArtifactError(f"{path}: {key} is {value!r}, expected {_TYPES[kind]}")
-    return value
+def _require_keys(where: str, what: str, values: dict, keys: set[str]) -> None:
+    missing = sorted(keys - values.keys())
+    if missing:
+        raise ArtifactError(f"{where}: the {what} lack {', '.join(missing)}; get it anew")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts of nested metadata, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def _check_memorization(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:
@@ -432,6 +505,13 @@ def _check_test(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> N
         if trials and "matched" not in metadata:
             right = rows["accuracy"] * trials
             rows.every(np.abs(right - np.rint(right)) < 1e-6, "accuracy is a share of the trials")
+        stated = metadata.get("accuracies", {}).get("test")
+        mean = rows["accuracy"].mean()
+        if stated is not None and "matched" not in metadata and abs(stated - mean) > ROUNDING:
+            raise ArtifactError(
+                f"{rows.path}: the metadata state a mean accuracy test of {stated}, and the rows "
+                f"give {mean}"
+            )
     best, index = rows["max_influence"], rows["max_influence_train_index"]
     none = np.isnan(best)
     rows.every(none | (np.abs(best) <= 1), "max_influence lies in [-1, 1]")

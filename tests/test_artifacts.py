@@ -261,3 +261,26 @@ def test_other_columns(shard):
 def test_only_the_columns_that_are_asked_for(shard):
     table, _ = read_table(shard, "trials", columns=["trial", "seconds"])
     assert table.column_names == ["trial", "seconds"]
+
+
+def test_a_small_file_of_very_many_rows_is_not_read(tmp_path, monkeypatch):
+    n, path = 200_000, tmp_path / "groups.parquet"
+    columns = {"index": [0] * n, "typical": [True] * n, "atypical": [False] * n}
+    write_table(path, "groups", columns, fingerprint="f" * 64, recipe={}, command="a test")
+    assert read_table(path, "groups")[0].num_rows == n  # as large as memory may well hold
+    monkeypatch.setattr(artifacts, "SMALL", 1 << 10)
+    monkeypatch.setattr(artifacts, "MAX_GROWTH", 100)
+    with pytest.raises(ArtifactError, match=r"groups\.parquet: claims 200,000 rows in"):
+        read_table(path, "groups")
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for read in (artifacts.read_json, artifacts.read_torch, artifacts.sha256_of):
+        with pytest.raises(ArtifactError, match="pipe: is a named pipe, expected a file"):
+            read(tmp_path / "pipe")
+    with pytest.raises(ArtifactError, match="pipe: is a named pipe"):
+        read_table(tmp_path / "pipe", "groups")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(ArtifactError, match="nested deeper"):
+        artifacts.read_json(tmp_path / "deep.json")

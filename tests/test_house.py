@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ORDER = """
-    errors escaping reading addresses progress
+    escaping errors reading addresses progress
     config artifacts specifications subsets statistics downloads reference
     zips memorization ensembles splits published theory
     rawdata archives decoding sources data validation

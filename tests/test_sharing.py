@@ -192,7 +192,7 @@ def test_tables_of_other_data_are_not_published(copy, prepare, tmp_path):
     other = prepare(subsample={"train": 200, "test": 100}, seed=1)
     shutil.rmtree(copy / "data")
     shutil.copytree(other.folder, copy / "data")
-    with pytest.raises(ArtifactError, match=r"run the workflow"):
+    with pytest.raises(ArtifactError, match="run the workflow"):
         sharing.export(copy, tmp_path / "a.zip")
 
 
