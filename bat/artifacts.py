@@ -269,10 +269,15 @@ def read_json(path: str | Path) -> Any:
     ArtifactError
         If the file is missing or not JSON.
     """
+    path = Path(path)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file():  # reading a named pipe would block for ever
+            raise ArtifactError(f"{path}: not a regular file")
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtifactError(f"{path}: the file does not exist") from None
+    except RecursionError:
+        raise ArtifactError(f"{path}: not a readable JSON file (nested too deep)") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ArtifactError(f"{path}: not a readable JSON file ({error})") from None
 

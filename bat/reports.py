@@ -11,6 +11,7 @@ from bat import comparison as comparisons
 from bat import curves, data, figures, representation, tables
 from bat.artifacts import read_json, read_table
 from bat.config import Config
+from bat.duplicates import duplicate_notes
 from bat.ensembles import alignment
 from bat.studies import ablation_name, study_name
 
@@ -275,6 +276,9 @@ def summary(config: Config) -> list[str]:
             lines.append("no scores yet")
             continue
         folder = Folder(root)
+        found = folder.prepared.info.get("duplicates")  # there is none of older versions
+        if found is not None:
+            lines += [f"{note}." for note in duplicate_notes(found, folder.prepared.info["n_test"])]
         scores, metadata = folder.scores("memorization")
         lines.append(tables.provenance(metadata))
         share = (scores["memorization"] > dataset.groups.atypical_above).mean()

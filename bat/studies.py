@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bat import artifacts
+from bat import artifacts, revisions
 from bat.config import AnyRun, BatRun, Config, Dataset, ErmRun, PgdAtRun, Scores
 
 STAGES = {
@@ -107,10 +107,11 @@ def specifications(config: Config) -> dict[str, dict]:
     for name, dataset in config.datasets.items():
         folder, scores = f"{name}/specs", dataset.scores
         common = {"dataset": name}
-        specs[f"{folder}/data.json"] = common | {
-            "stage_version": STAGES["data"],
-            "data": dataset.data.model_dump(mode="json"),
-        }
+        specs[f"{folder}/data.json"] = (
+            common
+            | {"stage_version": STAGES["data"], "data": dataset.data.model_dump(mode="json")}
+            | revisions.data_revision(dataset.data, config.results / name / "data")
+        )
         for architecture in trial_counts(dataset):
             in_ensemble = architecture in dataset.ensemble.architectures
             specs[f"{folder}/trials-{architecture}.json"] = common | {
@@ -146,7 +147,11 @@ def specifications(config: Config) -> dict[str, dict]:
             "precision": scores.precision,
         }
         if scores.source is not None:
-            specs[f"{folder}/source.json"] = common | source_specification(dataset)
+            specs[f"{folder}/source.json"] = (
+                common
+                | source_specification(dataset)
+                | revisions.scores_revision(scores.source, config.results / name / "scores")
+            )
         for stage in ("poisoning", "representation"):
             specs[f"{folder}/{stage}.json"] = common | {"stage_version": STAGES[stage]}
         evaluation = evaluation_specification(name, dataset)

@@ -15,7 +15,7 @@ ORDER = """
     errors progress
     config artifacts subsets statistics downloads reference
     memorization ensembles splits published theory
-    rawdata archives decoding sources data validation
+    rawdata archives layouts revisions decoding sources duplicates data validation
     devices models attacks
     objectives evaluation
     training
