@@ -33,8 +33,33 @@ def file_record(path: Path) -> dict:
     }
 
 
+KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def refuse_other(path: Path) -> None:
+    """Refuse what is no file by what it is, before it is opened: some would block for ever."""
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except OSError as error:
+        what = f"no file that can be opened ({error.strerror})"
+        if path.is_symlink():
+            what = f"a link that leads to no file ({error.strerror})"
+    else:
+        if kind == stat.S_IFREG:
+            return
+        what = f"{KINDS.get(kind, 'something special')}, no file"
+    raise DataError(f"{shown(path)} is {what}; restore or remove it")
+
+
 def state_of(path: Path) -> FileState:
     """The present state of a file; its time is taken before its content."""
+    refuse_other(path)
     found = path.stat()
     return FileState(found.st_size, found.st_mtime_ns, checksum_of(path))
 
@@ -75,9 +100,8 @@ class Folder:
     def read(self, name: str) -> bytes:
         path = self.path / name
         try:
+            refuse_other(path)
             found = path.stat()
-            if not stat.S_ISREG(found.st_mode):
-                raise DataError(f"{shown(path)} is no regular file; restore or remove it")
             if found.st_size > MAX_FILE:
                 raise DataError(f"{shown(path)} is larger than {MAX_FILE >> 20} MiB: not an image")
             blob = path.read_bytes()

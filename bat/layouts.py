@@ -9,13 +9,12 @@ from __future__ import annotations
 import glob
 import os
 import re
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bat.archives import MAX_DEPTH
+from bat.archives import MAX_DEPTH, refuse_other
 from bat.rawdata import DataError, shown
 
 if TYPE_CHECKING:
@@ -102,8 +101,8 @@ def image_folder(path: Path, *, held_out: bool) -> ImageFolder:
             for image in _images(folder / name, layout)
         )
     if layout.left_out:
-        first = ", ".join(dict.fromkeys(map(shown, layout.left_out[:4])))
-        more = ", ..." if len(layout.left_out) > 4 else ""
+        names = list(dict.fromkeys(map(shown, layout.left_out)))
+        first, more = ", ".join(names[:5]), ", ..." if len(names) > 5 else ""
         layout.notes.append(
             f"{len(layout.left_out)} files or folders that are hidden or no images were left out "
             f"({first}{more})"
@@ -186,6 +185,8 @@ def _images(path: Path, layout: ImageFolder) -> Iterator[str]:
     for entry in _scan(path):
         if not _is_ours(entry.name):
             layout.left_out.append(entry.name)
+        elif entry.is_file(follow_symlinks=False) and _is_named_image(entry.name):
+            yield entry.name
         elif _is_dir(entry):
             inner = next(_images_below(Path(entry.path), 1), None)
             if inner is not None:
@@ -236,9 +237,13 @@ def _is_dir(entry: os.DirEntry) -> bool:
         return False
 
 
+def _is_named_image(name: str) -> bool:
+    return name[name.rfind(".") :].lower() in SUFFIXES
+
+
 def _is_image(entry: os.DirEntry) -> bool:
     """Whether a file is an image, by its name or else its first bytes."""
-    named = os.path.splitext(entry.name)[1].lower() in SUFFIXES
+    named = _is_named_image(entry.name)
     try:
         is_file = entry.is_file()
     except OSError:
@@ -254,30 +259,6 @@ def _is_image(entry: os.DirEntry) -> bool:
             return MAGIC.match(file.read(12)) is not None
     except OSError:
         return False
-
-
-KINDS = {
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFDIR: "a folder",
-}
-
-
-def refuse_other(path: Path) -> None:
-    """Refuse what is no file by what it is, before it is opened: some would block for ever."""
-    try:
-        kind = stat.S_IFMT(path.stat().st_mode)
-    except OSError as error:
-        what = f"no file that can be opened ({error.strerror})"
-        if path.is_symlink():
-            what = f"a link that leads to no file ({error.strerror})"
-    else:
-        if kind == stat.S_IFREG:
-            return
-        what = f"{KINDS.get(kind, 'something special')}, no file"
-    raise DataError(f"{shown(path)} is {what}; restore or remove it")
 
 
 # -- Parquet --------------------------------------------------------------------------------
@@ -302,20 +283,21 @@ def parquet_shards(config: config.ParquetData) -> tuple[dict[str, list[Path]], l
         for split, paths in given.items()
         if paths is not None
     }
-    place: dict[tuple[int, int], tuple[str, Path]] = {}
+    owner: dict[tuple[int, int], str] = {}
     for split, files in shards.items():
         for file in files:
             refuse_other(file)
             found = file.stat()
-            other, first = place.setdefault((found.st_dev, found.st_ino), (split, file))
-            if other != split:
+            other = owner.get((found.st_dev, found.st_ino))
+            owner[found.st_dev, found.st_ino] = split
+            if other == split:
+                raise DataError(f"{shown(file)} is named twice for {split}; name it once")
+            if other is not None:
                 raise DataError(
                     f"{shown(file)} is among the files of train and of test: the model would be "
                     "judged by images that it was trained on; name the shards of each split by a "
                     f"pattern, as {shown(file.parent)}/train-*.parquet"
                 )
-            if first is not file:
-                raise DataError(f"{shown(file)} is named twice for {split}; name it once")
     return shards, notes
 
 

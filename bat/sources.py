@@ -20,7 +20,7 @@ import numpy as np
 from bat.archives import Folder, Zip, file_record, state_of
 from bat.decoding import CHUNK, decode_images, decoder_note
 from bat.downloads import DownloadError, checksum_of, download
-from bat.layouts import image_folder, parquet_shards, refuse_other
+from bat.layouts import image_folder, parquet_shards
 from bat.rawdata import (
     DataError,
     Progress,
@@ -319,7 +319,6 @@ def _tiny_imagenet(config: config.TinyImagenetData, progress: Progress, workers:
             raise DataError(f"{error}. Or put tiny-imagenet-200.zip at {path}") from None
     is_folder = path.is_dir()
     if not is_folder:
-        refuse_other(path)
         state = state_of(path)
     tree = Folder(path) if is_folder else Zip(path)
     official = not is_folder and checksum_of(path, "md5") == TINY_MD5
