@@ -407,17 +407,17 @@ def test_class_names_that_only_some_shards_know(tmp_path):
 
 
 def test_large_folders_are_listed_quickly(tmp_path):
-    """No more than a look at each entry: 100,000 images take a part of a second."""
+    """No more than a look at each entry: 100,000 images take less than a second."""
     import time
 
     for split in ("train", "test"):
         for name in ("a", "b"):
             (tmp_path / split / name).mkdir(parents=True)
-            for i in range(1000):
+            for i in range(250):
                 (tmp_path / split / name / f"{i}.jpg").touch()
     start = time.process_time()
     layout = image_folder(tmp_path, held_out=False)
-    assert len(layout.images["train"]) == 2000
-    assert time.process_time() - start < 1
+    assert len(layout.images["train"]) == 500
+    assert time.process_time() - start < 0.25
     with pytest.raises(DataError):
         read_source(pets(tmp_path))
