@@ -271,14 +271,11 @@ def summary(config: Config) -> list[str]:
     lines = []
     for name, dataset in config.datasets.items():
         root = config.results / name
-        lines += ["", f"{name}", "-" * len(name)]
+        lines += ["", f"{name}", "-" * len(name), *_duplicates(root / "data")]
         if not (root / "scores" / "memorization.parquet").exists():
             lines.append("no scores yet")
             continue
         folder = Folder(root)
-        found = folder.prepared.info.get("duplicates")  # there is none of older versions
-        if found is not None:
-            lines += [f"{note}." for note in duplicate_notes(found, folder.prepared.info["n_test"])]
         scores, metadata = folder.scores("memorization")
         lines.append(tables.provenance(metadata))
         share = (scores["memorization"] > dataset.groups.atypical_above).mean()
@@ -299,6 +296,15 @@ def summary(config: Config) -> list[str]:
         for table in sorted(root.glob("*/tables/methods.md")):
             lines += ["", table.read_text(encoding="utf-8").strip()]
     return lines[1:]
+
+
+def _duplicates(folder: Path) -> list[str]:
+    """A line on exact copies in a prepared folder; none where they were not counted (0.1.0)."""
+    if not (folder / data.INFO).exists():
+        return []
+    info = data.load(folder).info
+    notes = duplicate_notes(info["duplicates"], info["n_test"]) if "duplicates" in info else []
+    return [f"Duplicates: {'; '.join(notes)}."] if notes else []
 
 
 FIGURES: dict[str, Callable[[Folder, Path], list[Path]]] = {

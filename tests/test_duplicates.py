@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from samples import encode, pets, pixels, write_pets
 
-from bat import data
+from bat import data, paper_page, reports
+from bat.config import load_config
 from bat.duplicates import N_EXAMPLES, count_duplicates, duplicate_notes
 
 
@@ -69,3 +70,15 @@ def test_they_are_recorded_and_label_noise_makes_none(tmp_path, caplog, noise):
     assert info["duplicates"]["train"] == {"repeated": 1, "other_label": 1, "examples": [[0, 7]]}
     assert "all of the 4 test images are in the training set too" in caplog.text
     assert data.load(tmp_path / "data").info["duplicates"] == info["duplicates"]
+
+
+def test_the_summary_and_the_paper_page_say_them(tmp_path):
+    folder = write_pets(tmp_path / "pets")
+    raw = {"source": "image_folder", "path": str(folder)}
+    settings = load_config({"results": str(tmp_path), "datasets": {"d": {"data": raw}}})
+    assert reports.summary(settings) == ["d", "-", "no scores yet"]
+    data.prepare(settings.datasets["d"].data, tmp_path / "d" / "data", workers=1)
+    line = "Duplicates: all of the 4 test images are in the training set too, pixel by pixel."
+    assert reports.summary(settings) == ["d", "-", line, "no scores yet"]
+    (row,) = paper_page._on_disk(tmp_path, ["d"], [])
+    assert row["Test images also in training"] == "4"

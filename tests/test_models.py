@@ -4,9 +4,11 @@ import re
 
 import pytest
 import torch
+from samples import pets, write_pets
 
-from bat import config, models
+from bat import config, data, models, studies, trials
 from bat.config import smallest_edge
+from bat.devices import runtime
 from bat.errors import BatError
 from bat.models import build_model, require_size
 
@@ -137,3 +139,21 @@ def test_images_too_small_for_a_network_are_refused_by_name(architecture, shape)
             require_size(architecture, (1, *shape))
         with pytest.raises(RuntimeError):
             model(images)
+
+
+def test_images_too_small_are_refused_before_anything_is_trained(tmp_path):
+    data.prepare(pets(write_pets(tmp_path / "pets")), tmp_path / "data", workers=1)
+    prepared = data.load(tmp_path / "data")
+    recipe = studies.trial_recipe("resnet9-2", config.Scores())
+    with (
+        runtime("cpu") as device,
+        pytest.raises(BatError, match="6 x 6 pixels .* resnet9-2, which needs 8 x 8"),
+    ):
+        trials.run_shard(
+            tmp_path / "resnet9-2-000000-000001.parquet",
+            prepared,
+            recipe,
+            *(0, 1, 0),
+            device=device,
+            command="a test",
+        )

@@ -22,6 +22,7 @@ from bat import artifacts, config, data, merging, score_files, scoring, sharing,
 from bat.__main__ import main
 from bat.artifacts import ArtifactError, column, read_table, write_table
 from bat.config import ConfigError, load_config
+from bat.revisions import scores_revision
 from bat.subsets import generator, pack, subset
 
 N_TRIALS = 30
