@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bat import config
 
 RECORD = "sources.json"
-COLUMNS = ("name", "bytes", "mtime_ns", "sha256")
+COLUMNS = ("name", *FileState._fields)
 
 
 def write_record(folder: Path, files: Mapping[str, FileState], revision: str | None) -> None:
@@ -44,8 +44,8 @@ def write_record(folder: Path, files: Mapping[str, FileState], revision: str | N
         (folder / RECORD).unlink(missing_ok=True)
         return
     names = sorted(files)
-    rows = [(name, s.bytes, s.mtime_ns, s.sha256) for name, s in ((n, files[n]) for n in names)]
-    columns = dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
+    states = zip(*(files[name] for name in names), strict=True)
+    columns = dict(zip(COLUMNS, [names, *map(list, states)], strict=True))
     value = {"format_version": 1, "revision": revision, "files": columns}
     artifacts.write_json_if_changed(folder / RECORD, value)
 

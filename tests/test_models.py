@@ -147,7 +147,7 @@ def test_images_too_small_are_refused_before_anything_is_trained(tmp_path):
     recipe = studies.trial_recipe("resnet9-2", config.Scores())
     with (
         runtime("cpu") as device,
-        pytest.raises(BatError, match="6 x 6 pixels .* resnet9-2, which needs 8 x 8"),
+        pytest.raises(BatError, match=r"6 x 6 pixels .* resnet9-2, which needs 8 x 8"),
     ):
         trials.run_shard(
             tmp_path / "resnet9-2-000000-000001.parquet",
