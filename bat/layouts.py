@@ -310,7 +310,7 @@ def _shards(path: Path, split: str, notes: list[str]) -> list[Path]:
         )
         files = [f for f in files if all(map(_is_ours, f.relative_to(path).parts))]
     elif not os.path.lexists(path) and glob.has_magic(str(path)):
-        root = next(p for p in path.parents if not glob.has_magic(str(p)))
+        root = below_pattern(path)
         files = [Path(p) for p in sorted(glob.glob(str(path), recursive=True))]
         if not files:
             raise DataError(f"no file matches {shown(path)}; check the pattern")
@@ -339,6 +339,17 @@ def _shards(path: Path, split: str, notes: list[str]) -> list[Path]:
             f"those named after the split {wanted!r}"
         )
     return chosen
+
+
+def below_pattern(path: Path) -> Path:
+    """The path itself, or the folder that all matches of a pattern lie below.
+
+    >>> below_pattern(Path("/hub/data/*/train-*.parquet")).as_posix()
+    '/hub/data'
+    """
+    if os.path.lexists(path):
+        return path
+    return next(p for p in (path, *path.parents) if not glob.has_magic(str(p)))
 
 
 def split_of(path: Path) -> str | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bat import artifacts
 from bat.archives import state_of
 from bat.artifacts import ArtifactError
-from bat.layouts import image_folder, parquet_shards
+from bat.layouts import below_pattern, image_folder, parquet_shards
 from bat.rawdata import DataError, FileState
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _digest(path: str | Path, known: FileState | None) -> str:
 def _places(config: config.Data) -> list[Path]:
     """Files and folders that the configuration names; of a pattern the folder that it is in."""
     if config.source == "parquet":
-        return [p.parent if "*" in p.name else p for p in (*config.train, *(config.test or ()))]
+        return [below_pattern(path) for path in (*config.train, *(config.test or ()))]
     return [config.path] if hasattr(config, "path") else []
 
 
