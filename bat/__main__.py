@@ -44,14 +44,21 @@ def _prepare(arguments: argparse.Namespace) -> None:
     from bat import config, data
     from bat.specifications import read_specification
 
-    source = TypeAdapter(config.AnyData).validate_python(read_specification(arguments.spec)["data"])
+    spec = read_specification(arguments.spec)
+    source = TypeAdapter(config.AnyData).validate_python(spec["data"])
     with progress(f"{arguments.out.parent.name} images", 0) as bar:
 
         def report(done: int, total: int) -> None:
             bar.total = max(total, done)
             bar.update(done)
 
-        info = data.prepare(source, arguments.out, progress=report, workers=arguments.threads)
+        info = data.prepare(
+            source,
+            arguments.out,
+            progress=report,
+            workers=arguments.threads,
+            revision=spec.get("sources"),
+        )
     log.info(
         "%s: %d training and %d test images of shape %s in %d classes, fingerprint %s",
         arguments.out,

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 import bat
 from bat.errors import BatError
-from bat.reading import parse_json, regular_file
+from bat.reading import Expected, check_values, parse_json, regular_file
 
 FORMAT_VERSION = 1
 MAX_METADATA = 1 << 20  # characters of the JSON in a table

@@ -30,7 +30,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
     ValidationInfo,
+    WithJsonSchema,
+    model_serializer,
     model_validator,
 )
 
@@ -189,6 +193,20 @@ ARCHITECTURES = {
     r"wrn-(\d+)-(\d+)": "wrn-DEPTH-WIDTH, as wrn-28-10 (DEPTH = 6 n + 4)",
 }
 
+SMALLEST = {r"small_cnn(?:-\d+)?": 4, r"resnet9(?:-\d+)?": 8}
+"""Edge in pixels of the smallest image that an architecture's poolings leave anything of."""
+EDGES = {"digits": 8, "fashion_mnist": 28, "cifar10": 32, "cifar100": 32, "tiny_imagenet": 64}
+"""Edge in pixels of the images of the sources whose size is known."""
+
+
+def smallest_edge(architecture: str) -> int:
+    """Edge in pixels of the smallest image that a network can be trained on.
+
+    >>> smallest_edge("resnet9-16"), smallest_edge("resnet18")
+    (8, 1)
+    """
+    return next((n for pattern, n in SMALLEST.items() if re.fullmatch(pattern, architecture)), 1)
+
 
 def _architecture(value: str) -> str:
     known = "; ".join(ARCHITECTURES.values())
@@ -242,6 +260,61 @@ class Data(Section):
         description="edge in pixels to which every image is resized; unset refuses mixed sizes",
     )
 
+    @model_serializer(mode="wrap")
+    def _serialize(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out ``held_out`` where it is unset: such specifications stay as they were."""
+        values = serialize(self)
+        return {k: v for k, v in values.items() if k != "held_out" or v is not None}
+
+
+class HeldOut(Section):
+    """Take the test set out of the training images, by seed, where a source has none.
+
+    ``share`` takes that part of every class, ``samples`` a total number,
+    equally from every class.
+    """
+
+    share: Annotated[Number, Field(gt=0, lt=1)] | None = None
+    samples: Count | None = None
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _one_of(self):
+        if (self.share is None) == (self.samples is None):
+            raise ValueError("give share or samples, one of them")
+        return self
+
+
+OptionalHeldOut = Annotated[
+    HeldOut | None,
+    Field(description="a test set taken out of the training images, where there is none"),
+]
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _unlisted(paths: tuple[Path, ...]) -> str | list[str]:
+    return str(paths[0]) if len(paths) == 1 else [str(path) for path in paths]
+
+
+Files = Annotated[
+    tuple[Place, ...],
+    BeforeValidator(_listed),
+    PlainSerializer(_unlisted),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}, "minItems": 1},
+            ]
+        }
+    ),
+    Field(min_length=1),
+]
+"""One path or a list of them; each a file, a folder, or a pattern as ``train-*.parquet``."""
+
 
 class DigitsData(Data):
     """The 1,797 handwritten digits (8 x 8) that come with scikit-learn."""
@@ -272,22 +345,41 @@ class TinyImagenetData(Data):
 
 
 class ImageFolderData(Data):
-    """``path/train`` and ``path/test``, each with one folder of images per class."""
+    """``path/train`` and ``path/test`` (or ``val``), each with one folder of images per class.
+
+    Without a test set, ``held_out`` takes one out of the training images; then the folders of the
+    classes may lie directly in ``path``. Files that are no images are left out and counted.
+    """
 
     source: Literal["image_folder"]
     path: Place
     channels: Literal[1, 3] = 3
+    held_out: OptionalHeldOut = None
 
 
 class ParquetData(Data):
-    """Parquet as on the Hugging Face hub; `train` and `test` may be folders of *.parquet shards."""
+    """Parquet as on the Hugging Face hub.
+
+    `train` and `test` are a file, a folder, a pattern as `data/train-*.parquet`, or a list of
+    these. Of a folder that holds the shards of several splits each takes its own, by file name.
+    """
 
     source: Literal["parquet"]
-    train: Place
-    test: Place
+    train: Files
+    test: Files | None = Field(None, description="required unless a test set is held out")
     image_column: str = "image"
     label_column: str = "label"
     channels: Literal[1, 3] = 3
+    held_out: OptionalHeldOut = None
+
+    @model_validator(mode="after")
+    def _has_test(self):
+        if (self.test is None) == (self.held_out is None):
+            raise ValueError(
+                "give test, the files of the test set, or held_out (as {share: 0.2}) to take it "
+                "out of the training images; one of them"
+            )
+        return self
 
 
 AnyData = Annotated[
@@ -697,6 +789,20 @@ class Dataset(Section):
         twice = sorted(self.runs.keys() & self.external.keys())
         if twice:
             raise ValueError(f"{', '.join(twice)} names a run and an external model; rename one")
+        return self
+
+    @model_validator(mode="after")
+    def _large_enough(self):
+        edge = self.data.resize or EDGES.get(self.data.source)
+        trained = [] if self.scores.source else [self.scores.architecture]
+        trained += [] if self.scores.source else self.ensemble.architectures
+        for architecture in dict.fromkeys([*trained, *self.architectures]):
+            if edge is not None and edge < smallest_edge(architecture):
+                raise ValueError(
+                    f"images of {edge} x {edge} pixels are too small for {architecture}, which "
+                    f"needs {smallest_edge(architecture)} x {smallest_edge(architecture)}; set "
+                    "data.resize, or choose another architecture"
+                )
         return self
 
     @model_validator(mode="after")

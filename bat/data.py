@@ -20,18 +20,31 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pydantic
 
 from bat.archives import sync
-from bat.rawdata import DataError, Progress, RawData, check_labels, draw_balanced, source_name
-from bat.reading import parse_json, regular_file
+from bat.artifacts import ArtifactError, read_json
+from bat.duplicates import count_duplicates, duplicate_notes
+from bat.progress import log
+from bat.rawdata import (
+    DataError,
+    FileState,
+    Progress,
+    RawData,
+    check_labels,
+    draw_balanced,
+    source_name,
+)
+from bat.revisions import RECORD, write_record
 from bat.sources import read_source
 
 if TYPE_CHECKING:
@@ -50,6 +63,35 @@ ARRAYS = (
     "test_source_index",
 )
 FINGERPRINTED = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+class _Array(pydantic.BaseModel):
+    dtype: str
+    shape: list[int]
+    sha256: str
+
+
+class _Info(pydantic.BaseModel):
+    """What ``dataset.json`` must hold; more is allowed."""
+
+    model_config = pydantic.ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+    source: str
+    settings: dict[str, Any]
+    class_names: list[str] = pydantic.Field(min_length=2)
+    n_train: int
+    n_test: int
+    shape: list[int] = pydantic.Field(min_length=3, max_length=3)
+    fingerprint: str
+    fingerprint_parts: dict[str, str]
+    mean: list[float]
+    std: list[pydantic.NonNegativeFloat]
+    resize: int | None
+    subsample: dict[str, Any]
+    label_noise: dict[str, Any]
+    files: list[dict[str, Any]]
+    notes: list[str]
+    arrays: dict[str, _Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,12 +139,14 @@ def prepare(
     *,
     progress: Progress | None = None,
     workers: int | None = None,
+    revision: str | None = None,
 ) -> dict:
     """Read a source, check it, and write the prepared folder.
 
     A prepared folder at ``out`` with the same content is left as it is; one
-    with another content is replaced. The folder is complete at every moment
-    that it exists, also if the process is killed or a second one writes it.
+    with another content is replaced, arrays that are the same being kept. The
+    folder is complete at every moment that it exists, also if the process is
+    killed or a second one writes it.
 
     Parameters
     ----------
@@ -114,6 +158,9 @@ def prepare(
         Called during long steps: bytes of a download, then images decoded.
     workers : int, optional
         Processes that decode images; by default the cores of this process.
+    revision : str, optional
+        What the specification says of the source's files (`bat.revisions`); it
+        is recorded beside them.
 
     Returns
     -------
@@ -130,7 +177,7 @@ def prepare(
     raw = read_source(config, progress=progress, workers=workers)
     arrays, label_noise = _transform(config, raw)
     info = _describe(config, raw, arrays, label_noise)
-    _write_folder(out, arrays, info)
+    _write_folder(out, arrays, info, raw.states, revision)
     return info
 
 
@@ -219,15 +266,17 @@ def _resize(images: np.ndarray, edge: int) -> np.ndarray:
 
 def _describe(config: config.Data, raw: RawData, arrays: dict, label_noise: dict) -> dict:
     shared = {"source", "resize", "subsample", "label_noise", "download"}
-    settings = {
-        key: value
-        for key, value in config.model_dump().items()
-        if key not in shared and not isinstance(value, Path)
-    }
+    paths = {"path", "folder", "train", "test"}
+    settings = {k: v for k, v in config.model_dump().items() if k not in shared | paths}
     digests = {name: _digest(array) for name, array in arrays.items()}
     parts = {name: digests[name] for name in FINGERPRINTED}
     mean, std = _channel_statistics(arrays["train_images"])
-    return {
+    labels = _source_labels(arrays, label_noise)
+    duplicates = count_duplicates(arrays["train_images"], arrays["test_images"], *labels)
+    warnings = [*_constant(mean, std), *duplicate_notes(duplicates, len(arrays["test_labels"]))]
+    for warning in warnings:
+        log.warning("%s: %s", source_name(config), warning)
+    info = {
         "format_version": FORMAT_VERSION,
         "source": config.source,
         "settings": settings,
@@ -243,12 +292,41 @@ def _describe(config: config.Data, raw: RawData, arrays: dict, label_noise: dict
         "subsample": config.subsample.model_dump(),
         "label_noise": label_noise,
         "files": raw.files,
-        "notes": list(raw.notes),
+        "notes": [*raw.notes, *warnings],
+        "duplicates": duplicates,
         "arrays": {
             name: {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": digests[name]}
             for name, array in arrays.items()
         },
     }
+    return info | {"checksum": _checksum(info)}
+
+
+def _checksum(info: dict) -> str:
+    """Of the content of ``dataset.json`` beside this checksum itself."""
+    content = {key: value for key, value in info.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _source_labels(arrays: dict, label_noise: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Training and test labels as the source has them, without label noise."""
+    train = arrays["train_labels"].copy()
+    train[label_noise["changed"]] = label_noise["original_labels"]
+    return train, arrays["test_labels"]
+
+
+def _constant(mean: list[float], std: list[float]) -> list[str]:
+    flat = [channel for channel, deviation in enumerate(std) if deviation == 0]
+    if not flat:
+        return []
+    if len(flat) == len(std):
+        return ["every pixel of every training image has the same value: nothing can be learned"]
+    names = ("red", "green", "blue") if len(std) == 3 else ("grey",)
+    return [
+        f"the {names[channel]} channel is {255 * mean[channel]:.0f} of 255 in every pixel of every "
+        "training image; networks divide it by 1 in place of its standard deviation of 0"
+        for channel in flat
+    ]
 
 
 def _channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
@@ -276,8 +354,9 @@ def load(folder: str | Path, *, verify: bool = False) -> PreparedData:
     folder : path
         As written by `prepare`.
     verify : bool
-        Read every array and compare its checksum, which finds damaged values.
-        Presence, dtype, shape and length are checked always.
+        Read the images too and compare their checksums, which finds damaged
+        values. All else is checked always: labels and source indices by their
+        checksums, ``dataset.json`` by its own and against the arrays.
 
     Returns
     -------
@@ -290,43 +369,105 @@ def load(folder: str | Path, *, verify: bool = False) -> PreparedData:
         If a file is missing or damaged; the message names it.
     """
     folder = Path(folder)
-    again = "delete the folder and prepare the data again"
-    try:
-        info = parse_json((folder / INFO).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(
-            f"{folder / INFO} is missing, so no data set is prepared there; `snakemake --cores 1 "
-            f"{folder / INFO}` prepares one that is configured"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder / INFO} cannot be read ({error}); {again}") from None
-    if not isinstance(info, dict) or info.get("format_version") != FORMAT_VERSION:
-        raise DataError(f"{folder / INFO}: expected format version {FORMAT_VERSION}; {again}")
-    arrays, records = {}, info.get("arrays", {})
+    info = _read_info(folder)
+    arrays = {}
     for name in ARRAYS:
+        array, expected = _open_array(folder, name), info["arrays"].get(name, {})
         path = folder / f"{name}.npy"
-        try:
-            array = np.load(regular_file(path), mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError, OverflowError) as error:
-            if not path.exists():
-                raise DataError(f"{path} is missing; {again}") from None
-            raise DataError(f"{path} cannot be read ({error}); {again}") from None
-        expected = records.get(name, {})
         if [array.dtype.str, list(array.shape)] != [expected.get("dtype"), expected.get("shape")]:
             raise DataError(
                 f"{path} holds {array.dtype.str} {list(array.shape)}; {INFO} says "
-                f"{expected.get('dtype')} {expected.get('shape')}; {again}"
+                f"{expected.get('dtype')} {expected.get('shape')}; {AGAIN}"
             )
-        if verify and _digest(array) != expected.get("sha256"):
-            raise DataError(f"{path}: values do not match the checksum in {INFO}; {again}")
+        if (verify or array.ndim == 1) and _digest(array) != expected.get("sha256"):
+            raise DataError(f"{path}: values do not match the checksum in {INFO}; {AGAIN}")
         arrays[name] = array
-    if info.get("fingerprint") != _combine(records[name]["sha256"] for name in FINGERPRINTED):
-        raise DataError(f"{folder / INFO}: the fingerprint does not match its parts; {again}")
+    _check_info(folder, info, arrays, verify)
     return PreparedData(folder=folder, info=info, **arrays)
 
 
-def _write_folder(out: Path, arrays: dict[str, np.ndarray], info: dict) -> None:
+AGAIN = "delete the folder and prepare the data again"
+
+
+def _read_info(folder: Path) -> dict:
+    path = folder / INFO
+    if not os.path.lexists(path):
+        raise DataError(
+            f"{path} is missing, so no data set is prepared there; `snakemake --cores 1 "
+            f"{path}` prepares one that is configured"
+        )
+    try:
+        info = read_json(path)
+    except ArtifactError as error:
+        raise DataError(f"{path} cannot be read ({error}); {AGAIN}") from None
+    if not isinstance(info, dict) or info.get("format_version") != FORMAT_VERSION:
+        raise DataError(f"{path}: expected format version {FORMAT_VERSION}; {AGAIN}")
+    try:
+        _Info.model_validate(info)
+    except pydantic.ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(map(str, problem["loc"]))
+        raise DataError(f"{path}: {key}: {problem['msg']}; {AGAIN}") from None
+    if "checksum" in info and info["checksum"] != _checksum(info):
+        raise DataError(f"{path} was changed or damaged: it belies its checksum; {AGAIN}")
+    return info
+
+
+def _open_array(folder: Path, name: str) -> np.ndarray:
+    path = folder / f"{name}.npy"
+    if not path.exists():
+        raise DataError(f"{path} is missing; {AGAIN}")
+    if not path.is_file():  # opening a named pipe would block for ever
+        raise DataError(f"{path} is no regular file; {AGAIN}")
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, OverflowError, MemoryError) as error:
+        raise DataError(f"{path} cannot be read ({error}); {AGAIN}") from None
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{path} is no array but an archive of arrays; {AGAIN}")
+    return array
+
+
+def _check_info(folder: Path, info: dict, arrays: dict[str, np.ndarray], verify: bool) -> None:
+    """Refuse what ``dataset.json`` says where the arrays say otherwise."""
+    path = folder / INFO
+    parts = {name: info["arrays"][name]["sha256"] for name in FINGERPRINTED}
+    if info["fingerprint_parts"] != parts or info["fingerprint"] != _combine(parts.values()):
+        raise DataError(f"{path}: the fingerprint does not match its parts; {AGAIN}")
+    train, test = arrays["train_images"], arrays["test_images"]
+    found = {"n_train": len(train), "n_test": len(test), "shape": list(train.shape[1:])}
+    for key, value in found.items():
+        if info[key] != value:
+            raise DataError(f"{path}: {key} is {info[key]}, and the arrays say {value}; {AGAIN}")
+    for split in ("train", "test"):
+        labels, index = arrays[f"{split}_labels"], arrays[f"{split}_source_index"]
+        if not len(labels) == len(index) == info[f"n_{split}"]:
+            raise DataError(
+                f"{folder}: {info[f'n_{split}']} {split} images, {len(labels)} labels and "
+                f"{len(index)} source indices; {AGAIN}"
+            )
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(info["class_names"]):
+            raise DataError(
+                f"{folder}: {split} labels {labels.min()} to {labels.max()}, and {INFO} names "
+                f"{len(info['class_names'])} classes; {AGAIN}"
+            )
+    if not len(info["mean"]) == len(info["std"]) == info["shape"][0]:
+        raise DataError(f"{path}: mean and std need one value for each channel; {AGAIN}")
+    if verify and "checksum" not in info:  # of an older version: what can be derived
+        statistics = _channel_statistics(train)
+        if not np.allclose(statistics, [info["mean"], info["std"]], rtol=0, atol=1e-9):
+            raise DataError(f"{path}: mean and std are not those of the images; {AGAIN}")
+
+
+def _write_folder(
+    out: Path,
+    arrays: dict[str, np.ndarray],
+    info: dict,
+    states: Mapping[str, FileState],
+    revision: str | None,
+) -> None:
     if _holds(out, info):
+        write_record(out, states, revision)
         return
     _refuse_foreign(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -335,15 +476,29 @@ def _write_folder(out: Path, arrays: dict[str, np.ndarray], info: dict) -> None:
     new.mkdir()
     try:
         for name, array in arrays.items():
+            if _keep_array(out, new, name, info["arrays"][name]["sha256"]):
+                continue
             with open(new / f"{name}.npy", "wb") as file:
                 np.save(file, array, allow_pickle=False)
                 sync(file)
+        write_record(new, states, revision)
         with open(new / INFO, "w", encoding="utf-8") as file:
             file.write(json.dumps(info, indent=1, allow_nan=False) + "\n")
             sync(file)
         _replace_folder(new, out, info)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _keep_array(out: Path, new: Path, name: str, sha256: str) -> bool:
+    """Take over an array that is there already, file and time, where it has these values."""
+    try:
+        if _digest(_open_array(out, name)) != sha256:
+            return False
+        os.link(out / f"{name}.npy", new / f"{name}.npy")
+    except (DataError, OSError):  # also a file system without hard links
+        return False
+    return True
 
 
 def _replace_folder(new: Path, out: Path, info: dict) -> None:
@@ -374,9 +529,10 @@ def _holds(out: Path, info: dict) -> bool:
 
 def _refuse_foreign(out: Path) -> None:
     if out.is_dir():
-        own = {INFO, *(f"{name}.npy" for name in ARRAYS)}
+        own = {INFO, RECORD, *(f"{name}.npy" for name in ARRAYS)}
+        ours = re.compile(rf"\.snake.*|\.({re.escape(INFO)}|{re.escape(RECORD)})\..*\.tmp")
         foreign = sorted(
-            p.name for p in out.iterdir() if p.name not in own and not p.name.startswith(".snake")
+            p.name for p in out.iterdir() if p.name not in own and not ours.fullmatch(p.name)
         )
         if foreign:
             raise DataError(

@@ -7,15 +7,21 @@ import io
 import itertools
 import math
 import os
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bat.rawdata import DataError, Progress
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 MAX_PIXELS = 64 * 2**20  # of one image
 CHUNK = 256  # images in one piece of work
+ORIENTATION = 0x0112  # the EXIF tag
 IN_PROCESS = 2000  # images up to which starting workers costs more than it gains
 
 
@@ -27,8 +33,10 @@ def decode_images(
     resize: int | None,
     workers: int,
     progress: Progress,
-) -> np.ndarray:
+) -> tuple[np.ndarray, int]:
     """Decode image files into one array, with several processes.
+
+    Images whose EXIF data say that the camera was turned are turned upright.
 
     Processes, because threads were slower than one thread alone on images of
     32 and 64 pixels: the interpreter's lock is taken for too large a part.
@@ -48,16 +56,18 @@ def decode_images(
 
     Returns
     -------
-    ndarray of uint8, shape (total, channels, H, W)
+    images : ndarray of uint8, shape (total, channels, H, W)
+    turned : int
+        Number of images that were turned or mirrored.
 
     Raises
     ------
     DataError
         If an image does not decode, or sizes differ; the message names it.
     """
-    images, done, first = np.empty((0,)), 0, ""
+    images, done, turned, first = np.empty((0,)), 0, 0, ""
     with contextlib.closing(_decoded(items, total, channels, resize, workers)) as chunks:
-        for names, chunk in chunks:
+        for names, (chunk, n_turned) in chunks:
             if not done:
                 first = names[0]
                 _check_memory(total * chunk[0].nbytes, total, first, chunk.shape[1:])
@@ -66,8 +76,9 @@ def decode_images(
                 raise _mixed_sizes(first, images.shape[1:], names[0], chunk.shape[1:])
             images[done : done + len(chunk)] = chunk
             done += len(chunk)
+            turned += n_turned
             progress(done, total)
-    return images
+    return images, turned
 
 
 def _decoded(
@@ -76,7 +87,7 @@ def _decoded(
     channels: int,
     resize: int | None,
     workers: int,
-) -> Iterator[tuple[list[str], np.ndarray]]:
+) -> Iterator[tuple[list[str], tuple[np.ndarray, int]]]:
     chunks = iter(lambda: list(itertools.islice(items, CHUNK)), [])
     items = iter(items)
     if workers < 2 or total <= IN_PROCESS:
@@ -108,20 +119,26 @@ def _decoded(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode_chunk(items: list[tuple[str, bytes]], channels: int, resize: int | None) -> np.ndarray:
+def _decode_chunk(
+    items: list[tuple[str, bytes]], channels: int, resize: int | None
+) -> tuple[np.ndarray, int]:
     images: np.ndarray | None = None
-    for i, (name, blob) in enumerate(items):
-        image = _decode(name, blob, channels, resize)
-        if images is None:
-            images = np.empty((len(items), *image.shape), np.uint8)
-        elif image.shape != images.shape[1:]:
-            raise _mixed_sizes(items[0][0], images.shape[1:], name, image.shape)
-        images[i] = image
-    return images
+    turned = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Pillow says of odd metadata and palettes
+        for i, (name, blob) in enumerate(items):
+            image, is_turned = _decode(name, blob, channels, resize)
+            if images is None:
+                images = np.empty((len(items), *image.shape), np.uint8)
+            elif image.shape != images.shape[1:]:
+                raise _mixed_sizes(items[0][0], images.shape[1:], name, image.shape)
+            images[i] = image
+            turned += is_turned
+    return images, turned
 
 
-def _decode(name: str, blob: bytes, channels: int, resize: int | None) -> np.ndarray:
-    from PIL import Image
+def _decode(name: str, blob: bytes, channels: int, resize: int | None) -> tuple[np.ndarray, bool]:
+    from PIL import Image, ImageOps
 
     mode = {1: "L", 3: "RGB"}[channels]
     try:
@@ -130,6 +147,9 @@ def _decode(name: str, blob: bytes, channels: int, resize: int | None) -> np.nda
                 raise ValueError(f"{image.size[0]} x {image.size[1]} pixels are too many")
             if image.mode[0] in "IF":
                 raise ValueError(f"mode {image.mode} has more than 8 bits a channel")
+            turned = _is_turned(image)
+            if turned:
+                image = ImageOps.exif_transpose(image)
             if image.mode != mode:
                 image = image.convert(mode)
             if resize and image.size != (resize, resize):
@@ -139,7 +159,15 @@ def _decode(name: str, blob: bytes, channels: int, resize: int | None) -> np.nda
         raise DataError(
             f"{name} does not decode as an image ({error}); replace or remove the file"
         ) from None
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1), turned
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Whether EXIF data ask for the image to be turned; damaged ones do not."""
+    try:
+        return image.getexif().get(ORIENTATION) in range(2, 9)
+    except Exception:
+        return False
 
 
 def _check_memory(needed: int, total: int, name: str, shape: tuple) -> None:

@@ -9,11 +9,13 @@ width), normalizes them itself, and returns logits, shape (batch, classes).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bat.config import smallest_edge
 from bat.errors import BatError
 
 
@@ -59,11 +61,37 @@ def build_model(
     raise BatError(f"{architecture!r} is not a known architecture")
 
 
+def require_size(architecture: str, shape: Sequence[int]) -> None:
+    """Refuse images of which a network's poolings leave nothing.
+
+    Parameters
+    ----------
+    architecture : str
+    shape : sequence of int
+        Channels, height and width of the images.
+
+    Raises
+    ------
+    BatError
+    """
+    least = smallest_edge(architecture)
+    if min(shape[1:]) < least:
+        raise BatError(
+            f"images of {shape[2]} x {shape[1]} pixels (width x height) are too small for "
+            f"{architecture}, which needs {least} x {least}; set data.resize, or choose another "
+            "architecture"
+        )
+
+
 class Classifier(nn.Module):
     """Normalization, an embedding, and a linear head named by the subclass."""
 
     def set_normalization(self, mean: list[float], std: list[float]) -> None:
-        """Set the channel statistics; they are no part of the state dict."""
+        """Set the channel statistics; they are no part of the state dict.
+
+        A channel with a standard deviation of 0, which is constant, is divided by 1.
+        """
+        std = [value or 1.0 for value in std]
         for name, values in (("mean", mean), ("std", std)):
             buffer = torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1)
             self.register_buffer(name, buffer, persistent=False)

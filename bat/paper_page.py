@@ -137,10 +137,18 @@ def _on_disk(results: Path, names: list[str], pairs: list[Pair]) -> list[dict]:
                 "Training samples": f"{info['n_train']:,}",
                 "Test samples": f"{info['n_test']:,}",
                 "Classes": str(len(info["class_names"])),
+                "Test images also in training": _in_both(info),
                 "Models": ", ".join(models) or NOT_RUN,
             }
         )
     return rows
+
+
+def _in_both(info: dict) -> str:
+    """Test images that the training set holds too; data of older versions were not searched."""
+    if "duplicates" not in info:
+        return "not counted"
+    return f"{info['duplicates']['across']['repeated']:,}"
 
 
 def _scores(results: Path, names: list[str]) -> list[dict]:

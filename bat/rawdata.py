@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from bat.errors import BatError
+from bat.escaping import plain
 
 if TYPE_CHECKING:
     from bat import config
@@ -18,6 +19,14 @@ Progress = Callable[[int, int], None]
 
 class DataError(BatError):
     """What is wrong with which file of a data set, and what to do about it."""
+
+
+class FileState(NamedTuple):
+    """A file as it was when it was read."""
+
+    bytes: int
+    mtime_ns: int
+    sha256: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +46,25 @@ class RawData:
     notes: tuple[str, ...] = ()
     train_source_index: np.ndarray | None = None
     test_source_index: np.ndarray | None = None
+    states: Mapping[str, FileState] = field(default_factory=dict)  # of the files, by their names
 
 
 def source_name(config: config.Data) -> str:
     """The source and its paths, as messages name it."""
-    keys = ("path", "folder", "train", "test")
-    paths = [str(getattr(config, key)) for key in keys if hasattr(config, key)]
+    paths = []
+    for key in ("path", "folder", "train", "test"):
+        value = getattr(config, key, None) or ()
+        paths += map(shown, value if isinstance(value, tuple) else (value,))
     return f"{config.source} ({', '.join(paths)})" if paths else config.source
+
+
+def shown(path: object) -> str:
+    r"""A path as messages and records name it: bytes and characters that do not print escaped.
+
+    >>> print(shown("caf\udce9\n.png"))
+    caf\xe9\n.png
+    """
+    return plain(str(path))
 
 
 def check(raw: RawData, where: str) -> None:

@@ -11,6 +11,7 @@ from bat import comparison as comparisons
 from bat import curves, data, figures, representation, tables
 from bat.artifacts import ArtifactError, check_inputs, table_digest
 from bat.config import Config
+from bat.duplicates import duplicate_notes
 from bat.ensembles import alignment
 from bat.studies import ablation_name, study_name
 from bat.validation import check_convergence, check_model, read_checked
@@ -322,7 +323,7 @@ def summary(config: Config) -> list[str]:
     lines = []
     for name, dataset in config.datasets.items():
         root = config.results / name
-        lines += ["", f"{name}", "-" * len(name)]
+        lines += ["", f"{name}", "-" * len(name), *_duplicates(root / "data")]
         if not (root / "scores" / "memorization.parquet").exists():
             lines.append("no scores yet")
             continue
@@ -347,6 +348,15 @@ def summary(config: Config) -> list[str]:
         for table in sorted(root.glob("*/tables/methods.md")):
             lines += ["", table.read_text(encoding="utf-8").strip()]
     return lines[1:]
+
+
+def _duplicates(folder: Path) -> list[str]:
+    """A line on exact copies in a prepared folder; none where they were not counted (0.1.0)."""
+    if not (folder / data.INFO).exists():
+        return []
+    info = data.load(folder).info
+    notes = duplicate_notes(info["duplicates"], info["n_test"]) if "duplicates" in info else []
+    return [f"Duplicates: {'; '.join(notes)}."] if notes else []
 
 
 FIGURES: dict[str, Callable[[Folder, Path], list[Path]]] = {

@@ -25,7 +25,7 @@ from bat.data import PreparedData, to_device
 from bat.devices import Runtime
 from bat.errors import BatError
 from bat.evaluation import evaluate
-from bat.models import Classifier, build_model
+from bat.models import Classifier, build_model, require_size
 from bat.progress import Progress, log, progress
 from bat.subsets import generator, measured_samples, pack, torch_seed
 from bat.training import DivergedError, Training
@@ -265,6 +265,8 @@ class _Run:
         self.spec, self.device, self.prepared, self.made_of = spec, device, prepared, made_of
         self.recipe = config.Training.model_validate(spec["training"])
         seed, info = spec["seed"], prepared.info
+        require_size(spec["architecture"], info["shape"])
+        index = training_index(prepared, spec, inputs)
         index = training_index(prepared, spec, made_of.groups)
         held = np.zeros(0, np.int64)
         if spec["selection"]["by"] == "validation":
@@ -610,6 +612,7 @@ def load_model(
 ) -> Classifier:
     """A trained model on the device, in eval mode; parameters as for `evaluate_checkpoint`."""
     info = prepared.info
+    require_size(architecture, info["shape"])
     n_classes = len(info["class_names"])
     model = build_model(
         architecture,

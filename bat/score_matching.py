@@ -12,6 +12,7 @@ import pyarrow as pa
 from bat import published
 from bat.artifacts import ArtifactError, column, read_metadata, read_table, write_table
 from bat.data import PreparedData
+from bat.layouts import image_names
 from bat.progress import log
 from bat.reading import read_array
 from bat.score_cards import matched_text
@@ -231,9 +232,7 @@ def _image_names(spec: dict, split: str) -> list[str]:
             "scores.match: file_name needs a data set read from files, with data.source: "
             "image_folder"
         )
-    folder = Path(spec["image_folder"])
-    found = (folder / split).glob("*/*")
-    return sorted(p.relative_to(folder).as_posix() for p in found if not p.name.startswith("."))
+    return image_names(Path(spec["image_folder"]), split)
 
 
 def _select(kind: str, tables: dict[str, pa.Table], rows: dict[str, np.ndarray]) -> pa.Table:

@@ -20,11 +20,14 @@ import pyarrow as pa
 
 from bat import artifacts, published, validation
 from bat.addresses import is_address, shown_address, shown_source
+from bat.archives import state_of
 from bat.artifacts import ArtifactError, column
 from bat.data import PreparedData
 from bat.downloads import download
 from bat.escaping import for_markdown, plain
 from bat.progress import log, progress
+from bat.rawdata import FileState
+from bat.revisions import score_files, write_record
 from bat.score_cards import card, description, facts, matched_text
 from bat.score_files import (
     CARD,
@@ -142,6 +145,8 @@ def fetch(spec: dict, prepared: PreparedData, out: Path, *, command: str) -> str
         as it was.
     """
     path = _local(spec, out.parent / "source")
+    # before they are read: what changes meanwhile is seen by the next start of the workflow
+    states = {} if is_address(spec["source"]) else _states(path)
     kinds = [*REQUIRED, *spec["tables"]]
     out.mkdir(parents=True, exist_ok=True)
     with (
@@ -165,6 +170,7 @@ def fetch(spec: dict, prepared: PreparedData, out: Path, *, command: str) -> str
         here = Source(name, {kind: out / f.name for kind, f in staged.items()})
         note = _note(spec, here, matched)
         artifacts.write_bytes(out / "source.md", note.encode())
+        write_record(out, states, spec.get("sources"))
         unused = [kind for kind in OPTIONAL if kind in source.tables and kind not in kinds]
         if unused:
             log.info(
@@ -173,6 +179,12 @@ def fetch(spec: dict, prepared: PreparedData, out: Path, *, command: str) -> str
                 ", ".join(unused),
             )
     return note
+
+
+def _states(path: Path) -> dict[str, FileState]:
+    if not path.exists():
+        return {}  # refused when it is opened
+    return {name: state_of(file) for name, file in score_files(path).items()}
 
 
 def _local(spec: dict, cache: Path) -> Path:

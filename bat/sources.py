@@ -11,15 +11,16 @@ import os
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bat.archives import Folder, Zip, file_record
+from bat.archives import Folder, Zip, file_record, state_of
 from bat.decoding import CHUNK, decode_images, decoder_note
 from bat.downloads import DownloadError, checksum_of, download
+from bat.layouts import image_folder, parquet_shards
 from bat.rawdata import (
     DataError,
     Progress,
@@ -27,8 +28,10 @@ from bat.rawdata import (
     check,
     check_labels,
     draw_balanced,
+    shown,
     source_name,
 )
+from bat.revisions import shard_names
 
 if TYPE_CHECKING:
     from bat import config
@@ -225,68 +228,75 @@ def _image_data(
     channels: int,
     progress: Progress,
     workers: int,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Decode training images, then test images; the fields of `RawData` they fill."""
-    n_train, n_test = len(labels["train"]), len(labels["test"])
-    check_labels(labels["train"], labels["test"], class_names, source_name(config))
-    images = decode_images(
+    """Decode training images, then test images; the fields of `RawData` they fill.
+
+    Where there are no test images, they are held out of the training images.
+    """
+    chosen = None
+    if "test" not in labels:
+        chosen = _hold_out(labels["train"], config.held_out)
+        check_labels(*(labels["train"][i] for i in chosen), class_names, source_name(config))
+    else:
+        check_labels(labels["train"], labels["test"], class_names, source_name(config))
+    n_train = len(labels["train"])
+    images, turned = decode_images(
         items,
-        n_train + n_test,
+        sum(map(len, labels.values())),
         channels=channels,
         resize=config.resize,
         workers=workers,
         progress=progress,
     )
-    return {
-        "train_images": images[:n_train],
-        "train_labels": labels["train"],
-        "test_images": images[n_train:],
-        "test_labels": labels["test"],
-        "class_names": class_names,
-    }
+    notes = [*notes, decoder_note()]
+    if turned:
+        notes.append(f"{turned} images were turned upright, as their EXIF orientation says")
+    fields = {"class_names": class_names, "notes": tuple(notes)}
+    if chosen is None:
+        return fields | {
+            "train_images": images[:n_train],
+            "train_labels": labels["train"],
+            "test_images": images[n_train:],
+            "test_labels": labels["test"],
+        }
+    for split, index in zip(("train", "test"), chosen, strict=True):
+        fields |= {
+            f"{split}_images": images[index],
+            f"{split}_labels": labels["train"][index],
+            f"{split}_source_index": index,
+        }
+    return fields
+
+
+def _hold_out(labels: np.ndarray, held_out: config.HeldOut) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the training and of the test images, each in order."""
+    rng = np.random.default_rng(held_out.seed)
+    if held_out.samples is not None:
+        test = draw_balanced(labels, rng, "data.held_out.samples", total=held_out.samples)
+    else:
+        order = rng.permutation(len(labels))
+        members = [order[labels[order] == label] for label in np.unique(labels)]
+        test = np.sort(
+            np.concatenate([m[: max(1, round(held_out.share * len(m)))] for m in members])
+        )
+    return np.setdiff1d(np.arange(len(labels)), test), test
 
 
 def _image_folder(config: config.ImageFolderData, progress: Progress, workers: int) -> RawData:
-    classes = {split: _class_folders(config.path / split) for split in ("train", "test")}
-    for split, other in (("train", "test"), ("test", "train")):
-        only = sorted(set(classes[split]) - set(classes[other]))
-        if only:
-            raise DataError(
-                f"{config.path}: train/ and test/ hold different classes; only {split}/ has "
-                f"{', '.join(map(repr, only))}. Every class needs a folder in both"
-            )
+    layout = image_folder(config.path, held_out=config.held_out is not None)
     tree = Folder(config.path)
-    names: list[str] = []
-    labels = {}
-    for split, folders in classes.items():
-        chosen = [name for name in tree.names if name.startswith(f"{split}/")]
-        for name in chosen:
-            if name.count("/") != 2:
-                raise DataError(
-                    f"{tree.label(name)} is not directly in the folder of a class; expected "
-                    f"{config.path / split}/CLASS/IMAGE. Move or remove it"
-                )
-        labels[split] = np.array([folders.index(n.split("/")[1]) for n in chosen], np.int64)
-        names += chosen
     fields = _image_data(
-        ((tree.label(name), tree.read(name)) for name in names),
-        labels,
-        tuple(classes["train"]),
+        ((tree.label(name), tree.read(name)) for names in layout.images.values() for name in names),
+        {split: np.array(layout.labels(split), np.int64) for split in layout.images},
+        tuple(map(shown, layout.classes)),
         config,
         config.channels,
         progress,
         workers,
+        layout.notes,
     )
-    return RawData(**fields, files=[tree.record()], notes=(decoder_note(),))
-
-
-def _class_folders(path: Path) -> list[str]:
-    if not path.is_dir():
-        raise DataError(
-            f"{path} is no folder; data.path must hold train/ and test/, each with one folder of "
-            "images for each class"
-        )
-    return sorted(p.name for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return RawData(**fields, files=[tree.record()], states=tree.states)
 
 
 # -- Tiny ImageNet --------------------------------------------------------------------------
@@ -314,7 +324,11 @@ def _tiny_imagenet(config: config.TinyImagenetData, progress: Progress, workers:
             )
         except DownloadError as error:
             raise DataError(f"{error}. Or put tiny-imagenet-200.zip at {path}") from None
-    tree = Folder(path) if path.is_dir() else Zip(path)
+    is_folder = path.is_dir()
+    if not is_folder:
+        state = state_of(path)
+    tree = Folder(path) if is_folder else Zip(path)
+    official = not is_folder and checksum_of(path, "md5") == TINY_MD5
     roots = [name.removesuffix("wnids.txt") for name in tree.names if name.endswith("wnids.txt")]
     if not roots:
         raise DataError(f"{path} holds no wnids.txt: it is not Tiny ImageNet; get it again")
@@ -369,17 +383,16 @@ def _tiny_imagenet(config: config.TinyImagenetData, progress: Progress, workers:
         3,
         progress,
         workers,
-    )
-    official = path.is_file() and checksum_of(path, "md5") == TINY_MD5
-    return RawData(
-        **fields,
-        files=[tree.record()],
-        notes=(
+        (
             "the official archive" if official else "not the official archive: its md5 differs",
             "the test set is the official validation set, in the order of val_annotations.txt",
             f"classes by WordNet id: {' '.join(wnids)}",
-            decoder_note(),
         ),
+    )
+    return RawData(
+        **fields,
+        files=[tree.record()],
+        states=tree.states if is_folder else {path.name: state},
         test_source_index=np.array(test_row, np.int64),
     )
 
@@ -402,30 +415,25 @@ def _unique_names(names: list[str], ids: list[str]) -> tuple[str, ...]:
 
 
 def _parquet(config: config.ParquetData, progress: Progress, workers: int) -> RawData:
-    paths = {split: _parquet_paths(getattr(config, split)) for split in ("train", "test")}
-    values = {split: _parquet_labels(paths[split], config) for split in paths}
-    names = {split: _huggingface_names(paths[split][0], config.label_column) for split in paths}
-    if names["train"] != names["test"]:
-        raise DataError(
-            f"{config.train} and {config.test} name different classes in their metadata "
-            f"({names['train']} and {names['test']}); they are not parts of one data set"
-        )
-    class_names = names["train"]
+    shards, notes = parquet_shards(config)
+    states = {name: state_of(path) for name, path in shard_names(shards).items()}
+    values = {split: _parquet_labels(paths, config) for split, paths in shards.items()}
+    class_names = _parquet_classes(shards, config.label_column)
     if class_names is None:
-        classes, train_labels = np.unique(values["train"], return_inverse=True)
-        unknown = np.setdiff1d(values["test"], classes)
-        if len(unknown):
-            raise DataError(
-                f"{config.test}: test labels {unknown[:5].tolist()} do not occur in "
-                f"{config.train}; training and test classes must be the same"
-            )
+        classes, values["train"] = np.unique(values["train"], return_inverse=True)
+        if "test" in values:
+            values["test"] = _positions(values["test"], classes, config)
         class_names = tuple(map(str, classes))
-        values = {"train": train_labels, "test": np.searchsorted(classes, values["test"])}
     elif any(v.dtype.kind not in "iu" for v in values.values()):
-        raise DataError(f"{config.train}: column {config.label_column!r} must hold integers")
+        raise DataError(
+            f"{source_name(config)}: column {config.label_column!r} must hold integers, since the "
+            "metadata name the classes"
+        )
     fields = _image_data(
         itertools.chain.from_iterable(
-            _parquet_images(path, config.image_column) for split in paths for path in paths[split]
+            _parquet_images(path, config.image_column)
+            for paths in shards.values()
+            for path in paths
         ),
         {split: v.astype(np.int64) for split, v in values.items()},
         class_names,
@@ -433,22 +441,27 @@ def _parquet(config: config.ParquetData, progress: Progress, workers: int) -> Ra
         config.channels,
         progress,
         workers,
+        ["a Parquet copy: pixels and order of rows may differ from the official files", *notes],
     )
-    return RawData(
-        **fields,
-        files=[file_record(path) for split in paths for path in paths[split]],
-        notes=(
-            "a Parquet copy: pixels and order of rows may differ from the official files",
-            decoder_note(),
-        ),
-    )
+    files = [
+        {"name": shown(path.name), "bytes": state.bytes, "sha256": state.sha256}
+        for path, state in zip(itertools.chain(*shards.values()), states.values(), strict=True)
+    ]
+    return RawData(**fields, files=files, states=states)
 
 
-def _parquet_paths(path: Path) -> list[Path]:
-    paths = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    if not paths or not paths[0].is_file():
-        raise DataError(f"{path} is no Parquet file, nor a folder of them; check the path")
-    return paths
+def _positions(values: np.ndarray, classes: np.ndarray, config: config.ParquetData) -> np.ndarray:
+    """The position of each test label among the training classes."""
+    if values.dtype.kind == "U" and classes.dtype.kind != "U":
+        unknown = np.unique(values)
+    else:
+        unknown = np.setdiff1d(values, classes)
+    if len(unknown):
+        raise DataError(
+            f"{source_name(config)}: test labels {unknown[:5].tolist()} do not occur in the "
+            "training set; training and test classes must be the same"
+        )
+    return np.searchsorted(classes, values)
 
 
 @contextlib.contextmanager
@@ -460,44 +473,87 @@ def _parquet_file(path: Path, column: str) -> Iterator[Any]:
         with pq.ParquetFile(path) as file:
             if column not in file.schema_arrow.names:
                 raise DataError(
-                    f"{path} has no column {column!r}; it has "
+                    f"{shown(path)} has no column {column!r}; it has "
                     f"{', '.join(map(repr, file.schema_arrow.names))}. Set data.image_column and "
                     "data.label_column"
                 )
             yield file
     except (OSError, pa.ArrowException) as error:
         raise DataError(
-            f"{path} cannot be read as Parquet ({error}): truncated or damaged; get it again"
+            f"{shown(path)} cannot be read as Parquet ({error}): truncated or damaged; get it again"
         ) from None
 
 
 def _parquet_labels(paths: list[Path], config: config.ParquetData) -> np.ndarray:
-    parts = []
+    import pyarrow.types as types
+
+    parts: dict[str, list[np.ndarray]] = {}  # by kind: integers or strings
+    first = {}
     for path in paths:
         with _parquet_file(path, config.label_column) as file:
             column = file.read([config.label_column]).column(0)
-        if column.null_count:
+        kind = column.type
+        leaf = kind.value_type if types.is_dictionary(kind) else kind
+        what = "integers" if types.is_integer(leaf) else "strings"
+        if types.is_nested(leaf):
             raise DataError(
-                f"{path}: {column.null_count} rows without a label in {config.label_column!r}; "
-                "remove these rows"
+                f"{shown(path)}: column {config.label_column!r} holds {kind}, a list or struct for "
+                "each image; expected one label, an integer or a string. Write a column with one "
+                "class for each image, or name another with data.label_column"
             )
-        parts.append(np.array(column.to_pylist()))
-        if parts[-1].dtype.kind not in "iuU" or parts[-1].ndim != 1:
+        if what == "strings" and not _is_text(leaf):
             raise DataError(
-                f"{path}: column {config.label_column!r} holds {column.type}; expected integers "
+                f"{shown(path)}: column {config.label_column!r} holds {kind}; expected integers "
                 "or strings"
             )
-    return np.concatenate(parts)
+        if column.null_count:
+            raise DataError(
+                f"{shown(path)}: {column.null_count} rows without a label in "
+                f"{config.label_column!r}; remove these rows"
+            )
+        if len(column):
+            first.setdefault(what, path)
+            parts.setdefault(what, []).append(np.array(column.to_pylist()))
+    if len(parts) > 1:
+        raise DataError(
+            f"{shown(first['integers'])} holds integers in {config.label_column!r}, and "
+            f"{shown(first['strings'])} strings; they are not parts of one data set"
+        )
+    if not parts:
+        raise DataError(f"{', '.join(map(shown, paths[:3]))}: no rows; check the path")
+    return np.concatenate(next(iter(parts.values())))
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+
+
+def _parquet_classes(shards: dict[str, list[Path]], column: str) -> tuple[str, ...] | None:
+    """The class names in the metadata of the shards; not every shard needs them."""
+    found: dict[tuple[str, ...], Path] = {}
+    for path in itertools.chain(*shards.values()):
+        names = _huggingface_names(path, column)
+        if names is not None:
+            found.setdefault(names, path)
+    if len(found) > 1:
+        (one, first), (two, second) = list(found.items())[:2]
+        raise DataError(
+            f"{shown(first)} and {shown(second)} name different classes in their metadata "
+            f"({one} and {two}); they are not parts of one data set"
+        )
+    return next(iter(found), None)
 
 
 def _huggingface_names(path: Path, column: str) -> tuple[str, ...] | None:
     with _parquet_file(path, column) as file:
         metadata = file.schema_arrow.metadata or {}
     try:
-        feature = json.loads(metadata[b"huggingface"])["info"]["features"][column]
-        return tuple(map(str, feature["names"]))
-    except (KeyError, TypeError, ValueError):
+        names = json.loads(metadata[b"huggingface"])["info"]["features"][column]["names"]
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
+    return tuple(map(str, names)) if isinstance(names, list) else None
 
 
 def _parquet_images(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
@@ -509,19 +565,32 @@ def _parquet_images(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
         kind = file.schema_arrow.field(column).type
         nested = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
         leaf = kind.field("bytes").type if nested else kind
-        if not (pa.types.is_binary(leaf) or pa.types.is_large_binary(leaf)):
+        if not _is_bytes(leaf.value_type if pa.types.is_dictionary(leaf) else leaf):
             raise DataError(
-                f"{path}: column {column!r} holds {kind}; expected binary, or a struct with bytes"
+                f"{shown(path)}: column {column!r} holds {kind}; expected binary, or a struct "
+                "with bytes"
             )
         for batch in file.iter_batches(batch_size=4 * CHUNK, columns=[column]):
             blobs = pc.struct_field(batch.column(0), "bytes") if nested else batch.column(0)
             for blob in blobs.to_pylist():
                 if blob is None:
                     raise DataError(
-                        f"{path}: row {row} holds no image bytes; images must be inside the file"
+                        f"{shown(path)}: row {row} holds no image bytes; images must be inside "
+                        "the file"
                     )
-                yield f"{path}: row {row}", blob
+                yield f"{shown(path)}: row {row}", blob
                 row += 1
+
+
+def _is_bytes(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return (
+        types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_binary_view(kind)
+        or types.is_fixed_size_binary(kind)
+    )
 
 
 LOADERS: dict[str, Callable[[Any, Progress, int], RawData]] = {

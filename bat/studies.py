@@ -8,6 +8,7 @@ nothing again.
 
 from __future__ import annotations
 
+from bat import revisions
 from bat.config import AnyRun, BatRun, Config, Dataset, ErmRun, PgdAtRun, Scores
 
 STAGES = {
@@ -104,10 +105,11 @@ def specifications(config: Config) -> dict[tuple[str, str], dict]:
     for name, dataset in config.datasets.items():
         scores = dataset.scores
         common = {"dataset": name}
-        specs[name, "data"] = common | {
-            "stage_version": STAGES["data"],
-            "data": dataset.data.model_dump(mode="json"),
-        }
+        specs[name, "data"] = (
+            common
+            | {"stage_version": STAGES["data"], "data": dataset.data.model_dump(mode="json")}
+            | revisions.data_revision(dataset.data, config.results / name / "data")
+        )
         for architecture in trial_counts(dataset):
             in_ensemble = architecture in dataset.ensemble.architectures
             specs[name, f"trials-{architecture}"] = common | {
@@ -141,7 +143,11 @@ def specifications(config: Config) -> dict[tuple[str, str], dict]:
             "precision": scores.precision,
         }
         if scores.source is not None:
-            specs[name, "source"] = common | source_specification(dataset)
+            specs[name, "source"] = (
+                common
+                | source_specification(dataset)
+                | revisions.scores_revision(scores.source, config.results / name / "scores")
+            )
         for stage in ("poisoning", "representation"):
             specs[name, stage] = common | {"stage_version": STAGES[stage]}
         evaluation = evaluation_specification(name, dataset)

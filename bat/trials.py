@@ -20,7 +20,7 @@ from bat.data import PreparedData, as_float, to_device
 from bat.devices import Runtime
 from bat.errors import BatError
 from bat.memorization import trials_for_coverage
-from bat.models import build_model
+from bat.models import build_model, require_size
 from bat.objectives import ERM
 from bat.progress import log, progress
 from bat.subsets import pack, subset, torch_seed
@@ -174,6 +174,7 @@ class TrialTrainer:
     """Trains one trial after the other with one load of the data and one compilation."""
 
     def __init__(self, prepared: PreparedData, recipe: dict, device: Runtime):
+        require_size(recipe["architecture"], prepared.shape)
         self.recipe, self.device = recipe, device
         self.training = config.SubsetTraining.model_validate(recipe["training"])
         self.data = to_device(prepared, device.device)

@@ -163,11 +163,37 @@ def test_numbers_that_yaml_reads_as_text():
             {"data": {"source": "digits", "subsample": {"train": 9, "train_per_class": 1}}},
             "give train or train_per_class, not both",
         ),
+        ({"data": {"source": "parquet", "train": "a"}}, "give test, the files of the test set"),
+        ({"data": {"source": "parquet", "train": [], "test": "b"}}, "data.train: "),
+        (
+            {"data": {"source": "image_folder", "path": "a", "held_out": {"share": 1}}},
+            "data.held_out.share: ",
+        ),
+        (
+            {"data": {"source": "digits", "resize": 4}},
+            "4 x 4 pixels are too small for resnet9, which needs 8 x 8; set data.resize",
+        ),
     ],
 )
 def test_ranges_and_contradictions(sections, part):
     (problem,) = problems(dataset(**sections))
     assert part in problem
+
+
+def test_files_are_one_path_or_a_list_and_are_written_as_they_were_given():
+    for given in ("a", ["a", "b/*.parquet"]):
+        raw = {"source": "parquet", "train": given, "test": "c"}
+        data = load_config({"datasets": {"d": {"data": raw}}}).datasets["d"].data
+        assert [str(path) for path in data.train] == ([given] if given == "a" else given)
+        written = data.model_dump(mode="json")
+        assert (written["train"], written["test"]) == (given, "c") and "held_out" not in written
+        assert type(data).model_validate(written) == data
+
+
+def test_sources_of_scores_need_no_network_for_the_images():
+    data = {"source": "digits", "resize": 4}
+    raw = {"data": data, "scores": {"source": "scores.zip"}, "architectures": ["small_cnn"]}
+    load_config({"datasets": {"d": raw}})
 
 
 def test_nothing_configured():

@@ -1,5 +1,6 @@
 """Prepared data: what is written and read back, how a damaged folder is refused, batches."""
 
+import hashlib
 import json
 import os
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samples import pixels
+from samples import encode, pets, pixels, write_pets
 
 from bat import config, data
 from bat.rawdata import DataError
@@ -111,6 +112,20 @@ def test_other_content_and_damaged_content_are_replaced(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["data"]
 
 
+def test_arrays_that_are_the_same_are_kept_as_they_lie(tmp_path):
+    out = tmp_path / "data"
+    data.prepare(config.DigitsData(), out)
+    before = {name: (out / f"{name}.npy").stat() for name in data.ARRAYS}
+    (out / "dataset.json").unlink()  # as a workflow does before it prepares again
+    info = data.prepare(config.DigitsData(), out)
+    for name, stat in before.items():
+        now = (out / f"{name}.npy").stat()
+        assert (now.st_ino, now.st_mtime_ns) == (stat.st_ino, stat.st_mtime_ns)
+    data.prepare(config.DigitsData(subsample={"test": 100}), out)
+    assert (out / "train_images.npy").stat().st_ino == before["train_images"].st_ino
+    assert data.load(out, verify=True).info["n_test"] == 100 != info["n_test"]
+
+
 def test_a_folder_with_other_files_is_never_replaced(tmp_path):
     (tmp_path / "thesis.txt").write_text("ten years of work")
     with pytest.raises(DataError, match=r"thesis\.txt"):
@@ -159,10 +174,25 @@ def change_object_dtype(folder):
     np.save(folder / "test_labels.npy", np.array([print, None], dtype=object), allow_pickle=True)
 
 
-def change_json(folder, key, value):
+def change_json(folder, key, value, *, old=True):
+    """Change a value; as in a file of an older version, or with the checksum left in."""
     info = json.loads((folder / "dataset.json").read_text())
     info[key] = value
+    if old:
+        del info["checksum"]
     (folder / "dataset.json").write_text(json.dumps(info))
+
+
+def make_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def claim_too_much(path):
+    """The header of an array of 745 GiB."""
+    with open(path, "wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (800_000_000_000,)}
+        np.lib.format.write_array_header_1_0(file, header)
 
 
 @pytest.mark.parametrize(
@@ -172,15 +202,35 @@ def change_json(folder, key, value):
         (lambda f: os.truncate(f / "train_images.npy", 5000), "train_images.npy cannot be read"),
         (lambda f: os.truncate(f / "test_labels.npy", 0), "test_labels.npy cannot be read"),
         (change_object_dtype, "test_labels.npy cannot be read"),
+        (lambda f: claim_too_much(f / "train_images.npy"), "train_images.npy cannot be read"),
+        (lambda f: make_pipe(f / "train_images.npy"), "train_images.npy is no regular file"),
+        (lambda f: make_pipe(f / "dataset.json"), "dataset.json cannot be read"),
         (lambda f: np.save(f / "test_labels.npy", np.zeros(500, np.int32)), "test_labels.npy"),
         (lambda f: np.save(f / "test_labels.npy", np.zeros(5, np.int64)), "test_labels.npy"),
         (lambda f: (f / "dataset.json").unlink(), "dataset.json is missing"),
         (lambda f: (f / "dataset.json").write_text('{"cut'), "dataset.json cannot be read"),
+        (lambda f: (f / "dataset.json").write_text("[" * 100_000), "dataset.json cannot be read"),
+        (lambda f: (f / "dataset.json").write_bytes(b"\xff{}"), "dataset.json cannot be read"),
+        (lambda f: (f / "dataset.json").write_text("[1]"), "format version 1"),
         (lambda f: change_json(f, "format_version", 99), "format version 1"),
         (lambda f: change_json(f, "fingerprint", "0" * 64), "fingerprint does not match"),
+        (lambda f: change_json(f, "fingerprint_parts", {}), "fingerprint does not match"),
         (lambda f: change_json(f, "arrays", {}), "train_images.npy"),
+        (lambda f: change_json(f, "arrays", []), "dataset.json: arrays"),
+        (lambda f: change_json(f, "arrays", {"train_images": 5}), "arrays.train_images"),
+        (lambda f: change_json(f, "n_test", 499), "n_test is 499, and the arrays say 500"),
+        (lambda f: change_json(f, "n_train", "1297"), "dataset.json: n_train"),
+        (lambda f: change_json(f, "n_train", True), "dataset.json: n_train"),
+        (lambda f: change_json(f, "shape", [1, 8, 9]), "shape is [1, 8, 9]"),
+        (lambda f: change_json(f, "class_names", ["0"] * 9), "names 9 classes"),
+        (lambda f: change_json(f, "class_names", list(range(10))), "class_names.0"),
+        (lambda f: change_json(f, "mean", [0.1, 0.2]), "one value for each channel"),
+        (lambda f: change_json(f, "mean", [float("nan")]), "mean.0"),
+        (lambda f: change_json(f, "std", [-0.1]), "std.0"),
+        (lambda f: change_json(f, "notes", None), "dataset.json: notes"),
     ],
 )
+@pytest.mark.timeout(20)
 def test_a_damaged_folder_is_refused_by_name(digits, tmp_path, damage, named):
     folder = shutil.copytree(digits.folder, tmp_path / "data")
     damage(folder)
@@ -188,13 +238,44 @@ def test_a_damaged_folder_is_refused_by_name(digits, tmp_path, damage, named):
         data.load(folder)
 
 
-def test_changed_values_are_found_by_verify(digits, tmp_path):
+def test_any_edit_of_dataset_json_is_found(digits, tmp_path):
     folder = shutil.copytree(digits.folder, tmp_path / "data")
-    labels = np.array(digits.test_source_index)
-    np.save(folder / "test_source_index.npy", labels[::-1].copy())
-    data.load(folder)
-    with pytest.raises(DataError, match=r"test_source_index\.npy.*checksum"):
-        data.load(folder, verify=True)
+    for key, value in digits.info.items():
+        if key in ("format_version", "checksum"):
+            continue
+        other = value + 1 if isinstance(value, int) else [value]
+        change_json(folder, key, other, old=False)
+        with pytest.raises(DataError, match=r"dataset\.json"):
+            data.load(folder)
+        shutil.copy(digits.folder / "dataset.json", folder / "dataset.json")
+    change_json(folder, "mean", [0.3], old=False)
+    with pytest.raises(DataError, match="belies its checksum"):
+        data.load(folder)
+
+
+def test_a_folder_of_version_0_1_0_is_read_and_checked_as_far_as_it_goes(digits, tmp_path):
+    folder = shutil.copytree(digits.folder, tmp_path / "data")
+    info = json.loads((folder / "dataset.json").read_text())
+    del info["checksum"], info["duplicates"]
+    (folder / "dataset.json").write_text(json.dumps(info))
+    assert data.load(folder, verify=True).fingerprint == digits.fingerprint
+    for key in ("mean", "std"):
+        (folder / "dataset.json").write_text(json.dumps(info | {key: [0.25]}))
+        data.load(folder)
+        with pytest.raises(DataError, match="mean and std"):
+            data.load(folder, verify=True)
+
+
+@pytest.mark.parametrize("name", data.ARRAYS)
+def test_changed_values_are_found(digits, tmp_path, name):
+    """Labels and source indices always, images where they are verified."""
+    folder = shutil.copytree(digits.folder, tmp_path / "data")
+    np.save(folder / f"{name}.npy", np.array(getattr(digits, name))[::-1].copy())
+    is_image = name.endswith("images")
+    if is_image:
+        data.load(folder)
+    with pytest.raises(DataError, match=rf"{name}\.npy.*checksum"):
+        data.load(folder, verify=is_image)
 
 
 def test_loaded_arrays_are_read_only(digits):
@@ -285,6 +366,45 @@ def test_asking_for_more_than_there_is(tmp_path, settings, words):
 def test_resize_of_arrays(tmp_path):
     info = data.prepare(config.DigitsData(resize=16), tmp_path / "data")
     assert info["shape"] == [1, 16, 16] and info["resize"] == 16
+
+
+# -- what is said at preparation --------------------------------------------------------------
+
+
+def write_channels(path, channels):
+    """Pets with some channels replaced by a constant."""
+    for file in write_pets(path).rglob("*.png"):
+        image = pixels(int(hashlib.sha256(bytes(file)).hexdigest()[:8], 16))
+        for channel, value in channels.items():
+            image[..., channel] = value
+        file.write_bytes(encode(image))
+    return path
+
+
+def test_constant_channels_are_said_and_can_be_trained_on(tmp_path, caplog):
+    import torch
+
+    from bat.models import build_model
+
+    folder = write_channels(tmp_path / "pets", {0: 17, 2: 0})
+    info = data.prepare(pets(folder), tmp_path / "data")
+    assert info["std"][0] == info["std"][2] == 0 < info["std"][1]
+    notes = [note for note in info["notes"] if "channel is" in note]
+    assert [note.split(" in every")[0] for note in notes] == [
+        "the red channel is 17 of 255",
+        "the blue channel is 0 of 255",
+    ]
+    assert all(note in caplog.text for note in notes)
+    model = build_model("small_cnn-4", n_classes=2, mean=info["mean"], std=info["std"], seed=0)
+    images = torch.from_numpy(data.load(tmp_path / "data").train_images / np.float32(255))
+    assert torch.isfinite(model(images)).all()
+    normalized = (images - model.mean) / model.std
+    assert normalized[:, 0].abs().max() < 1e-6
+
+    folder = write_channels(tmp_path / "even", {0: 17, 1: 17, 2: 17})
+    info = data.prepare(pets(folder), tmp_path / "data")
+    assert any("nothing can be learned" in note for note in info["notes"])
+    assert any(note.startswith("all of the 4 test images are in") for note in info["notes"])
 
 
 # -- on the device ---------------------------------------------------------------------------

@@ -1,10 +1,13 @@
 """Decoding: the same arrays from any number of processes, and every wrong image named."""
 
+import io
 import os
 import re
+import warnings
 
 import numpy as np
 import pytest
+from PIL import Image
 from samples import encode, pets, pixels, refused, write_pets
 
 from bat import decoding
@@ -78,3 +81,93 @@ def test_an_enormous_image_is_not_decoded(folder, monkeypatch):
 def test_more_images_than_memory_are_not_decoded(folder, monkeypatch):
     monkeypatch.setattr(os, "sysconf", lambda name: 30)
     refused(pets(folder), "12 images", "cat/0.png, 6 x 6 pixels", "data.resize")
+
+
+# -- turned images and odd modes --------------------------------------------------------------
+
+
+def turned(image, orientation, kind):
+    """A file whose EXIF data ask for this orientation."""
+    buffer, exif = io.BytesIO(), Image.Exif()
+    exif[decoding.ORIENTATION] = orientation
+    Image.fromarray(image).save(buffer, kind, exif=exif, **LOSSLESS.get(kind, {}))
+    return buffer.getvalue()
+
+
+LOSSLESS = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95}}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_turned_as_viewers_do(folder, kind, orientation):
+    blob = turned(pixels(3, (6, 6, 3)), orientation, kind)
+    (folder / "train" / "cat" / "0.png").write_bytes(blob)
+    with Image.open(io.BytesIO(blob)) as image:
+        stored = np.asarray(image.convert("RGB"))
+    moved = {
+        1: stored,
+        2: stored[:, ::-1],
+        3: stored[::-1, ::-1],
+        4: stored[::-1],
+        5: stored.transpose(1, 0, 2),
+        6: np.rot90(stored, -1),
+        7: stored[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(stored, 1),
+    }
+    raw = read_source(pets(folder))
+    np.testing.assert_array_equal(raw.train_images[0], moved[orientation].transpose(2, 0, 1))
+    assert ("1 images were turned upright" in "".join(raw.notes)) == (orientation != 1)
+
+
+def test_turning_comes_before_sizes_are_compared(folder):
+    for path in folder.rglob("*.png"):
+        path.write_bytes(encode(pixels(0, (6, 4, 3))))
+    (folder / "train" / "cat" / "1.png").write_bytes(turned(pixels(1, (4, 6, 3)), 6, "PNG"))
+    assert read_source(pets(folder)).train_images.shape == (8, 3, 6, 4)
+
+
+def test_damaged_exif_data_turn_nothing(folder):
+    blob = bytearray(turned(pixels(3), 6, "JPEG"))
+    at = blob.index(b"Exif")
+    blob[at + 6 : at + 30] = b"\xff" * 24
+    (folder / "train" / "cat" / "0.png").write_bytes(blob)
+    assert "turned" not in "".join(read_source(pets(folder)).notes)
+
+
+def with_mode(mode, kind="PNG", **settings):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels(3)).convert(mode).save(buffer, kind, **settings)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        with_mode("P"),
+        with_mode("P", transparency=b"\x00\x80\xff"),
+        with_mode("RGBA"),
+        with_mode("LA"),
+        with_mode("1"),
+        with_mode("CMYK", "JPEG"),
+        with_mode("YCbCr", "JPEG"),
+        with_mode("RGB", "GIF", save_all=True, append_images=[Image.fromarray(pixels(4))]),
+        with_mode("RGB", "PNG", save_all=True, append_images=[Image.fromarray(pixels(4))]),
+    ],
+    ids=["palette", "transparent", "RGBA", "LA", "bits", "CMYK", "YCbCr", "GIF", "APNG"],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_mode_becomes_what_pillow_makes_of_it(folder, blob, channels):
+    (folder / "train" / "cat" / "0.png").write_bytes(blob)
+    raw = read_source(pets(folder, channels=channels))
+    with warnings.catch_warnings(), Image.open(io.BytesIO(blob)) as image:
+        warnings.simplefilter("ignore")
+        expected = np.asarray(image.convert({1: "L", 3: "RGB"}[channels]))
+    expected = expected[None] if channels == 1 else expected.transpose(2, 0, 1)
+    np.testing.assert_array_equal(raw.train_images[0], expected)
+
+
+def test_sixteen_bits_are_refused(folder):
+    blob = io.BytesIO()
+    Image.fromarray(np.arange(36, dtype=np.uint16).reshape(6, 6)).save(blob, "PNG")
+    (folder / "train" / "cat" / "0.png").write_bytes(blob.getvalue())
+    refused(pets(folder), "cat/0.png", "more than 8 bits a channel")

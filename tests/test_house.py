@@ -15,7 +15,7 @@ ORDER = """
     escaping errors reading addresses progress
     config artifacts specifications subsets statistics downloads reference
     zips memorization ensembles splits published theory
-    rawdata archives decoding sources data validation
+    rawdata archives layouts revisions decoding sources duplicates data validation
     devices models attacks
     objectives evaluation
     training

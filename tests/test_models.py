@@ -4,10 +4,13 @@ import re
 
 import pytest
 import torch
+from samples import pets, write_pets
 
-from bat import config, models
+from bat import config, data, models, studies, trials
+from bat.config import smallest_edge
+from bat.devices import runtime
 from bat.errors import BatError
-from bat.models import build_model
+from bat.models import build_model, require_size
 
 SMALL = ["small_cnn", "small_cnn-5", "resnet9", "resnet9-8", "resnet18-8", "resnet34-4", "resnet20"]
 SMALL += ["resnet32", "resnet44", "resnet56", "resnet110", "wrn-10-1", "wrn-16-2", "wrn-28-1"]
@@ -120,3 +123,37 @@ def test_resnet18_carries_the_names_of_published_weights():
         "linear.weight",
     } <= names
     assert "layer1.0.shortcut.0.weight" not in names
+
+
+@pytest.mark.parametrize("architecture", ["small_cnn-2", "resnet9-2", "resnet18-2", "wrn-10-1"])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 9), (4, 4), (7, 8), (8, 8)])
+def test_images_too_small_for_a_network_are_refused_by_name(architecture, shape):
+    """What is let through can be trained on, what is refused cannot."""
+    model = build_model(architecture, n_classes=2, channels=1, seed=0).eval()
+    images = torch.zeros(2, 1, *shape)
+    if min(shape) >= smallest_edge(architecture):
+        require_size(architecture, (1, *shape))
+        assert model(images).shape == (2, 2)
+    else:
+        with pytest.raises(BatError, match=f"{shape[1]} x {shape[0]} pixels .* {architecture}"):
+            require_size(architecture, (1, *shape))
+        with pytest.raises(RuntimeError):
+            model(images)
+
+
+def test_images_too_small_are_refused_before_anything_is_trained(tmp_path):
+    data.prepare(pets(write_pets(tmp_path / "pets")), tmp_path / "data", workers=1)
+    prepared = data.load(tmp_path / "data")
+    recipe = studies.trial_recipe("resnet9-2", config.Scores())
+    with (
+        runtime("cpu") as device,
+        pytest.raises(BatError, match=r"6 x 6 pixels .* resnet9-2, which needs 8 x 8"),
+    ):
+        trials.run_shard(
+            tmp_path / "resnet9-2-000000-000001.parquet",
+            prepared,
+            recipe,
+            *(0, 1, 0),
+            device=device,
+            command="a test",
+        )

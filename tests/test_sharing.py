@@ -22,6 +22,7 @@ from bat import artifacts, config, data, merging, score_files, scoring, sharing,
 from bat.__main__ import main
 from bat.artifacts import ArtifactError, column, read_table, write_table
 from bat.config import ConfigError, load_config
+from bat.revisions import scores_revision
 from bat.subsets import generator, pack, subset
 
 N_TRIALS = 30
@@ -209,7 +210,7 @@ def test_tables_come_over_bit_for_bit(made, archive, few_digits, tmp_path, kind)
     out = tmp_path / "digits" / "scores"
     note = fetch(source, few_digits, out, tables=score_files.OPTIONAL)
     assert sorted(p.name for p in out.iterdir()) == sorted(
-        [*score_files.FILE_NAMES.values(), "source.md"]
+        [*score_files.FILE_NAMES.values(), "source.md", "sources.json"]
     )
     for name in score_files.FILE_NAMES.values():
         assert (out / name).read_bytes() == (made / "scores" / name).read_bytes()
@@ -218,10 +219,24 @@ def test_tables_come_over_bit_for_bit(made, archive, few_digits, tmp_path, kind)
     assert [p.name for p in out.parent.iterdir()] == ["scores"]
 
 
+def test_a_source_that_was_replaced_is_seen(archive, few_digits, tmp_path):
+    source, out = tmp_path / "scores.zip", tmp_path / "digits" / "scores"
+    shutil.copyfile(archive, source)
+    fetch(source, few_digits, out)
+    assert scores_revision(str(source), out) == {}
+    with zipfile.ZipFile(source, "a") as packed:
+        packed.writestr("NOTES.txt", "corrected")
+    revision = scores_revision(str(source), out)
+    assert set(revision) == {"sources"}
+    spec = {"dataset": "digits"} | specification(source) | revision
+    sharing.fetch(spec, few_digits, out, command="a test")
+    assert scores_revision(str(source), out) == revision
+
+
 def test_only_the_listed_tables_are_taken(archive, few_digits, tmp_path, caplog):
     out = tmp_path / "digits" / "scores"
     fetch(archive, few_digits, out)
-    assert len(list(out.iterdir())) == 4
+    assert len(list(out.iterdir())) == 5
     assert not (out / "disagreement.parquet").exists()
 
 

@@ -51,7 +51,7 @@ def test_image_folder(folder):
 
 
 def test_wrong_folders(folder, tmp_path):
-    refused(pets(tmp_path / "none"), "none/train", "is no folder")
+    refused(pets(tmp_path / "none"), "none is no folder", "train/ and test/")
     (folder / "train" / "bird").mkdir()
     refused(pets(folder), "only train/ has 'bird'")
     (folder / "test" / "bird").mkdir()
@@ -62,7 +62,9 @@ def test_wrong_folders(folder, tmp_path):
     (folder / "test" / "bird" / "old" / "0.png").write_bytes(encode(pixels(0)))
     refused(pets(folder), "bird/old/0.png", "not directly")
     shutil.rmtree(folder / "test")
-    refused(pets(folder), f"{folder / 'test'} is no folder")
+    refused(pets(folder), f"{folder} holds no test/", "data.held_out")
+    shutil.rmtree(folder / "train")
+    refused(pets(folder), f"{folder} holds no train/", "data.held_out")
 
 
 def test_one_class_is_not_enough(folder):
@@ -117,7 +119,7 @@ def test_parquet_shards_and_classes_without_metadata(tmp_path):
         blobs = [encode(pixels(2 * i + j)) for j in range(2)]
         write_parquet(tmp_path / "train" / f"{i}.parquet", [7, 3], None, blobs=blobs)
     write_parquet(tmp_path / "test.parquet", [3, 7], None)
-    raw = read_source(parquet(tmp_path).model_copy(update={"train": tmp_path / "train"}))
+    raw = read_source(parquet(tmp_path).model_copy(update={"train": (tmp_path / "train",)}))
     assert raw.class_names == ("3", "7") and raw.train_labels.tolist() == [1, 0, 1, 0]
     assert raw.test_labels.tolist() == [0, 1] and len(raw.files) == 3
     expected = np.stack([pixels(i) for i in range(4)]).transpose(0, 3, 1, 2)
