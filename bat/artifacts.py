@@ -78,6 +78,7 @@ SCHEMAS = {
             ("test_index", pa.int32()),
             ("influence", pa.float32()),
             ("influence_se", pa.float32()),
+            ("q", pa.float32()),
         ]
     ),
     "test": pa.schema(
@@ -118,6 +119,10 @@ SCHEMAS = {
         ]
     ),
 }
+
+
+ADDED = {"influence": ["q"]}
+"""Columns that a file of an older version lacks; they are read as null."""
 
 
 class ArtifactError(BatError):
@@ -334,8 +339,15 @@ def read_table(
     path = Path(path)
     metadata = read_metadata(path, kind, fingerprint=fingerprint)
     try:
-        table = pq.read_table(path, columns=columns, page_checksum_verification=True)
+        there = pq.read_schema(path).names
+        wanted = SCHEMAS[kind].names if columns is None else columns
+        present = [name for name in wanted if name in there]
+        table = pq.read_table(path, columns=present, page_checksum_verification=True)
         table.validate(full=True)
+        for at, name in enumerate(wanted):
+            if name not in there:
+                field = SCHEMAS[kind].field(name)
+                table = table.add_column(at, field, pa.nulls(table.num_rows, field.type))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ArtifactError(f"{path}: damaged ({_first_line(error)}); {_REMAKE}") from None
     return table.replace_schema_metadata(None), metadata
@@ -368,7 +380,8 @@ def read_metadata(path: str | Path, kind: str, *, fingerprint: str | None = None
         raise ArtifactError(
             f"{path}: holds a table of kind {metadata.get('kind')!r}, expected {kind!r}"
         )
-    if not schema.equals(SCHEMAS[kind]):
+    lacking = [name for name in ADDED.get(kind, []) if name not in schema.names]
+    if not schema.equals(pa.schema([f for f in SCHEMAS[kind] if f.name not in lacking])):
         found = ", ".join(f"{f.name}: {f.type}" for f in schema)
         expected = ", ".join(f"{f.name}: {f.type}" for f in SCHEMAS[kind])
         raise ArtifactError(f"{path}: has columns ({found}), expected ({expected})")

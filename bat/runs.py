@@ -25,6 +25,7 @@ from bat.errors import BatError
 from bat.evaluation import evaluate
 from bat.models import Classifier, build_model
 from bat.progress import Progress, log, progress
+from bat.statistics import above, below
 from bat.subsets import generator, measured_samples, pack, torch_seed
 from bat.training import DivergedError, Training
 
@@ -331,8 +332,8 @@ def score_masks(
         inputs.scores / f"{kind}.parquet", kind, fingerprint=prepared.info["fingerprint"]
     )
     values = column(table, kind)
-    above, below = values > sigma, values < sigma
-    memorized, typical = (below, above) if kind == "confidence" else (above, below)
+    high, low = above(values, sigma), below(values, sigma)
+    memorized, typical = (low, high) if kind == "confidence" else (high, low)
     for what, mask in (("atypical", memorized), ("typical", typical)):
         if not mask.any():
             raise BatError(

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from bat import artifacts
 from bat.artifacts import ArtifactError, column, read_table
 from bat.data import PreparedData
-from bat.statistics import proportion_variance
+from bat.statistics import above, proportion_variance
 from bat.subsets import subset, unpack
 
 ROUNDING = 1e-9
@@ -249,10 +249,17 @@ def _check_memorization(rows: _Rows, metadata: dict, prepared: PreparedData | No
             np.abs(accuracy * n - np.rint(accuracy * n)) < 1e-6, f"{name} is a share of its trials"
         )
     right = np.rint(acc_in * n_in), np.rint(acc_out * n_out)
-    variance = proportion_variance(right[0], n_in) + proportion_variance(right[1], n_out)
     if rows.known("memorization_se"):
+        parts = [(proportion_variance(k, n), n) for k, n in zip(right, (n_in, n_out), strict=True)]
+        wrong = [
+            np.abs(np.sqrt(variance) - rows["memorization_se"]) > ROUNDING
+            for variance in (
+                sum(part for part, _ in parts),
+                sum(part * n / (n + 2) for part, n in parts),  # files of version 0.1.0
+            )
+        ]
         rows.every(
-            np.abs(np.sqrt(variance) - rows["memorization_se"]) <= ROUNDING,
+            ~min(wrong, key=np.count_nonzero),
             "memorization_se is that of the difference of the two shares",
         )
     recipe = metadata["recipe"]
@@ -297,9 +304,34 @@ def _check_influence(rows: _Rows, metadata: dict, prepared: PreparedData | None)
     if rows.known("influence_se"):
         se = rows["influence_se"]
         rows.every((se > 0) & (se <= 1), "influence_se is above 0, and at most 1")
+    if rows.known("q"):
+        rows.within("q", 0, 1)
+    _check_chance(rows, metadata)
     if prepared is not None:
         labels = np.asarray(prepared.train_labels), np.asarray(prepared.test_labels)
         _check_pairs(rows, metadata, *labels)
+
+
+def _check_chance(rows: _Rows, metadata: dict) -> None:
+    """What the metadata say of chance: ascending thresholds, and counts of these rows."""
+    chance = _of_type(rows.path, metadata, "chance", dict, {})
+    if not chance:
+        return
+    columns = [chance.get(name) for name in ("thresholds", "observed", "expected")]
+    numbers = [x for values in columns if isinstance(values, list) for x in values]
+    known = len({len(values) if isinstance(values, list) else -1 for values in columns}) == 1
+    if not known or not all(isinstance(x, int | float) and 0 <= x < math.inf for x in numbers):
+        raise ArtifactError(
+            f"{rows.path}: chance is {chance!r}; expected thresholds, observed and expected numbers"
+        )
+    influence = rows["influence"]
+    for threshold, observed, _ in zip(*columns, strict=True):
+        found = np.count_nonzero(above(influence, threshold))
+        if found != observed:
+            raise ArtifactError(
+                f"{rows.path}: the metadata state {observed} pairs above {threshold:g}, and the "
+                f"rows give {found}"
+            )
 
 
 def _check_pairs(rows: _Rows, metadata: dict, train_labels, test_labels) -> None:

@@ -13,8 +13,8 @@ import yaml
 
 ORDER = """
     errors progress
-    config artifacts subsets statistics downloads reference
-    memorization ensembles splits published theory
+    config artifacts subsets statistics significance downloads reference
+    memorization ensembles splits chance published theory
     rawdata archives decoding sources data validation
     devices models attacks
     objectives evaluation

@@ -33,7 +33,7 @@ def twin(included, correct, i, j):
     variance = 0.0
     for outcomes in (seen, unseen):
         q = (sum(outcomes) + 1) / (len(outcomes) + 2)
-        variance += q * (1 - q) / (len(outcomes) + 2)
+        variance += q * (1 - q) / len(outcomes)
     return value, variance**0.5
 
 

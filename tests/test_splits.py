@@ -45,7 +45,7 @@ def test_groups_may_be_empty():
     [
         ({"memorization": np.array([0.0, np.nan])}, "memorization of sample 1 is nan"),
         ({"memorization": np.zeros(2), "typical_below": 0.2}, "typical_below = 0.2"),
-        ({"memorization": np.zeros(2), "significance": 2}, "standard errors"),
+        ({"memorization": np.zeros(2), "significance": 2}, "memorization_se, which is not known"),
     ],
 )
 def test_train_groups_refuse(arguments, message):
