@@ -336,7 +336,7 @@ def _schema(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from bat import config
+    from bat import config, planning
 
     settings = config.read_config(*arguments.configfile)
     for name, dataset in settings.datasets.items():
@@ -344,6 +344,9 @@ def _check(arguments: argparse.Namespace) -> None:
         if dataset.scores.source is not None:
             scores = f"scores from {dataset.scores.source}"
         print(f"{name}: {dataset.data.source}, {scores}")
+        advice = planning.trials_to_stand(dataset, settings.results / name)
+        if dataset.scores.source is None and advice:
+            print(f"  {advice}")
 
 
 # -- parsing --------------------------------------------------------------------------------

@@ -175,7 +175,8 @@ def memorization_by_chance(memorization_se, threshold: float, significance=None)
     errors = np.asarray(memorization_se, np.float64)
     if not np.isfinite(errors).all():
         return None
-    return float(ndtr(-np.maximum(threshold / errors, significance or 0.0)).sum())
+    with np.errstate(divide="ignore"):
+        return float(ndtr(-np.maximum(threshold / errors, significance or 0.0)).sum())
 
 
 def is_mostly_chance(chance: dict) -> bool:
@@ -185,3 +186,76 @@ def is_mostly_chance(chance: dict) -> bool:
     """
     expected = chance.get("expected")
     return expected is not None and 0 < chance["members"] * MOSTLY_CHANCE < expected
+
+
+def chance_text(chance: dict) -> str:
+    """Members of a group, and how many of them chance gives.
+
+    >>> chance_text({"members": 1507, "expected": 1511.8, "false_discovery": None})
+    'of 1,507, about 1,512 by chance'
+    >>> chance_text({"members": 12, "expected": None, "false_discovery": None})
+    'of 12, how many by chance is not known'
+    """
+    members, expected = f"of {chance['members']:,}", chance["expected"]
+    if expected is None:
+        return f"{members}, how many by chance is not known"
+    if chance.get("false_discovery") is not None:
+        return f"{members}, at most about {_number(expected)} by chance"
+    return f"{members}, about {_number(expected)} by chance"
+
+
+def pairs_by_chance(metadata: dict, threshold: float = 0.15) -> str:
+    """Say how many kept pairs lie above a threshold, and how many of them chance gives.
+
+    Parameters
+    ----------
+    metadata : dict
+        Of the influence table; ``chance`` is absent from tables of version 0.1.0.
+    threshold : float
+        Where the table has no number for it, the next higher one that it has.
+
+    Returns
+    -------
+    str
+        A sentence, or nothing where it is not known.
+    """
+    chance = metadata.get("chance")
+    at = [t for t in chance["thresholds"] if t >= threshold] if chance else []
+    if not at:
+        return ""
+    place = chance["thresholds"].index(at[0])
+    counted = {key: chance[key][place] for key in ("observed", "expected")}
+    found = {"members": counted["observed"], "expected": counted["expected"]}
+    return (
+        f"Pairs above {at[0]:g} among the {chance['candidates']:,} candidates: "
+        f"{chance_text(found)}; {chance['standing']:,} stand at a false discovery rate of "
+        f"{100 * chance['level']:g}\u00a0%."
+    )
+
+
+def warning_text(chances: dict[str, dict]) -> str:
+    """A sentence for captions where groups are built on chance, else nothing.
+
+    ``chances`` are by what the members are, such as 'test atypical samples'.
+    """
+    return " ".join(
+        f"Caution: of the {chance['members']:,} {what} about {_number(chance['expected'])} are "
+        "expected by chance alone."
+        for what, chance in chances.items()
+        if is_mostly_chance(chance)
+    )
+
+
+def caution(groups: dict[str, dict]) -> str:
+    """`warning_text` of the atypical groups, from the metadata of group tables by split."""
+    return warning_text(
+        {
+            f"{split} atypical samples": about["chance"]
+            for split, about in groups.items()
+            if "chance" in about
+        }
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"

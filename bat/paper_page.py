@@ -150,8 +150,9 @@ def _scores(results: Path, names: list[str]) -> list[dict]:
             found = tables.memorization_histogram(
                 table.to_pandas(), atypical_above=paper.ATYPICAL_ABOVE
             ).iloc[0]
-            low, high = (tables.percent(found[f"share_above_{side}"]) for side in ("low", "high"))
-            text = f"{tables.percent(found['share_above'])} ({low} to {high})"
+            text = f"{tables.percent(found['share_above'])} {tables.interval_text(found)}"
+            if not pd.isna(found["share_by_chance"]):
+                text += f", {tables.percent(found['share_by_chance'])} by chance"
             ours = Ours(text, tables.provenance(metadata))
         row = {"Data set": name, "Quantity": paper.SCORES["atypical"]}
         rows.append(row | _columns(printed.get(name), ours))

@@ -14,6 +14,7 @@ from matplotlib.ticker import PercentFormatter
 
 from bat import data
 from bat.artifacts import column, read_table
+from bat.chance import caution
 from bat.comparison import fraction_text
 from bat.figures import (
     GREY,
@@ -337,7 +338,9 @@ def write(dataset: Path, scores: Sequence[Path], out: Path) -> list[Path]:
     """
     prepared = data.load(dataset / "data")
     fingerprint = prepared.fingerprint
-    table, _ = read_table(dataset / "groups" / "train.parquet", "groups", fingerprint=fingerprint)
+    place = dataset / "groups" / "train.parquet"
+    table, about = read_table(place, "groups", fingerprint=fingerprint)
+    warning = caution({"train": about})
     groups = pd.DataFrame({name: column(table, name) for name in ("typical", "atypical")})
     frames, facts = {}, []
     for path in scores:
@@ -350,7 +353,7 @@ def write(dataset: Path, scores: Sequence[Path], out: Path) -> list[Path]:
         draw(chosen, spread, prepared.train_images),
         out,
         chosen,
-        caption(chosen, spread, facts[0]),
+        f"{caption(chosen, spread, facts[0])} {warning}".strip(),
         more_tables={"distribution": spread},
     )
 

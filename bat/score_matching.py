@@ -181,7 +181,7 @@ def _match(
         provenance = {
             key: value
             for key, value in metadata[kind].items()
-            if key not in ("format_version", "kind", "package_version", "command")
+            if key not in ("format_version", "kind", "package_version", "command", "chance")
         }
         provenance |= {"fingerprint": prepared.fingerprint, "matched": matched}
         table = _select(kind, tables, rows)
