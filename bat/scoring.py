@@ -250,7 +250,7 @@ def write_groups(
     test, _ = read_table(scores / "test.parquet", "test", fingerprint=fingerprint)
     pairs, metadata = read_table(scores / "influence.parquet", "influence", fingerprint=fingerprint)
     thresholds = spec["groups"]
-    significance, rate = thresholds["significance"], thresholds["false_discovery"]
+    significance, rate = thresholds["significance"], thresholds.get("false_discovery")
     counts = counts_of(train, test, metadata)
     if rate is not None and counts is None:
         raise BatError(
