@@ -120,7 +120,7 @@ def test_groups(
         also ``influence > z * influence_se``. It looks at each pair alone, while a
         test sample has hundreds: of test samples without any influence (120 trials,
         180 atypical samples in the class, accuracy 0.9) the threshold 0.15 calls
-        76 % atypical, and a z of 2 still 71 %. It takes a z of 4 or more, or
+        74 % atypical, and a z of 2 still 67 %. It takes a z of 4 or more, or
         ``false_discovery``.
     n_candidates : ndarray of int, shape (n_test,), optional
         Atypical training samples that each test sample was compared with; needed

@@ -170,12 +170,17 @@ def test_expected_pairs_are_those_of_permuted_trials():
 
 @pytest.mark.parametrize(
     ("accuracy", "threshold", "significance", "called"),
-    [(0.9, 0.15, None, 0.76), (0.9, 0.15, 2.0, 0.66), (0.8, 0.15, None, 0.99)],
+    [
+        (0.9, 0.15, None, 0.74),
+        (0.9, 0.15, 2.0, 0.67),
+        (0.8, 0.15, None, 0.99),
+        (0.8, 0.15, 2.0, 0.94),
+    ],
 )
 def test_most_test_samples_are_called_atypical_by_noise(accuracy, threshold, significance, called):
     """What the documents say of 120 trials and 180 atypical samples without any influence."""
     by_total, weight = _called(120, accuracy, threshold, significance)
-    assert weight @ by_total == pytest.approx(called, abs=0.04)
+    assert weight @ by_total == pytest.approx(called, abs=0.01)
 
 
 def test_at_a_thousand_trials_one_threshold_is_clean_and_the_other_is_not():
