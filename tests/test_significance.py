@@ -227,6 +227,25 @@ def test_standard_errors_at_other_trials_keep_each_samples_shares():
     assert ratio == pytest.approx(10, rel=0.02)
 
 
+def test_false_discoveries_of_test_samples_stay_at_the_rate():
+    """60 trials, 40 candidates for each of 60 test samples, 6 of which are carried."""
+    rng = np.random.default_rng(0)
+    n_trials, false, found = 60, [], 0
+    for repeat in range(200):
+        included = np.array([subset(repeat, t, 200, 0.7)[:40] for t in range(n_trials)])
+        verdicts = rng.random((n_trials, 60)) < 0.8
+        verdicts[:, :6] = included[:, :6] | (rng.random((n_trials, 6)) < 0.4)
+        right = included.astype(int).T @ verdicts
+        n_in, total = included.sum(axis=0), verdicts.sum(axis=0)
+        train, test = np.indices(right.shape).reshape(2, -1)
+        p = p_values(right.ravel(), total[test], n_in[train], n_trials)
+        called = benjamini_hochberg(simes(p, test, np.full(60, 40))) <= 0.1
+        found += called[:6].sum()
+        false.append(called[6:].sum() / max(called.sum(), 1))
+    assert np.mean(false) < 0.1 + 3 * np.std(false) / np.sqrt(len(false))
+    assert found / (6 * 200) > 0.8
+
+
 # -- trials ---------------------------------------------------------------------------------
 
 
