@@ -65,7 +65,8 @@ def page(results: Path) -> str:
         _markdown(_on_disk(results, names, pairs), "Nothing: every number of ours is missing."),
         "## Atypical training samples (section 2.1, figure 6)\n",
         "In parentheses: counting only samples that stay above when 1.96 standard errors are taken "
-        "from their memorization, and all that come above when these are added.\n",
+        "from their memorization, and all that come above when these are added. By chance: the "
+        "share that the standard errors alone would put above if no sample were memorized.\n",
         _markdown(_scores(results, names)),
     ]
     sections = (
