@@ -168,7 +168,9 @@ def memorization_by_chance(memorization_se, threshold: float, significance=None)
     Returns
     -------
     float, or None where standard errors are not known
-        Each sample's chance is that of a normal error of its standard error.
+        Each sample's chance is that of a normal error of its standard error. With
+        less than 100 trials these give too many rather than too few: on digits 14 of
+        1,297 with 60 trials, where permuted trials give 4; with 120 trials, 1.2 and 1.2.
     """
     from scipy.special import ndtr
 

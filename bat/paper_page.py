@@ -15,6 +15,7 @@ import pandas as pd
 
 from bat import comparison, paper, tables
 from bat.artifacts import ArtifactError, read_json, read_metadata, read_table, write_bytes
+from bat.chance import caution
 from bat.statistics import mean_and_sd
 from bat.studies import study_name
 from bat.subsets import measured_samples, unpack
@@ -218,8 +219,19 @@ def _atypical(results: Path, pair: Pair) -> dict[str, Ours]:
     found = {}
     for row in table[table["epoch"] == table["epoch"].max()].itertuples():
         made = f"{_made(results, pair, study_name('pgd-at', None), row.n_seeds)}; {row.n:,} samples"
+        made += _caution(results, pair)
         found[f"{row.series}-{row.attack}"] = Ours(_percent(row.mean, row.sd), made)
     return found
+
+
+def _caution(results: Path, pair: Pair) -> str:
+    """Which groups behind a number are built on chance, if any."""
+    paths = {
+        split: results / pair[0] / "groups" / f"{split}.parquet" for split in ("train", "test")
+    }
+    about = {s: read_metadata(path, "groups") for s, path in paths.items() if path.exists()}
+    text = caution(about)
+    return f"; {text}" if text else ""
 
 
 def _typical(results: Path, pair: Pair) -> dict[str, Ours]:
@@ -241,7 +253,7 @@ def _by_share(results: Path, pair: Pair, table: pd.DataFrame, what: str) -> dict
     found = {}
     for row in table[table["label"].isin(["0 %", "100 %"])].itertuples():
         kind, share = getattr(row, what), row.label.removesuffix(" %")
-        made = _made(results, pair, row.run, row.n_seeds)
+        made = _made(results, pair, row.run, row.n_seeds) + _caution(results, pair)
         form = {"scale": 1, "digits": 3} if kind == "discrimination" else {}
         text = tables.mean_text(row.mean, row.sd, **form) + ("" if form else " %")
         found[f"{row.method}-{share}-{kind}"] = Ours(text, made)

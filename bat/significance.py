@@ -32,6 +32,9 @@ MOSTLY_CHANCE = 0.2
 THRESHOLDS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 """Influences above which observed and expected pairs are counted."""
 
+MANY_TRIALS = 2**20
+"""Trials above which exact tables are too long, and chance is normal or nothing."""
+
 STEP = 1e-3  # p-values are rounded up to a power of exp(-STEP): by 0.1 % at most
 N_BINS = 2**16  # so the least p-value is exp(-65.5), 3e-29
 _REACH = 8.5  # standard deviations above the mean to which a tail is tabulated
@@ -345,7 +348,10 @@ def trials_for_influence(
     >>> trials_for_influence(0.15, 0.8, 1_000_000, 0.7)
     973
     """
+    from scipy.special import ndtr
+
     share = accuracy + influence * (1 - ratio)
+    variance = accuracy * (1 - accuracy) / (ratio * (1 - ratio))
     if not 0 < influence <= 1 or share > 1 or share < influence:
         raise BatError(
             f"an influence of {influence:g} is not possible at an accuracy of {accuracy:g} with "
@@ -353,6 +359,8 @@ def trials_for_influence(
         )
 
     def stands(trials):
+        if trials > MANY_TRIALS:
+            return ndtr(-influence * np.sqrt(trials / variance)) * candidates <= level
         n_in = round(ratio * trials)
         total = round(accuracy * trials)
         right = math.ceil(n_in * (total + influence * (trials - n_in)) / trials - 1e-9)

@@ -24,7 +24,7 @@ STAGES = {
     "training": 1,
     "evaluation": 1,
     "poisoning": 1,
-    "representation": 1,
+    "representation": 2,
 }
 """Raised when a change of the code changes what a stage gives."""
 

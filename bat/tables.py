@@ -17,7 +17,7 @@ import pandas as pd
 from bat.artifacts import write_bytes
 from bat.chance import Counts, chance_text, memorization_by_chance, pairs_by_chance
 from bat.errors import BatError
-from bat.significance import LEVEL, least_trials
+from bat.significance import LEVEL, MANY_TRIALS, least_trials
 from bat.statistics import above, trials_needed
 
 Z_95 = 1.96  # a standard normal variable lies within +- Z_95 in 95 % of cases
@@ -338,6 +338,8 @@ def _chance_ahead(last, counts, chosen, threshold):
     real = max(last["influence_above"] - last["influence_by_chance"], 1.0)
 
     def share(trials: int) -> float:
+        if trials > MANY_TRIALS:
+            return 0.0
         expected = part * counts.at(trials).by_chance(chosen, threshold)[0]
         return expected / (expected + real)
 

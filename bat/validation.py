@@ -319,10 +319,12 @@ def _check_chance(rows: _Rows, metadata: dict) -> None:
         return
     columns = [chance.get(name) for name in ("thresholds", "observed", "expected")]
     numbers = [x for values in columns if isinstance(values, list) for x in values]
+    numbers += [chance.get(name) for name in ("candidates", "level", "standing")]
     known = len({len(values) if isinstance(values, list) else -1 for values in columns}) == 1
     if not known or not all(isinstance(x, int | float) and 0 <= x < math.inf for x in numbers):
         raise ArtifactError(
-            f"{rows.path}: chance is {chance!r}; expected thresholds, observed and expected numbers"
+            f"{rows.path}: chance is {chance!r}; expected numbers of candidates, level and "
+            "standing, and equally many of thresholds, observed and expected"
         )
     influence = rows["influence"]
     for threshold, observed, _ in zip(*columns, strict=True):

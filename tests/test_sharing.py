@@ -838,10 +838,14 @@ RULES = {
     "chance": (metadata("influence", chance=[1]), "chance is [1], expected a mapping"),
     "chance lists": (
         metadata("influence", chance={"thresholds": [0.02], "observed": [1]}),
-        "expected thresholds, observed and expected numbers",
+        "equally many of thresholds, observed and expected",
     ),
     "chance rows": (
-        metadata("influence", chance={"thresholds": [0.02], "observed": [1], "expected": [1.0]}),
+        metadata(
+            "influence",
+            chance={"thresholds": [0.02], "observed": [1], "expected": [1.0]}
+            | {"candidates": 9, "level": 0.1, "standing": 0},
+        ),
         "the metadata state 1 pairs above 0.02",
     ),
     "pair error": (broken("influence_se", put(0, 0), "influence"), "influence_se is above 0"),
