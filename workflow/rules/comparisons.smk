@@ -5,7 +5,7 @@ COMPARED_TABLES = {
     "methods": [methods_inputs],
     "substitution": [substitution_inputs],
     "typical": [study_histories("erm", True), study_histories("pgd-at", True), *GROUP_TABLES],
-    "representation": [representations],
+    "representation": [representations, *GROUP_TABLES],
     "history": [history_inputs, *GROUP_TABLES],
 }
 FOR_PROGRAMS = {"history"}  # tables without a form for readers

@@ -37,13 +37,17 @@ def normalization(wildcards):
 
 
 def compared(name, architecture, runs):
-    """Evaluations of the named runs at every seed."""
+    """Evaluations of the named runs at every seed, and the scores that BAT goes by."""
     dataset = CONFIG.datasets[name]
-    return [
+    known = studies.runs(dataset)
+    evaluations = [
         f"{RESULTS}/{name}/{architecture}/evaluations/{run}/seed{seed}.parquet"
         for run in runs
         for seed in ([0] if run in dataset.external else dataset.seeds)
     ]
+    by_memorization = any(getattr(known.get(run), "score", None) == "memorization" for run in runs)
+    scores = f"{RESULTS}/{name}/scores/memorization.parquet"
+    return evaluations + ([scores] if by_memorization else [])
 
 
 def methods_inputs(wildcards):
