@@ -375,6 +375,13 @@ def _check_groups(rows: _Rows, metadata: dict, prepared: PreparedData | None) ->
         ~(rows["typical"].astype(bool) & rows["atypical"].astype(bool)),
         "no sample is typical and atypical",
     )
+    chance = _of_type(rows.path, metadata, "chance", dict, {})
+    members = np.count_nonzero(rows["atypical"])
+    if chance and chance.get("members") != members:
+        raise ArtifactError(
+            f"{rows.path}: the metadata state {chance.get('members')!r} atypical samples, and the "
+            f"rows give {members}"
+        )
 
 
 def _check_trials(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:
