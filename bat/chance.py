@@ -129,38 +129,24 @@ def counts_of(memorization, test, metadata: dict) -> Counts | None:
     -------
     Counts, or None where their maker did not know them.
     """
-    columns = ("n_included", "n_excluded", "accuracy_included", "accuracy_excluded")
-    n_in, n_out, share_in, share_out = (
-        np.asarray(memorization[name], np.float64) for name in columns
-    )
-    accuracy = np.asarray(test["accuracy"], np.float64)
-    trials = n_in + n_out
-    if not np.isfinite(np.concatenate([trials, share_in, share_out, accuracy])).all():
+    counts, accuracy = _train_counts(memorization), np.asarray(test["accuracy"], np.float64)
+    if counts is None or not np.isfinite(accuracy).all():
         return None
-    if trials.size == 0 or (trials != trials[0]).any():
-        return None
+    n_trials, n_in, right, total = counts
     labels, test_labels = np.asarray(memorization["label"]), np.asarray(test["label"])
     if metadata["influence"].get("pairs") != "same_class":
         labels, test_labels = np.zeros_like(labels), np.zeros_like(test_labels)
-    right = np.rint(n_in * share_in).astype(np.int64)
-    return Counts(
-        int(trials[0]),
-        n_in.astype(np.int64),
-        right,
-        right + np.rint(n_out * share_out).astype(np.int64),
-        np.rint(accuracy * trials[0]).astype(np.int64),
-        labels,
-        test_labels,
-    )
+    test_total = np.rint(accuracy * n_trials).astype(np.int64)
+    return Counts(n_trials, n_in, right, total, test_total, labels, test_labels)
 
 
-def memorization_by_chance(memorization_se, threshold: float, significance=None) -> float | None:
+def memorization_by_chance(memorization, threshold: float, significance=None) -> float | None:
     """Number of samples above a threshold of memorization if none were memorized.
 
     Parameters
     ----------
-    memorization_se : array_like of float, shape (n_train,)
-        NaN where not known.
+    memorization : pyarrow.Table, DataFrame or mapping
+        The table of scores; ``memorization_se``, and where known the counts.
     threshold : float
     significance : float, optional
         Standard errors that the memorization has also to exceed.
@@ -168,17 +154,43 @@ def memorization_by_chance(memorization_se, threshold: float, significance=None)
     Returns
     -------
     float, or None where standard errors are not known
-        Each sample's chance is that of a normal error of its standard error. With
-        less than 100 trials these give too many rather than too few: on digits 14 of
-        1,297 with 60 trials, where permuted trials give 4; with 120 trials, 1.2 and 1.2.
+        Each sample's chance is that of a normal error of its standard error, but
+        not more than the exact one, given its counts: with few trials the standard
+        error of a sample that is always right is an upper bound.
     """
     from scipy.special import ndtr
 
-    errors = np.asarray(memorization_se, np.float64)
+    errors = np.asarray(memorization["memorization_se"], np.float64)
     if not np.isfinite(errors).all():
         return None
     with np.errstate(divide="ignore"):
-        return float(ndtr(-np.maximum(threshold / errors, significance or 0.0)).sum())
+        chances = ndtr(-np.maximum(threshold / errors, significance or 0.0))
+    counts = _train_counts(memorization)
+    if counts is not None:
+        n_trials, n_in, _, total = counts
+        for value in np.unique(n_in):
+            rows = np.flatnonzero(n_in == value)
+            unique, at = np.unique(total[rows], return_inverse=True)
+            exact = chance_above([value], unique, n_trials, threshold, significance)[0]
+            chances[rows] = np.minimum(chances[rows], exact[at])
+    return float(chances.sum())
+
+
+def _train_counts(memorization):
+    """Trials, and ``n_in``, ``right`` and ``total`` of `Counts`, or None where not known."""
+    names = ("n_included", "n_excluded", "accuracy_included", "accuracy_excluded")
+    known = getattr(memorization, "column_names", None) or list(memorization)
+    if not set(names) <= set(known):
+        return None
+    n_in, n_out, share_in, share_out = (np.asarray(memorization[n], np.float64) for n in names)
+    trials = n_in + n_out
+    if not np.isfinite(np.concatenate([trials, share_in, share_out])).all():
+        return None
+    if trials.size == 0 or (trials != trials[0]).any() or not ((n_in > 0) & (n_out > 0)).all():
+        return None
+    right = np.rint(n_in * share_in).astype(np.int64)
+    total = right + np.rint(n_out * share_out).astype(np.int64)
+    return int(trials[0]), n_in.astype(np.int64), right, total
 
 
 def is_mostly_chance(chance: dict) -> bool:

@@ -108,7 +108,7 @@ def metric_alignment(folder: Folder, out: Path) -> list[Path]:
     rows = pd.DataFrame(alignment(memorization, metrics, threshold=threshold))
     figure = figures.draw_alignment(values, rows)
     caption = tables.caption_alignment(values, metadata, ensemble)
-    expected = memorization_by_chance(scores["memorization_se"], threshold)
+    expected = memorization_by_chance(scores, threshold)
     members = {"members": int(values["atypical"].sum()), "expected": expected}
     caption = f"{caption} {warning_text({'atypical samples': members})}".strip()
     return figures.save_figure(figure, out, rows, caption, more_tables={"values": values})
@@ -198,7 +198,7 @@ class Comparison:
         chances = {}
         for sigma in sorted(sigmas):
             members = int(above(table["memorization"].to_numpy(), sigma).sum())
-            expected = memorization_by_chance(table["memorization_se"], sigma)
+            expected = memorization_by_chance(table, sigma)
             what = f"training samples with memorization above {sigma:g}, which BAT treats apart,"
             chances[what] = {"members": members, "expected": expected}
         return warning_text(chances)
@@ -330,7 +330,7 @@ def summary(config: Config) -> list[str]:
         scores, metadata = folder.scores("memorization")
         lines.append(tables.provenance(metadata))
         share = above(scores["memorization"], dataset.groups.atypical_above).mean()
-        chance = memorization_by_chance(scores["memorization_se"], dataset.groups.atypical_above)
+        chance = memorization_by_chance(scores, dataset.groups.atypical_above)
         by_chance = "how many by chance is not known"
         if chance is not None:
             by_chance = f"{tables.percent(chance / len(scores))} by chance"

@@ -34,8 +34,8 @@ def facts(source: Source) -> dict:
         source.tables["influence"], "influence", columns=["test_index", "influence"]
     )
     strong = above(column(pairs, "influence"), THRESHOLDS[0])
-    values, errors = (column(memorization, name) for name in ("memorization", "memorization_se"))
-    expected = {t: memorization_by_chance(errors, t) for t in THRESHOLDS}
+    values = column(memorization, "memorization")
+    expected = {t: memorization_by_chance(memorization, t) for t in THRESHOLDS}
     by_chance = {t: None if n is None else n / len(values) for t, n in expected.items()}
     counts, carried = counts_of(memorization, test, about_pairs), None
     if counts is not None:

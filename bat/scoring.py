@@ -257,10 +257,9 @@ def write_groups(
             f"{scores}: groups.false_discovery needs the counts of every sample (n_included, "
             "n_excluded and the accuracies), which are not known for these scores; unset it"
         )
-    errors = column(train, "memorization_se")
     train_typical, train_atypical = train_groups(
         column(train, "memorization"),
-        errors,
+        column(train, "memorization_se"),
         atypical_above=thresholds["atypical_above"],
         typical_below=thresholds["typical_below"],
         significance=significance,
@@ -285,7 +284,7 @@ def write_groups(
         false_discovery=rate,
     )
     expected: dict[str, float | None] = {
-        "train": memorization_by_chance(errors, thresholds["atypical_above"], significance),
+        "train": memorization_by_chance(train, thresholds["atypical_above"], significance),
         "test": None,
     }
     if counts is not None:

@@ -142,7 +142,7 @@ def memorization_histogram(
     counts = np.bincount(places, minlength=len(edges) - 1)
     occupied = np.flatnonzero(counts)
     shown = slice(occupied[0], occupied[-1] + 1)
-    by_chance = memorization_by_chance(margin / Z_95, atypical_above)
+    by_chance = memorization_by_chance(memorization, atypical_above)
     low, high = (
         np.nan if by_chance is None else float(np.mean(above(moved, atypical_above)))
         for moved in (values - margin, values + margin)

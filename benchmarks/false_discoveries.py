@@ -90,7 +90,7 @@ def once(prepared, trials, n_trials, n_planted, carried, seed) -> dict:
     counted = counts(scores, labels, verdicts, test_labels)
     row = {
         "train_above": (null_train.memorization > ABOVE).sum(),
-        "train_expected": memorization_by_chance(null_train.memorization_se, ABOVE),
+        "train_expected": memorization_by_chance(vars(null_train), ABOVE),
         "train_called": called_train.sum(),
         "pairs_above": pairs.chance["observed"][pairs.chance["thresholds"].index(ABOVE)],
         "pairs_expected": pairs.chance["expected"][pairs.chance["thresholds"].index(ABOVE)],

@@ -202,13 +202,30 @@ def _called(n_trials, accuracy, threshold, significance=None):
 
 def test_memorization_by_chance_is_what_its_standard_errors_give():
     errors = np.full(1000, 0.1)
-    assert memorization_by_chance(errors, 0.15) == pytest.approx(1000 * stats.norm.sf(1.5))
-    assert memorization_by_chance(errors, 0.15, 2.0) == pytest.approx(1000 * stats.norm.sf(2.0))
-    assert memorization_by_chance([0.1, np.nan], 0.15) is None
+    assert memorization_by_chance({"memorization_se": errors}, 0.15) == pytest.approx(
+        1000 * stats.norm.sf(1.5)
+    )
+    assert memorization_by_chance({"memorization_se": errors}, 0.15, 2.0) == pytest.approx(
+        1000 * stats.norm.sf(2.0)
+    )
+    assert memorization_by_chance({"memorization_se": [0.1, np.nan]}, 0.15) is None
     included, correct, *_ = trials(n_trials=200, n_train=2000)
     scores = memorization(included, correct)
-    expected = memorization_by_chance(scores.memorization_se, 0.15)
+    expected = memorization_by_chance(vars(scores), 0.15)
     assert above(scores.memorization, 0.15).sum() == pytest.approx(expected, rel=0.25)
+
+
+def test_memorization_by_chance_with_few_trials_is_what_permuted_trials_give():
+    """Samples that are always right are above no threshold by chance, whatever their error."""
+    rng = np.random.default_rng(0)
+    included = rng.random((40, 3000)) < 0.7
+    correct = rng.random((40, 3000)) < np.where(np.arange(3000) % 10 == 0, 0.9, 1.0)
+    scores = memorization(included, correct)
+    normal = memorization_by_chance({"memorization_se": scores.memorization_se}, 0.15)
+    found = memorization_by_chance(vars(scores), 0.15)
+    observed = above(scores.memorization, 0.15).sum()
+    assert found == pytest.approx(observed, rel=0.35)
+    assert normal > 2 * found
 
 
 def test_counts_that_are_not_known_give_none():
