@@ -372,7 +372,7 @@ def _schema(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from bat import addresses, config
+    from bat import addresses, config, planning
 
     settings = config.read_config(*arguments.configfile)
     for name, dataset in settings.datasets.items():
@@ -380,6 +380,9 @@ def _check(arguments: argparse.Namespace) -> None:
         if dataset.scores.source is not None:
             scores = f"scores from {addresses.shown_source(dataset.scores.source)}"
         _say(f"{name}: {dataset.data.source}, {scores}")
+        advice = planning.trials_to_stand(dataset, settings.results / name)
+        if dataset.scores.source is None and advice:
+            _say(f"  {advice}")
     files = shlex.join(map(str, arguments.configfile))
     _say(f"to make everything: snakemake all --cores 2 --configfile {files}")
 

@@ -21,6 +21,7 @@ import pandas as pd
 from bat import data, tables
 from bat.annotation_page import Item, page
 from bat.artifacts import column, read_json, write_bytes, write_json
+from bat.chance import caution
 from bat.errors import BatError
 from bat.reading import regular_file
 from bat.statistics import wilson_interval
@@ -126,7 +127,8 @@ def write_sheet(
     dict
         What the key holds: ``sheet`` (its name), ``dataset``, ``architecture``,
         ``run``, ``run_seed``, ``seed``, ``fingerprint``, ``checkpoint_sha256``,
-        and ``items`` as in `choose_items`.
+        ``items`` as in `choose_items`, and ``caution``, which says where the
+        atypical group is built on chance.
 
     Raises
     ------
@@ -139,7 +141,7 @@ def write_sheet(
     prepared = data.load(folder)
     fingerprint = prepared.fingerprint
     table, metadata = read_checked(scores, "poisoning", prepared)
-    members, _ = read_checked(groups, "groups", prepared)
+    members, about = read_checked(groups, "groups", prepared)
     items = choose_items(table.to_pandas(), column(members, "atypical"), seed=seed)
     spec = metadata["recipe"]
     key: dict[str, Any] = {
@@ -153,7 +155,7 @@ def write_sheet(
         "items": items.to_dict("records"),
     }
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
-    key = {"sheet": name, **key}
+    key = {"sheet": name, **key, "caution": caution({"train": about})}
     _keep_answered(out, name)
     classes = prepared.class_names
     shown = []
@@ -461,10 +463,11 @@ def caption(table: pd.DataFrame, agreed: pd.DataFrame, key: Mapping[str, Any]) -
             f"{_number(all_images['fleiss_kappa'])}, Cohen's kappa (mean over pairs) "
             f"{_number(all_images['cohen_kappa'])}. "
         )
-    return text + (
+    text += (
         "Paper: appendix B.3, two annotators on 200 CIFAR-100 images; its shares for high "
         "scores add up to 101 as printed."
     )
+    return f"{text} {key.get('caution', '')}".strip()
 
 
 def _number(value: float) -> str:

@@ -85,6 +85,7 @@ SCHEMAS = {
             ("test_index", pa.int32()),
             ("influence", pa.float32()),
             ("influence_se", pa.float32()),
+            ("q", pa.float32()),
         ]
     ),
     "test": pa.schema(
@@ -132,7 +133,7 @@ NULLABLE = {
     "memorization": {
         *("memorization_se", "n_included", "n_excluded", "accuracy_included", "accuracy_excluded")
     },
-    "influence": {"influence_se"},
+    "influence": {"influence_se", "q"},
     "test": {"accuracy"},
     "history": {
         *STATISTICS,
@@ -265,10 +266,10 @@ def write_table(
         "recipe": recipe,
         "package_version": bat.__version__,
         "command": command,
+        **facts,
         "identity": dict(identity or {}),
         "inputs": {"data": fingerprint, **(inputs or {})},
         "content": {name: column_digest(table.column(name)) for name in table.column_names},
-        **facts,
     }
     kept = _kept(Path(path), kind, metadata)
     if kept:

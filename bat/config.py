@@ -532,6 +532,11 @@ class Groups(Section):
     significance: Positive | None = Field(
         None, description="ask also that value / standard error exceed this number"
     )
+    false_discovery: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="ask also that a member is real: the share of false ones among the atypical "
+        "samples stays below this (exact tests, Benjamini-Hochberg; test samples by Simes)",
+    )
 
     @model_validator(mode="after")
     def _apart(self):
@@ -540,6 +545,8 @@ class Groups(Section):
                 f"typical_below ({self.typical_below:g}) must not exceed atypical_above "
                 f"({self.atypical_above:g}): a sample would be both"
             )
+        if self.significance is not None and self.false_discovery is not None:
+            raise ValueError("significance and false_discovery are two rules; set one of them")
         return self
 
 
@@ -671,7 +678,11 @@ class GairatRun(ReferenceRun):
 
     method: Literal["gairat"] = "gairat"
     shift: Number = -1.0
-    begin: Share = Field(0.5, description="share of the epochs before the weights set in")
+    begin: Share = Field(
+        0.5,
+        description="the weights set in with the epoch at this share of the training, as in the "
+        "reference: with 0.5 the 60th of 120 epochs, or the third of 6, is the first with them",
+    )
 
 
 class BatRun(PgdAtRun):

@@ -10,7 +10,7 @@ import itertools
 import numpy as np
 
 from bat.errors import BatError
-from bat.statistics import correlation
+from bat.statistics import above, correlation
 
 _BLOCK = 2**18  # floats of one block of samples: 1 MB, to stay in the cache
 _TINY = np.float32(1e-30)  # p log max(p, tiny) is 0 at p = 0
@@ -155,7 +155,7 @@ def alignment(memorization, metrics, *, threshold=0.15, tops=(0.1, 0.2, 0.4)) ->
         if values.shape != (n,) or not np.isfinite(values).all():
             raise BatError(f"{name} has shape {values.shape}; expected {n} finite values")
     ranks = {name: rankdata(values) for name, values in metrics.items()}
-    positive = metrics["memorization"] > threshold
+    positive = above(metrics["memorization"], threshold)
     rows = []
     for a, b in itertools.combinations(metrics, 2):
         row, notes = {"metric_a": a, "metric_b": b}, []

@@ -28,7 +28,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from bat.artifacts import write_bytes
 from bat.errors import BatError
 from bat.escaping import for_figure, plain
-from bat.tables import csv_text, percent, with_suffix
+from bat.tables import csv_text, interval_text, percent, with_suffix
 
 # --- Style -------------------------------------------------------------------
 
@@ -251,6 +251,11 @@ def _score(value: float) -> str:
     return f"{value:z.2f}".replace("-", "−")
 
 
+def _with_error(score: str, error: float) -> str:
+    """A score and its standard error, where that is known."""
+    return score if pd.isna(error) else f"{score} ± {error:.2f}"
+
+
 def _short(name: str, length: int) -> str:
     """A name as it is drawn, cut where it is too long."""
     name = plain(name)
@@ -285,7 +290,7 @@ def plot_memorization_examples(
         empty.remove((item.row, item.column))
         _show(ax, images[item.index], x, y, size)
         _frame(ax, x, y, size, "#555555")
-        label = f"{_score(item.memorization)} ± {item.memorization_se:.2f}\n"
+        label = f"{_with_error(_score(item.memorization), item.memorization_se)}\n"
         label += _short(str(item.class_name), 11)
         ax.text(x + size / 2, y + size + 0.03, label, fontsize=6, ha="center", va="top")
     for row, column in sorted(empty):
@@ -337,13 +342,14 @@ def plot_influence_pairs(
         right = x + size + gap
         _show(ax, train_images[pair.train_index], x, y, size)
         _show(ax, test_images[pair.test_index], right, y, size)
+        mark = "★ " if pair.stands else ""
         _frame(ax, x, y, size, SERIES["train atypical"][0], 1.2)
         _frame(ax, right, y, size, SERIES["test atypical"][0], 1.2)
         for corner, name, score, error in (
             (x, pair.train_class, f"mem {_score(pair.memorization)}", pair.memorization_se),
-            (right, pair.test_class, f"infl {_score(pair.influence)}", pair.influence_se),
+            (right, pair.test_class, f"{mark}infl {_score(pair.influence)}", pair.influence_se),
         ):
-            label = f"{_short(str(name), 13)}\n{score} ± {error:.2f}"
+            label = f"{_short(str(name), 13)}\n{_with_error(score, error)}"
             ax.text(corner + size / 2, y + size + 0.04, label, fontsize=5.6, ha="center", va="top")
     for column in range(min(n_columns, len(table))):
         for shift, split in ((0, "train"), (size + gap, "test")):
@@ -394,7 +400,9 @@ def plot_memorization_histogram(
     ax.grid(axis="x", visible=False)
     ax.set(xlabel="Memorization", ylabel="Training samples")
     share = f"{percent(first['share_above'])} above {threshold:g}\n"
-    share += f"({percent(first['share_above_low'])} to {percent(first['share_above_high'])})"
+    share += interval_text(first)
+    if pd.notna(first["share_by_chance"]):
+        share += f"\n{percent(first['share_by_chance'])} by chance"
     ax.annotate(
         share,
         (threshold, 0.97),
@@ -591,8 +599,45 @@ def plot_standard_errors(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
 
 
 @_styled
+def plot_share_by_chance(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the share of the strongest pairs that chance gives against trials.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `bat.tables.convergence_study`.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax, 3.3, 2.4)
+    for source, line, marker in (("measured", "-", "s"), ("extrapolated", ":", "")):
+        rows = table[table["source"] == source]
+        ax.plot(
+            rows["n_trials"],
+            rows["share_by_chance"],
+            color=VERMILION,
+            linestyle=line,
+            marker=marker,
+        )
+    needed = table["n_needed_influence"].iloc[0]
+    title = "not known"
+    if pd.notna(needed):
+        title = f"half of them: {needed:,.0f} trials"
+        ax.axhline(0.5, color=BLACK, linestyle="--", linewidth=0.9)
+        ax.axvline(needed, color=BLACK, linestyle="--", linewidth=0.9)
+    ax.set(xscale="log", xlabel="Trials", ylabel="Pairs above 0.15 by chance", ylim=(0, 1.02))
+    ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+    _plain_ticks(ax.xaxis)
+    ax.set_title(title, loc="left")
+    return ax
+
+
+@_styled
 def draw_convergence(table: pd.DataFrame) -> Figure:
-    """Draw the split-half correlation beside the standard errors.
+    """Draw the split-half correlation, the standard errors, and the pairs that chance gives.
 
     Parameters
     ----------
@@ -604,9 +649,10 @@ def draw_convergence(table: pd.DataFrame) -> Figure:
     Figure
     """
     fig = Figure(figsize=(WIDTH, 2.5), layout="constrained")
-    left, right = fig.subplots(1, 2)
+    left, middle, right = fig.subplots(1, 3)
     plot_split_half(table, ax=left)
-    plot_standard_errors(table, ax=right)
+    plot_standard_errors(table, ax=middle)
+    plot_share_by_chance(table, ax=right)
     return fig
 
 

@@ -25,7 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bat.errors import BatError
-from bat.statistics import correlation, proportion_variance
+from bat.significance import LEVEL, THRESHOLDS, Candidates, least_count
+from bat.statistics import above, correlation, score_from_counts, score_standard_error
 from bat.subsets import generator
 
 _BLOCK = 2**23  # pairs in one block of the product: 32 MB; small blocks lose speed
@@ -56,22 +57,33 @@ class InfluenceScores:
 
     Of shape (n_pairs,), sorted by train and then test index: ``train_index`` and
     ``test_index`` (int32), ``influence`` and ``influence_se`` (float32, in [-1, 1]
-    and above 0; their rounding, 1e-8, is far below the standard error).
+    and above 0; their rounding, 1e-8, is far below the standard error); ``q``
+    (float32, in [0, 1]), the least false discovery rate at which the pair stands
+    among all candidates, kept or not: Benjamini and Hochberg's, over the one-sided
+    exact p-values of `bat.significance`, each rounded up by 0.1 % at most.
 
     Of shape (n_test,): ``test_accuracy`` (float64), the share of all trials that
     predict the label; ``max_influence`` (float32), the largest influence of all
     candidate pairs, kept or not, and ``max_influence_train_index`` (int32), the
     lowest training sample that has it. Where there is no candidate these are NaN
     and -1.
+
+    ``chance`` says what no influence at all would give: the number of
+    ``candidates``; for each of ``thresholds`` (from ``keep_above`` up) the number
+    of pairs ``observed`` above it, and that ``expected`` by chance, exactly, given
+    each sample's counts; and the number of pairs ``standing``, of a ``q`` up to
+    ``level``.
     """
 
     train_index: np.ndarray
     test_index: np.ndarray
     influence: np.ndarray
     influence_se: np.ndarray
+    q: np.ndarray
     test_accuracy: np.ndarray
     max_influence: np.ndarray
     max_influence_train_index: np.ndarray
+    chance: dict
 
 
 def memorization(included: np.ndarray, correct: np.ndarray) -> MemorizationScores:
@@ -140,7 +152,7 @@ def influence(
     keep_above : float
         Pairs with a larger influence are returned.
     block : int
-        Pairs computed at a time, 4 bytes each; it changes no result. Beside it
+        Pairs computed at a time, 20 bytes each; it changes no result. Beside it
         the memory needed is that of the masks, of ``included`` once more, and
         of the kept pairs.
 
@@ -238,6 +250,73 @@ def convergence(included, correct, *, steps, repeats: int, seed: int) -> list[di
     return [_convergence(included, correct, step, repeats, seed) for step in steps]
 
 
+def influence_convergence(
+    included,
+    correct,
+    correct_test,
+    labels_train,
+    labels_test,
+    *,
+    steps,
+    seed: int,
+    threshold: float = 0.15,
+    repeats: int = 3,
+    max_test: int = 1000,
+) -> list[dict]:
+    """Say how many of the strongest pairs are real with fewer trials.
+
+    Parameters
+    ----------
+    included, correct, correct_test : ndarray of bool
+        As for `memorization` and `influence`.
+    labels_train, labels_test : ndarray of int
+    steps : sequence of int
+        Numbers of trials to look at.
+    seed : int
+        Of the draws of trials and test samples.
+    threshold : float
+        Of the memorization of the training samples that count, with all trials,
+        and of the influence.
+    repeats : int
+        Random draws of trials for each step.
+    max_test : int
+        At most so many test samples, drawn at random.
+
+    Returns
+    -------
+    list of dict
+        A row for each step: ``influence_candidates``, the pairs of one class whose
+        training sample counts; means over the draws of the pairs with an
+        influence above the threshold, ``influence_above``, and of those expected by
+        chance, ``influence_by_chance``. NaN where there is no candidate.
+    """
+    chosen = _lenient(included, correct)[0]
+    chosen = np.flatnonzero(above(chosen, threshold))
+    test = generator(seed, 0, "influence convergence").permutation(len(labels_test))[:max_test]
+    names = ("influence_candidates", "influence_above", "influence_by_chance")
+    rows = []
+    for step in steps:
+        found = []
+        for repeat in range(repeats):
+            draw = generator(seed, repeat, f"convergence {step}").permutation(len(included))[:step]
+            n_in = included[draw][:, chosen].sum(axis=0)
+            use = chosen[(n_in > 0) & (n_in < step)]
+            if not use.size:
+                continue
+            pairs = influence(
+                included[draw][:, use],
+                correct_test[draw][:, test],
+                labels_train[use],
+                labels_test[test],
+                keep_above=threshold,
+            )
+            chance = pairs.chance
+            found.append((chance["candidates"], chance["observed"][0], chance["expected"][0]))
+        means = np.mean(found, axis=0) if found else np.full(3, np.nan)
+        rows.append(dict(zip(names, means.tolist(), strict=True)))
+    return rows
+
+
 def trials_for_coverage(n: int, ratio: float, *, chance: float = 0.01) -> int:
     """Return the trials after which every score is very likely defined.
 
@@ -307,16 +386,6 @@ def _column_sums(mask, where=None):
     return total
 
 
-def _score(a, total, n_in, n_out, dtype):
-    """Compute the score from ``a`` right predictions with the sample, of ``total`` in all."""
-    return (a / n_in - (total - a) / n_out).astype(dtype)
-
-
-def _standard_error(a, total, n_in, n_out, dtype=np.float64):
-    variance = proportion_variance(a, n_in, dtype) + proportion_variance(total - a, n_out, dtype)
-    return np.sqrt(variance)
-
-
 def _memorization(included, correct, n_in):
     n_out = len(included) - n_in
     total = _column_sums(correct)
@@ -324,7 +393,7 @@ def _memorization(included, correct, n_in):
     accuracy_in, accuracy_out = a / n_in, (total - a) / n_out
     return MemorizationScores(
         memorization=accuracy_in - accuracy_out,
-        memorization_se=_standard_error(a, total, n_in, n_out),
+        memorization_se=score_standard_error(a, total, n_in, n_out),
         n_included=n_in,
         n_excluded=n_out,
         accuracy_included=accuracy_in,
@@ -342,11 +411,14 @@ def _influence(included, correct, labels_train, labels_test, n_in, keep_above, b
         (order[labels_train[order] == label], np.flatnonzero(labels_test == label))
         for label in np.intersect1d(labels_train, labels_test)
     ]
+    grid = sorted({float(keep_above), *THRESHOLDS})
+    grid = [threshold for threshold in grid if threshold >= max(keep_above, 0)]
+    candidates = Candidates(len(included), total, grid)
     product = _product(len(included) * sum(train.size * test.size for train, test in classes))
     by_sample = np.ascontiguousarray(included.T)  # rows of it are fast to gather
     kept = []
     for train, test in classes:
-        search = _Search(test, total[test], len(included), keep_above, train.min())
+        search = _Search(test, total[test], len(included), keep_above, train.min(), candidates)
         multiply = product(correct[:, test])
         step = max(1, block // test.size)
         for start in range(0, train.size, step):
@@ -354,11 +426,26 @@ def _influence(included, correct, labels_train, labels_test, n_in, keep_above, b
             search.block(multiply(by_sample[rows]), rows, n_in[rows])
         best[test], best_index[test] = search.best, search.best_index
         kept += search.kept
+    train_index, test_index, values, errors, bins = _join(kept, included.shape[1])
+    q = candidates.q_values().astype(np.float32)[bins]
+    chance = {
+        "candidates": int(candidates.histogram.sum()),
+        "thresholds": grid,
+        "observed": [int((values > np.float32(threshold)).sum()) for threshold in grid],
+        "expected": candidates.expected.tolist(),
+        "level": LEVEL,
+        "standing": int((q <= LEVEL).sum()),
+    }
     return InfluenceScores(
-        *_join(kept, included.shape[1]),
+        train_index,
+        test_index,
+        values,
+        errors,
+        q,
         test_accuracy=total / len(included),
         max_influence=best,
         max_influence_train_index=best_index,
+        chance=chance,
     )
 
 
@@ -396,8 +483,9 @@ def _int8_product(right):
 class _Search:
     """Finds the kept pairs and the maxima of one class, block by block."""
 
-    def __init__(self, test, total, n_trials, keep_above, first_index):
+    def __init__(self, test, total, n_trials, keep_above, first_index, candidates):
         self.test, self.total, self.n_trials = test, total, n_trials
+        self.candidates = candidates
         self.keep_above = np.float32(keep_above)
         # predictions that never change have influence 0 from every training sample
         varied = (total > 0) & (total < n_trials)
@@ -409,12 +497,17 @@ class _Search:
     def block(self, counts, rows, n_in):
         """Take in the counts of some training samples (rows), which are sorted by ``n_in``."""
         edges = [0, *(np.flatnonzero(np.diff(n_in)) + 1), len(rows)]
+        bins = np.empty(counts.shape, np.uint16)
         for start, stop in itertools.pairwise(edges):
-            self._run(counts[start:stop], rows[start:stop], int(n_in[start]))
+            part, n = slice(start, stop), int(n_in[start])
+            bins[part] = self.candidates.bins(counts[part], self.test, n)
+            self._run(counts[part], bins[part], rows[part], n)
+        self.candidates.add(bins)
 
-    def _run(self, counts, rows, n_in):
+    def _run(self, counts, bins, rows, n_in):
         n_out = self.n_trials - n_in
-        threshold = self._least_count(n_in, n_out).astype(counts.dtype)
+        threshold = least_count(self.keep_above, self.total, n_in, self.n_trials)
+        threshold = threshold.astype(counts.dtype)
         flat = np.flatnonzero(counts >= threshold)
         origin = np.arange(len(rows) + 1) * self.test.size
         edges = np.searchsorted(flat, origin)  # of each row's kept pairs
@@ -422,25 +515,18 @@ class _Search:
         a, total = counts.ravel()[flat].astype(np.int32), self.total[column]
         values = (
             self.test[column].astype(np.int32),
-            _score(a, total, n_in, n_out, np.float32),
-            _standard_error(a, total, n_in, n_out, np.float32),
+            score_from_counts(a, total, n_in, n_out, np.float32),
+            score_standard_error(a, total, n_in, n_out, np.float32),
+            bins.ravel()[flat],
         )
         self.kept.append((rows, edges, values))
         top = counts.max(axis=0).astype(np.int32)
-        top = _score(top, self.total, n_in, n_out, np.float32)
+        top = score_from_counts(top, self.total, n_in, n_out, np.float32)
         column = np.flatnonzero((top >= self.best) & self.varied)
         index = rows[counts[:, column].argmax(axis=0)]
         better = (top[column] > self.best[column]) | (index < self.best_index[column])
         column = column[better]
         self.best[column], self.best_index[column] = top[column], index[better]
-
-    def _least_count(self, n_in, n_out):
-        """Return the least count of right predictions that makes a pair kept, by test sample."""
-        exact = (self.keep_above + self.total / n_out) * (n_in * n_out / self.n_trials)
-        least = np.floor(exact).astype(np.int64) - 1  # at most 2 below what is sought
-        for _ in range(3):
-            least += ~(_score(least, self.total, n_in, n_out, np.float32) > self.keep_above)
-        return least
 
 
 def _join(kept, n_train):
@@ -454,6 +540,7 @@ def _join(kept, n_train):
         np.empty(n_pairs, np.int32),
         np.empty(n_pairs, np.float32),
         np.empty(n_pairs, np.float32),
+        np.empty(n_pairs, np.uint16),
     )
     while kept:
         rows, edges, values = kept.pop()
@@ -494,7 +581,7 @@ def _convergence(included, correct, step, repeats, seed):
 
 def _lenient(included, correct):
     """Return memorization and its standard error, NaN where undefined."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         scores = _memorization(included, correct, _column_sums(included))
     undefined = np.isnan(scores.memorization)
     return scores.memorization, np.where(undefined, np.nan, scores.memorization_se)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from bat import comparison, paper, tables
 from bat.artifacts import ArtifactError, read_json, read_metadata, write_bytes
+from bat.chance import caution
 from bat.escaping import for_markdown
 from bat.reading import regular_file
 from bat.statistics import mean_and_sd
@@ -68,7 +69,8 @@ def page(results: Path) -> str:
         _markdown(_on_disk(results, names, pairs), "Nothing: every number of ours is missing."),
         "## Atypical training samples (section 2.1, figure 6)\n",
         "In parentheses: counting only samples that stay above when 1.96 standard errors are taken "
-        "from their memorization, and all that come above when these are added.\n",
+        "from their memorization, and all that come above when these are added. By chance: the "
+        "share that the standard errors alone would put above if no sample were memorized.\n",
         _markdown(_scores(results, names)),
     ]
     sections = (
@@ -161,8 +163,9 @@ def _scores(results: Path, names: list[str]) -> list[dict]:
             found = tables.memorization_histogram(
                 table.to_pandas(), atypical_above=paper.ATYPICAL_ABOVE
             ).iloc[0]
-            low, high = (tables.percent(found[f"share_above_{side}"]) for side in ("low", "high"))
-            text = f"{tables.percent(found['share_above'])} ({low} to {high})"
+            text = f"{tables.percent(found['share_above'])} {tables.interval_text(found)}"
+            if not pd.isna(found["share_by_chance"]):
+                text += f", {tables.percent(found['share_by_chance'])} by chance"
             ours = Ours(text, tables.provenance(metadata))
         row = {"Data set": name, "Quantity": paper.SCORES["atypical"]}
         rows.append(row | _columns(printed.get(name), ours))
@@ -227,8 +230,19 @@ def _atypical(results: Path, pair: Pair) -> dict[str, Ours]:
     found = {}
     for row in table[table["epoch"] == table["epoch"].max()].itertuples():
         made = f"{_made(results, pair, study_name('pgd-at', None), row.n_seeds)}; {row.n:,} samples"
+        made += _caution(results, pair)
         found[f"{row.series}-{row.attack}"] = Ours(_percent(row.mean, row.sd), made)
     return found
+
+
+def _caution(results: Path, pair: Pair) -> str:
+    """Which groups behind a number are built on chance, if any."""
+    paths = {
+        split: results / pair[0] / "groups" / f"{split}.parquet" for split in ("train", "test")
+    }
+    about = {s: read_metadata(path, "groups") for s, path in paths.items() if path.exists()}
+    text = caution(about)
+    return f"; {text}" if text else ""
 
 
 def _typical(results: Path, pair: Pair) -> dict[str, Ours]:
@@ -250,7 +264,7 @@ def _by_share(results: Path, pair: Pair, table: pd.DataFrame, what: str) -> dict
     found = {}
     for row in table[table["label"].isin(["0 %", "100 %"])].itertuples():
         kind, share = getattr(row, what), row.label.removesuffix(" %")
-        made = _made(results, pair, row.run, row.n_seeds)
+        made = _made(results, pair, row.run, row.n_seeds) + _caution(results, pair)
         form = {"scale": 1, "digits": 3} if kind == "discrimination" else {}
         text = tables.mean_text(row.mean, row.sd, **form) + ("" if form else " %")
         found[f"{row.method}-{share}-{kind}"] = Ours(text, made)

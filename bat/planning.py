@@ -17,6 +17,7 @@ from statistics import fmean
 from bat import studies
 from bat.artifacts import ArtifactError, column, read_json, read_metadata, read_table
 from bat.config import AnyRun, Config, Dataset
+from bat.significance import trials_for_influence
 
 GPU_SPEED, CPU_SPEED = 4e13, 3e10
 """Assumed floating-point operations in a second that a training job sustains: on one data-centre
@@ -120,6 +121,25 @@ def seconds_per_trial(config: Config) -> dict[str, dict[str, float]]:
             if seconds:
                 measured.setdefault(name, {})[architecture] = fmean(seconds.values())
     return measured
+
+
+def trials_to_stand(dataset: Dataset, folder: Path) -> str:
+    """How many trials an influence at the threshold needs to be told from chance, in a sentence."""
+    n, influence = size(dataset, folder), dataset.groups.influence_above
+    pairs = n.n_train * n.n_test
+    if dataset.scores.influence.pairs == "same_class":
+        pairs //= n.n_classes
+    ratio, trials = dataset.scores.subset_ratio, dataset.scores.trials
+    if influence == 0:
+        return ""
+    accuracy = min(0.8, 1 - influence * (1 - ratio))
+    needed = trials_for_influence(influence, accuracy, pairs, ratio)
+    assumed = " (size assumed)" if n.assumed else ""
+    return (
+        f"an influence of {influence:g} on a test sample of accuracy {accuracy:g} stands among "
+        f"{pairs:,} candidate pairs{assumed} after about {needed:,} trials, and {trials:,} are "
+        "configured"
+    )
 
 
 class _Place:

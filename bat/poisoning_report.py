@@ -14,6 +14,7 @@ from matplotlib.ticker import PercentFormatter
 
 from bat import data
 from bat.artifacts import column
+from bat.chance import caution
 from bat.comparison import fraction_text
 from bat.escaping import plain
 from bat.figures import (
@@ -338,7 +339,8 @@ def write(dataset: Path, scores: Sequence[Path], out: Path) -> list[Path]:
         If a table is missing, damaged or of another data set.
     """
     prepared = data.load(dataset / "data")
-    table, _ = read_checked(dataset / "groups" / "train.parquet", "groups", prepared)
+    table, about = read_checked(dataset / "groups" / "train.parquet", "groups", prepared)
+    warning = caution({"train": about})
     groups = pd.DataFrame({name: column(table, name) for name in ("typical", "atypical")})
     frames, facts = {}, []
     for path in scores:
@@ -353,7 +355,7 @@ def write(dataset: Path, scores: Sequence[Path], out: Path) -> list[Path]:
         draw(chosen, spread, prepared.train_images),
         out,
         chosen,
-        caption(chosen, spread, facts[0]),
+        f"{caption(chosen, spread, facts[0])} {warning}".strip(),
         more_tables={"distribution": spread},
     )
 

@@ -9,10 +9,19 @@ import pandas as pd
 
 from bat import comparison as comparisons
 from bat import curves, data, figures, representation, tables
-from bat.artifacts import ArtifactError, check_inputs, table_digest
+from bat.artifacts import ArtifactError, check_inputs, read_metadata, table_digest
+from bat.chance import (
+    caution,
+    chance_text,
+    counts_of,
+    memorization_by_chance,
+    pairs_by_chance,
+    warning_text,
+)
 from bat.config import Config
 from bat.duplicates import duplicate_notes
 from bat.ensembles import alignment
+from bat.statistics import above
 from bat.studies import ablation_name, study_name
 from bat.validation import check_convergence, check_model, read_checked
 
@@ -34,6 +43,18 @@ class Folder:
     def groups(self, split: str) -> tuple[pd.DataFrame, dict]:
         """The groups of a split as a data frame, and their metadata."""
         return self.table(f"groups/{split}.parquet", "groups")
+
+    def chances(self) -> dict[str, dict]:
+        """What is expected by chance of the atypical groups, by split; empty if not stated."""
+        found = self._about_groups().items()
+        return {split: about["chance"] for split, about in found if "chance" in about}
+
+    def caution(self) -> str:
+        """For captions: which groups are built on chance, if any."""
+        return caution(self._about_groups())
+
+    def _about_groups(self) -> dict[str, dict]:
+        return {split: self.groups(split)[1] for split in ("train", "test")}
 
     def table(self, name: str, kind: str) -> tuple[pd.DataFrame, dict]:
         """A table of this data set, and of no other, by its path in the folder."""
@@ -90,6 +111,9 @@ def metric_alignment(folder: Folder, out: Path) -> list[Path]:
     rows = pd.DataFrame(alignment(memorization, metrics, threshold=threshold))
     figure = figures.draw_alignment(values, rows)
     caption = tables.caption_alignment(values, metadata, ensemble)
+    expected = memorization_by_chance(scores, threshold)
+    members = {"members": int(values["atypical"].sum()), "expected": expected}
+    caption = f"{caption} {warning_text({'atypical samples': members})}".strip()
     return figures.save_figure(figure, out, rows, caption, more_tables={"values": values})
 
 
@@ -98,8 +122,14 @@ def convergence(folder: Folder, out: Path) -> list[Path]:
     path = folder.path / "scores" / "convergence.csv"
     check_convergence(path)
     rows = pd.read_csv(path)
-    table = tables.convergence_study(rows, precision=folder.spec["precision"])
-    _, metadata = folder.scores("memorization")
+    scores, metadata = folder.scores("memorization")
+    about_pairs = folder.scores("influence")[1]
+    table = tables.convergence_study(
+        rows,
+        precision=folder.spec["precision"],
+        counts=counts_of(scores, folder.scores("test")[0], about_pairs),
+        chosen=above(scores["memorization"].to_numpy(), 0.15),
+    )
     caption = tables.caption_convergence(table, metadata)
     return figures.save_figure(figures.draw_convergence(table), out, table, caption)
 
@@ -109,7 +139,8 @@ def groups(folder: Folder, out: Path) -> list[Path]:
     frames = {split: folder.groups(split)[0] for split in ("train", "test")}
     _, metadata = folder.scores("memorization")
     table = tables.group_sizes(folder.path.name, frames)
-    caption = tables.caption_groups(table, metadata)
+    caption = f"{tables.caption_groups(table, metadata, folder.chances())} {folder.caution()}"
+    caption = caption.strip()
     figure = figures.plot_group_sizes(table).figure
     files = figures.save_figure(figure, out, table, caption)
     return files + tables.write_table_files(table, out, caption, formats=("md",))
@@ -210,6 +241,21 @@ class Comparison:
         """The specification of each run that was trained here, the same for all its seeds."""
         return {run: self._run_specs[run] for run in runs if run not in self.spec["external"]}
 
+    def caution(self, runs: Iterable[str]) -> str:
+        """For captions: whether the samples that BAT treats apart are so by chance."""
+        scores = [spec.get("score") for spec in self.specs(runs).values()]
+        sigmas = {s["sigma"] for s in scores if s and s["kind"] == "memorization"}
+        if not sigmas:
+            return ""
+        table, _ = self.folder.scores("memorization")
+        chances = {}
+        for sigma in sorted(sigmas):
+            members = int(above(table["memorization"].to_numpy(), sigma).sum())
+            expected = memorization_by_chance(table, sigma)
+            what = f"training samples with memorization above {sigma:g}, which BAT treats apart,"
+            chances[what] = {"members": members, "expected": expected}
+        return warning_text(chances)
+
 
 def methods(comparison: Comparison, out: Path) -> list[Path]:
     """Tables 1 to 6: every run under every attack."""
@@ -225,6 +271,7 @@ def _methods(
     table = comparisons.methods_table(judged, paper=paper)
     evaluation = comparison.spec["evaluation"]
     caption = comparisons.caption_methods(table, evaluation, comparison.specs(runs), paper=paper)
+    caption = f"{caption} {comparison.caution(runs)}".strip()
     shown = comparisons.presentation(table, evaluation["attacks"])
     return _write(table, shown, out, caption)
 
@@ -250,6 +297,7 @@ def fig4(comparison: Comparison, out: Path) -> list[Path]:
     titles = comparisons.attack_labels(comparison.spec["evaluation"]["attacks"])
     evaluation = comparison.spec["evaluation"]
     caption = comparisons.caption_ablation(table, evaluation, comparison.specs(cells), n)
+    caption = f"{caption} {comparison.caution(cells)}".strip()
     return figures.save_figure(figures.draw_ablation(table, titles), out, table, caption)
 
 
@@ -276,6 +324,7 @@ def _study_figure(figure: str) -> Callable[[Comparison, Path], list[Path]]:
         specs = comparison.specs(runs)
         titles = {"clean": "Clean accuracy", "pgd": "PGD accuracy"}
         caption = curves.caption(table, wanted, specs, comparison.dataset, comparison.architecture)
+        caption = f"{caption} {comparison.folder.caution()}".strip()
         return figures.save_figure(figures.draw_along_training(table, titles), out, table, caption)
 
     return draw
@@ -289,6 +338,7 @@ def typical(comparison: Comparison, out: Path) -> list[Path]:
     ]
     table = pd.concat(parts, ignore_index=True)
     caption = curves.caption_end_values(table, comparison.dataset, comparison.architecture)
+    caption = f"{caption} {comparison.folder.caution()}".strip()
     return _write(table, curves.present_end_values(table), out, caption)
 
 
@@ -302,6 +352,7 @@ def discrimination(comparison: Comparison, out: Path) -> list[Path]:
         measured |= found
     table = pd.concat(parts, ignore_index=True)
     caption = representation.caption(table, measured, comparison.dataset, comparison.architecture)
+    caption = f"{caption} {comparison.folder.caution()}".strip()
     return _write(table, representation.present(table), out, caption)
 
 
@@ -324,17 +375,32 @@ def summary(config: Config) -> list[str]:
     for name, dataset in config.datasets.items():
         root = config.results / name
         lines += ["", f"{name}", "-" * len(name), *_duplicates(root / "data")]
+        start = len(lines)
         if not (root / "scores" / "memorization.parquet").exists():
             lines.append("no scores yet")
             continue
         folder = Folder(root)
         scores, metadata = folder.scores("memorization")
         lines.append(tables.provenance(metadata))
-        share = (scores["memorization"] > dataset.groups.atypical_above).mean()
+        share = above(scores["memorization"], dataset.groups.atypical_above).mean()
+        chance = memorization_by_chance(scores, dataset.groups.atypical_above)
+        by_chance = "how many by chance is not known"
+        if chance is not None:
+            by_chance = f"{tables.percent(chance / len(scores))} by chance"
         lines.append(
             f"{tables.percent(share)} of the {len(scores):,} training samples have memorization "
-            f"above {dataset.groups.atypical_above:g}."
+            f"above {dataset.groups.atypical_above:g}, {by_chance}."
         )
+        pairs = root / "scores" / "influence.parquet"
+        if pairs.exists():
+            lines.append(pairs_by_chance(read_metadata(pairs, "influence")))
+        if all((root / "groups" / f"{split}.parquet").exists() for split in ("train", "test")):
+            lines += [
+                f"{split} atypical samples: {chance_text(chance)}"
+                for split, chance in folder.chances().items()
+            ]
+            lines.append(folder.caution())
+        lines = [line for at, line in enumerate(lines) if line or at < start]
         parts = [(f"scores in {root}/scores", root / "scores", "*.parquet")]
         parts.append((f"figures in {root}/figures", root / "figures", "*.p[dn][fg]"))
         for architecture in dataset.architectures:

@@ -27,6 +27,7 @@ from bat.errors import BatError
 from bat.evaluation import evaluate
 from bat.models import Classifier, build_model, require_size
 from bat.progress import Progress, log, progress
+from bat.statistics import above, below
 from bat.subsets import generator, measured_samples, pack, torch_seed
 from bat.training import DivergedError, Training
 from bat.validation import made_already, read_checked
@@ -266,7 +267,6 @@ class _Run:
         self.recipe = config.Training.model_validate(spec["training"])
         seed, info = spec["seed"], prepared.info
         require_size(spec["architecture"], info["shape"])
-        index = training_index(prepared, spec, inputs)
         index = training_index(prepared, spec, made_of.groups)
         held = np.zeros(0, np.int64)
         if spec["selection"]["by"] == "validation":
@@ -487,8 +487,8 @@ def score_masks(spec: dict, scores: pa.Table | None) -> tuple[np.ndarray | None,
         return None, None
     kind, sigma = spec["score"]["kind"], spec["score"]["sigma"]
     values = column(scores, kind)
-    above, below = values > sigma, values < sigma
-    memorized, typical = (below, above) if kind == "confidence" else (above, below)
+    high, low = above(values, sigma), below(values, sigma)
+    memorized, typical = (low, high) if kind == "confidence" else (high, low)
     for what, mask in (("atypical", memorized), ("typical", typical)):
         if not mask.any():
             raise BatError(

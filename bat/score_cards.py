@@ -6,8 +6,10 @@ import numpy as np
 import pyarrow as pa
 
 from bat.artifacts import column, read_table
+from bat.chance import counts_of, memorization_by_chance, pairs_by_chance
 from bat.escaping import for_markdown
 from bat.score_files import FILE_NAMES, OPTIONAL, REQUIRED, Source
+from bat.statistics import above
 
 THRESHOLDS = (0.15, 0.25, 0.5)
 
@@ -22,7 +24,9 @@ def facts(source: Source) -> dict:
         ``kept`` (of the influence table's metadata: which pairs are), ``above`` (share
         of memorization above each of ``THRESHOLDS``), ``se`` (median standard error, NaN
         where not known), ``carried`` (share of the test samples with a kept influence
-        above 0.15), ``memorization`` (the table) and ``optional`` (further kinds).
+        above 0.15), the same by chance alone (None where not known),
+        ``above_by_chance`` and ``carried_by_chance``, ``pairs_by_chance`` (a sentence),
+        ``memorization`` (the table) and ``optional`` (further kinds).
     """
     source.require(REQUIRED)
     memorization, metadata = read_table(source.tables["memorization"], "memorization")
@@ -30,17 +34,26 @@ def facts(source: Source) -> dict:
     pairs, about_pairs = read_table(
         source.tables["influence"], "influence", columns=["test_index", "influence"]
     )
-    strong = column(pairs, "influence") > THRESHOLDS[0]
+    strong = above(column(pairs, "influence"), THRESHOLDS[0])
     values = column(memorization, "memorization")
+    expected = {t: memorization_by_chance(memorization, t) for t in THRESHOLDS}
+    by_chance = {t: None if n is None else n / len(values) for t, n in expected.items()}
+    counts, carried = counts_of(memorization, test, about_pairs), None
+    if counts is not None:
+        everyone = np.ones(memorization.num_rows, bool)
+        carried = float(counts.by_chance(everyone, THRESHOLDS[0])[1].mean())
     return {
         "metadata": metadata,
         "n_train": memorization.num_rows,
         "n_test": test.num_rows,
         "n_pairs": pairs.num_rows,
         "kept": about_pairs["influence"],
-        "above": {t: float(np.mean(values > t)) for t in THRESHOLDS},
+        "above": {t: float(np.mean(above(values, t))) for t in THRESHOLDS},
+        "above_by_chance": by_chance,
         "se": _median(memorization, "memorization_se"),
         "carried": len(np.unique(column(pairs, "test_index")[strong])) / test.num_rows,
+        "carried_by_chance": carried,
+        "pairs_by_chance": pairs_by_chance(about_pairs),
         "memorization": memorization,
         "optional": [kind for kind in OPTIONAL if kind in source.tables],
     }
@@ -91,20 +104,27 @@ def description(source: Source, found: dict) -> list[tuple[str, str]]:
         reached = "yes" if metadata["converged"] else "no: memorization is understated"
         rows.append(("Converged", reached))
     for threshold, share in found["above"].items():
-        rows.append((f"Memorization above {threshold:g}", f"{share:.1%} of the training samples"))
+        text = f"{share:.1%} of the training samples"
+        text += f", {_chance(found['above_by_chance'][threshold])}"
+        rows.append((f"Memorization above {threshold:g}", text))
     se = found["se"]
     median = "not known" if np.isnan(se) else f"{se:.3f} (median)"
     rows.append(("Standard error", f"{median} {metadata.get('standard_errors', '')}".strip()))
     kept = found["kept"]
     pairs = "pairs of one class" if kept.get("pairs") == "same_class" else "pairs"
     rows.append(("Influence", f"{found['n_pairs']:,} {pairs} above {kept['keep_above']:g}"))
-    rows.append(
-        (f"Influence above {THRESHOLDS[0]:g}", f"on {found['carried']:.1%} of the test samples")
-    )
+    text = f"on {found['carried']:.1%} of the test samples, {_chance(found['carried_by_chance'])}"
+    rows.append((f"Influence above {THRESHOLDS[0]:g}", text))
+    if found["pairs_by_chance"]:
+        rows.append(("Chance", found["pairs_by_chance"].replace("\u00a0", " ")))
     if found["optional"]:
         rows.append(("Also", ", ".join(found["optional"])))
     rows.append(("Made with", f"bat {metadata['package_version']}: {metadata['command']}"))
     return rows
+
+
+def _chance(share: float | None) -> str:
+    return "by chance not known" if share is None else f"{share:.1%} by chance"
 
 
 _TRAINING = ("epochs", "batch_size", "lr", "schedule")

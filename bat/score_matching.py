@@ -104,7 +104,10 @@ def stage_published(
     return _match(spec, source.name, read.tables, metadata, keys, prepared, staged, command)
 
 
-_OURS = {"format_version", "kind", "package_version", "command", "path", "columns"}
+_OURS = {
+    *("format_version", "kind", "package_version", "command", "path", "columns"),
+    *("identity", "inputs", "content", "kept", "chance"),
+}
 """Keys of the metadata that are written anew, and names that `write_table` has for other things."""
 
 _OF_SPLIT = {"train": "memorization", "test": "test"}

@@ -16,9 +16,11 @@ import pandas as pd
 
 from bat import artifacts
 from bat.artifacts import ArtifactError, DamagedError, column, read_table, write_table
+from bat.chance import counts_of, is_mostly_chance, memorization_by_chance
 from bat.data import PreparedData
 from bat.ensembles import confidence, disagreement
-from bat.memorization import convergence, influence, memorization
+from bat.errors import BatError
+from bat.memorization import convergence, influence, influence_convergence, memorization
 from bat.progress import log
 from bat.splits import test_groups, train_groups
 from bat.subsets import unpack
@@ -184,7 +186,8 @@ def write_scores(
     columns |= {"index": index, "label": labels}
     write_table(out / "memorization.parquet", "memorization", columns, **provenance)
     columns = {name: getattr(pairs, name) for name in artifacts.SCHEMAS["influence"].names}
-    write_table(out / "influence.parquet", "influence", columns, **provenance)
+    chance = {"chance": pairs.chance}
+    write_table(out / "influence.parquet", "influence", columns, **provenance, **chance)
     columns = {
         "index": np.arange(len(test_labels)),
         "label": test_labels,
@@ -245,29 +248,62 @@ def write_groups(
     test, _ = read_table(scores / "test.parquet", "test", fingerprint=fingerprint)
     pairs, metadata = read_table(scores / "influence.parquet", "influence", fingerprint=fingerprint)
     thresholds = spec["groups"]
+    significance, rate = thresholds["significance"], thresholds.get("false_discovery")
+    counts = counts_of(train, test, metadata)
+    if rate is not None and counts is None:
+        raise BatError(
+            f"{scores}: groups.false_discovery needs the counts of every sample (n_included, "
+            "n_excluded and the accuracies), which are not known for these scores; unset it"
+        )
     train_typical, train_atypical = train_groups(
         column(train, "memorization"),
         column(train, "memorization_se"),
         atypical_above=thresholds["atypical_above"],
         typical_below=thresholds["typical_below"],
-        significance=thresholds["significance"],
+        significance=significance,
+        p=None if rate is None else counts.memorization_p(),
+        false_discovery=rate,
     )
+    of_pairs = {name: column(pairs, name) for name in pairs.column_names}
+    if rate is not None:
+        names = ("train_index", "test_index", "influence")
+        of_pairs["p"] = counts.influence_p(*(of_pairs[name] for name in names))
     test_typical, test_atypical = test_groups(
         test.num_rows,
-        {name: column(pairs, name) for name in pairs.column_names},
+        of_pairs,
         train_atypical,
         column(test, "accuracy"),
         keep_above=metadata["influence"]["keep_above"],
         influence_above=thresholds["influence_above"],
         influence_touch=thresholds["influence_touch"],
         min_accuracy=thresholds["min_accuracy"],
-        significance=thresholds["significance"],
+        significance=significance,
+        n_candidates=None if rate is None else counts.n_candidates(train_atypical),
+        false_discovery=rate,
     )
+    expected: dict[str, float | None] = {
+        "train": memorization_by_chance(train, thresholds["atypical_above"], significance),
+        "test": None,
+    }
+    if counts is not None:
+        _, chances = counts.by_chance(train_atypical, thresholds["influence_above"], significance)
+        expected["test"] = float(chances.sum())
     groups = {"train": (train_typical, train_atypical), "test": (test_typical, test_atypical)}
     for split, (typical, atypical) in groups.items():
         for name, members in (("typical", typical), ("atypical", atypical)):
             if not members.any():
                 log.warning("the %s %s group is empty under the configured thresholds", split, name)
+        n = int(atypical.sum())
+        chance = {"members": n, "expected": expected[split] if rate is None else rate * n}
+        chance["false_discovery"] = rate
+        if is_mostly_chance(chance):
+            log.warning(
+                "of the %d %s atypical samples about %.0f are expected by chance alone; train more "
+                "trials, or set groups.false_discovery",
+                n,
+                split,
+                chance["expected"],
+            )
         columns = {"index": np.arange(len(typical)), "typical": typical, "atypical": atypical}
         write_table(
             out / f"{split}.parquet",
@@ -277,6 +313,7 @@ def write_groups(
             dataset=spec["dataset"],
             recipe=metadata["recipe"],
             thresholds=thresholds,
+            chance=chance,
             command=command,
         )
 
@@ -286,13 +323,24 @@ def write_convergence(
 ) -> None:
     """Write how the scores settle with the number of trials, as CSV."""
     trials = read_trials(shards, prepared, spec["trials"], recipe=spec["recipe"])
-    n_trials = len(trials.included)
+    n_trials, seed = len(trials.included), spec["recipe"]["seed"]
     steps = sorted({max(4, round(n_trials * share)) for share in np.geomspace(0.1, 1, 7)})
+    steps = [step for step in steps if step <= n_trials]
     rows = convergence(
         trials.included,
         trials.train_correct,
-        steps=[step for step in steps if step <= n_trials],
+        steps=steps,
         repeats=CONVERGENCE_REPEATS,
-        seed=spec["recipe"]["seed"],
+        seed=seed,
     )
-    artifacts.write_bytes(out, pd.DataFrame(rows).to_csv(index=False).encode())
+    of_pairs = influence_convergence(
+        trials.included,
+        trials.train_correct,
+        trials.test_correct,
+        np.asarray(prepared.train_labels),
+        np.asarray(prepared.test_labels),
+        steps=steps,
+        seed=seed,
+    )
+    table = pd.DataFrame([row | more for row, more in zip(rows, of_pairs, strict=True)])
+    artifacts.write_bytes(out, table.to_csv(index=False).encode())

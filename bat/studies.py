@@ -14,15 +14,15 @@ from bat.config import AnyRun, BatRun, Config, Dataset, ErmRun, PgdAtRun, Scores
 STAGES = {
     "data": 1,
     "trials": 1,
-    "scores": 1,
+    "scores": 2,
     "ensembles": 1,
-    "groups": 1,
-    "convergence": 1,
+    "groups": 2,
+    "convergence": 2,
     "source": 1,
     "training": 1,
     "evaluation": 1,
     "poisoning": 1,
-    "representation": 1,
+    "representation": 2,
 }
 """Raised when a change of the code changes what a stage gives."""
 

@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 
 from bat.artifacts import write_bytes
+from bat.chance import Counts, chance_text, memorization_by_chance, pairs_by_chance
 from bat.errors import BatError
 from bat.escaping import for_csv, for_latex, for_markdown, plain
-from bat.statistics import trials_needed
+from bat.significance import LEVEL, MANY_TRIALS, least_trials
+from bat.statistics import above, trials_needed
 
 Z_95 = 1.96  # a standard normal variable lies within +- Z_95 in 95 % of cases
 
@@ -119,7 +121,9 @@ def memorization_histogram(
         row: ``threshold``, ``share_above`` and its bounds ``share_above_low``
         and ``share_above_high``, which count the samples that stay above, or
         come above, when 1.96 standard errors are taken from, or added to, the
-        estimate of each.
+        estimate of each; and ``share_by_chance``, which the standard errors alone
+        would put above if no sample were memorized. The last three are NaN where
+        standard errors are not known.
 
     Notes
     -----
@@ -135,9 +139,15 @@ def memorization_histogram(
         np.floor((-1 - atypical_above) / width) - 1, np.ceil((1 - atypical_above) / width) + 2
     )
     edges = np.round(atypical_above + width * steps, 10)
-    counts = np.bincount(np.searchsorted(edges, values) - 1, minlength=len(edges) - 1)
+    places = np.searchsorted(edges, np.round(values, 10)) - 1  # the edges are rounded as well
+    counts = np.bincount(places, minlength=len(edges) - 1)
     occupied = np.flatnonzero(counts)
     shown = slice(occupied[0], occupied[-1] + 1)
+    by_chance = memorization_by_chance(memorization, atypical_above)
+    low, high = (
+        np.nan if by_chance is None else float(np.mean(above(moved, atypical_above)))
+        for moved in (values - margin, values + margin)
+    )
     return pd.DataFrame(
         {
             "left": edges[:-1][shown],
@@ -145,9 +155,10 @@ def memorization_histogram(
             "count": counts[shown],
             "share": counts[shown] / values.size,
             "threshold": float(atypical_above),
-            "share_above": float(np.mean(values > atypical_above)),
-            "share_above_low": float(np.mean(values - margin > atypical_above)),
-            "share_above_high": float(np.mean(values + margin > atypical_above)),
+            "share_above": float(np.mean(above(values, atypical_above))),
+            "share_above_low": low,
+            "share_above_high": high,
+            "share_by_chance": np.nan if by_chance is None else by_chance / values.size,
         }
     )
 
@@ -162,12 +173,12 @@ def influence_pairs(
     influence_above: float = 0.15,
     n_pairs: int = 12,
 ) -> pd.DataFrame:
-    """Choose the pairs of largest influence, one test sample per training sample.
+    """Choose the pairs of largest influence that stand, then others, each training sample once.
 
     Parameters
     ----------
     influence : DataFrame
-        ``train_index``, ``test_index``, ``influence``, ``influence_se``.
+        ``train_index``, ``test_index``, ``influence``, ``influence_se``, ``q``.
     memorization : DataFrame
         ``index``, ``label``, ``memorization``, ``memorization_se`` of the
         training samples.
@@ -186,8 +197,8 @@ def influence_pairs(
     DataFrame
         ``train_index``, ``test_index``, ``influence``, ``influence_se``,
         ``train_label``, ``train_class``, ``memorization``, ``memorization_se``,
-        ``test_label``, ``test_class``, by falling influence; empty where no
-        pair qualifies.
+        ``test_label``, ``test_class``, ``q`` and ``stands`` (``q`` is at most 0.1),
+        those that stand first, by falling influence; empty where no pair qualifies.
 
     Notes
     -----
@@ -196,16 +207,19 @@ def influence_pairs(
     train = memorization.rename(columns={"index": "train_index", "label": "train_label"})
     train = train[["train_index", "train_label", "memorization", "memorization_se"]]
     tested = test.rename(columns={"index": "test_index", "label": "test_label"})
-    pairs = influence[["train_index", "test_index", "influence", "influence_se"]]
-    pairs = pairs[pairs["influence"] > influence_above].merge(train, on="train_index")
-    pairs = pairs[pairs["memorization"] > atypical_above]
+    pairs = influence[["train_index", "test_index", "influence", "influence_se", "q"]]
+    pairs = pairs[above(pairs["influence"], influence_above)].merge(train, on="train_index")
+    pairs = pairs[above(pairs["memorization"], atypical_above)]
     pairs = pairs.merge(tested[["test_index", "test_label"]], on="test_index")
+    pairs["q"] = pairs.pop("q").astype(float)
+    pairs["stands"] = pairs["q"] <= LEVEL
     pairs = pairs.sort_values(
-        ["influence", "train_index", "test_index"], ascending=[False, True, True]
+        ["stands", "influence", "train_index", "test_index"], ascending=[False, False, True, True]
     )
     pairs = pairs.drop_duplicates("train_index").head(n_pairs).reset_index(drop=True)
     pairs.insert(5, "train_class", _names(class_names, pairs["train_label"]))
-    pairs["test_class"] = _names(class_names, pairs["test_label"])
+    test_class = _names(class_names, pairs["test_label"])
+    pairs.insert(pairs.columns.get_loc("q"), "test_class", test_class)
     return pairs
 
 
@@ -229,7 +243,7 @@ def metric_values(
         ``index``, ``memorization``, ``atypical``, and a column per metric.
     """
     table = memorization[["index", "memorization"]].reset_index(drop=True)
-    table["atypical"] = table["memorization"] > atypical_above
+    table["atypical"] = above(table["memorization"], atypical_above)
     for name, values in metrics.items():
         if len(values) != len(table):
             raise BatError(
@@ -240,42 +254,97 @@ def metric_values(
     return table
 
 
-def convergence_study(rows: pd.DataFrame, *, precision: float) -> pd.DataFrame:
-    """Continue the standard errors to the trials that a wanted precision needs.
+def convergence_study(
+    rows: pd.DataFrame,
+    *,
+    precision: float,
+    counts: Counts | None = None,
+    chosen: np.ndarray | None = None,
+    influence_above: float = 0.15,
+) -> pd.DataFrame:
+    """Continue the measured rows to the trials that a wanted precision needs.
 
     Parameters
     ----------
     rows : DataFrame
-        From `bat.memorization.convergence`, by rising ``n_trials``.
+        From `bat.memorization.convergence` and `influence_convergence`, by rising
+        ``n_trials``; tables of version 0.1.0 lack the columns of the latter.
     precision : float
         Wanted standard error of a score, for 95 % of the samples.
+    counts : Counts, optional
+        Those behind the scores of all trials. With them the standard errors at
+        other numbers of trials come from their own formula, each sample's shares
+        kept; without them they fall as 1 / sqrt(``n_trials``), which asks for up to
+        twice too many.
+    chosen : ndarray of bool, shape (n_train,), optional
+        Training samples whose pairs are looked at, as in `influence_convergence`.
+    influence_above : float
+        Their influence counts above this.
 
     Returns
     -------
     DataFrame
         The rows, with ``source`` 'measured', followed by rows with ``source``
-        'extrapolated', from the last measured one to the larger of twice its
-        trials and the trials needed, whose standard errors fall as
-        1 / sqrt(``n_trials``), with 0 ``repeats`` and correlations of NaN; in all
-        of them ``precision`` and ``n_needed``.
+        'extrapolated', from the last measured one to the largest of twice its
+        trials and the trials needed, with 0 ``repeats`` and correlations of NaN; in
+        all of them ``precision`` and ``n_needed``. ``share_by_chance`` is the share
+        of the pairs above that chance gives, at most 1, and ``n_needed_influence``
+        the trials with which it is at most a half; NaN where not known.
+
+    Notes
+    -----
+    Of the pairs above, those in excess of chance with all trials are taken to be
+    real and to stay above (one, where there is no excess); the number that chance
+    gives with more trials is exact, each test sample's accuracy kept.
     """
     last = rows.iloc[-1]
-    needed = trials_needed(last["se_p95"], last["n_trials"], precision)
-    end = max(2 * last["n_trials"], needed)
-    trials = np.unique(np.geomspace(last["n_trials"], end, 20).round().astype(int))
-    fall = np.sqrt(last["n_trials"] / trials)
-    further = pd.DataFrame(
-        {
-            "n_trials": trials,
-            "repeats": 0,
-            "se_mean": last["se_mean"] * fall,
-            "se_p95": last["se_p95"] * fall,
-        }
+    n_last = int(last["n_trials"])
+
+    def errors(trials: int) -> tuple[float, float]:
+        if counts is None:
+            fall = np.sqrt(n_last / trials)
+            return last["se_mean"] * fall, last["se_p95"] * fall
+        found = counts.standard_errors(trials)
+        return float(found.mean()), float(np.quantile(found, 0.95))
+
+    if counts is None:
+        needed = trials_needed(last["se_p95"], n_last, precision)
+    else:
+        needed = least_trials(lambda trials: errors(trials)[1] <= precision, n_last)
+    chance = _chance_ahead(last, counts, chosen, influence_above)
+    needed_influence = np.nan
+    if chance is not None:
+        needed_influence = least_trials(lambda trials: chance(trials) <= 0.5, n_last)
+    end = np.nanmax([2 * n_last, needed, needed_influence])
+    trials = np.unique(np.geomspace(n_last, end, 20).round().astype(int))
+    further = pd.DataFrame([errors(n) for n in trials.tolist()], columns=["se_mean", "se_p95"])
+    further.insert(0, "n_trials", trials)
+    further.insert(1, "repeats", 0)
+    further["share_by_chance"] = [np.nan if chance is None else chance(n) for n in trials.tolist()]
+    measured = rows.assign(source="measured", share_by_chance=np.nan)
+    if "influence_above" in rows:
+        share = rows["influence_by_chance"] / rows["influence_above"].where(lambda n: n > 0)
+        measured["share_by_chance"] = share.clip(upper=1)
+    table = pd.concat([measured, further.assign(source="extrapolated")], ignore_index=True)
+    return table.assign(
+        precision=float(precision), n_needed=int(needed), n_needed_influence=needed_influence
     )
-    table = pd.concat(
-        [rows.assign(source="measured"), further.assign(source="extrapolated")], ignore_index=True
-    )
-    return table.assign(precision=float(precision), n_needed=int(needed))
+
+
+def _chance_ahead(last, counts, chosen, threshold):
+    """A function of the trials that gives the share of pairs above that chance gives, or None."""
+    if counts is None or not last.get("influence_candidates", 0) > 0 or not chosen.any():
+        return None
+    part = last["influence_candidates"] / counts.n_candidates(chosen).sum()
+    real = max(last["influence_above"] - last["influence_by_chance"], 1.0)
+
+    def share(trials: int) -> float:
+        if trials > MANY_TRIALS:
+            return 0.0
+        expected = part * counts.at(trials).by_chance(chosen, threshold)[0]
+        return expected / (expected + real)
+
+    return share
 
 
 def group_sizes(dataset: str, groups: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -407,25 +476,42 @@ def caption_examples(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
 def caption_histogram(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
     """Caption of `memorization_histogram`."""
     first = table.iloc[0]
-    return _caption(
-        metadata,
+    text = (
         f"Memorization of the {table['count'].sum():,} training samples{_of(metadata)}. "
-        f"{percent(first['share_above'])} lie above {first['threshold']:g}; in brackets the share "
-        "that stays above, or comes above, with 1.96 standard errors taken from, or added to, "
-        "each estimate.",
+        f"{percent(first['share_above'])} lie above {first['threshold']:g}"
     )
+    if pd.isna(first["share_by_chance"]):
+        text += "; standard errors are not known, so neither is how many of them chance gives."
+    else:
+        text += (
+            "; in brackets the share that stays above, or comes above, with 1.96 standard errors "
+            "taken from, or added to, each estimate. The standard errors alone would put "
+            f"{percent(first['share_by_chance'])} there if no sample were memorized."
+        )
+    return _caption(metadata, text)
 
 
 def caption_pairs(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
     """Caption of `influence_pairs`."""
+    known = pairs_by_chance(metadata)
+    known = f" {known}" if known else ""
     if table.empty:
         text = "No training sample has both memorization and an influence above the threshold"
-        return _caption(metadata, f"{text}{_of(metadata)}.")
+        return _caption(metadata, f"{text}{_of(metadata)}.{known}")
+    standing = int(table["stands"].sum())
+    rate = f"at a false discovery rate of {percent(LEVEL, 0)} among all candidate pairs"
+    if table["q"].isna().all():
+        which = "Which of them are more than chance is not known."
+    elif standing:
+        which = f"Those that stand {rate} come first and are marked ★: {standing} of them."
+    else:
+        which = f"None of them stands {rate}: each may be chance."
     return _caption(
         metadata,
         f"The {len(table)} pairs of largest influence{_of(metadata)}: a training image (left) and "
         "the test image that it carries most (right), each training image once. Below them the "
-        "label, and memorization (left) and influence (right) ± standard error.",
+        "label, and memorization (left) and influence (right) ± standard error. "
+        f"{which}{known}",
     )
 
 
@@ -455,24 +541,41 @@ def caption_alignment(
 def caption_convergence(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
     """Caption of `convergence_study`."""
     last = table.iloc[-1]
+    needed = "not known for these scores"
+    if not pd.isna(last["n_needed_influence"]):
+        needed = f"most are real from about {last['n_needed_influence']:,.0f} trials"
     return _caption(
         metadata,
         f"Convergence of the memorization scores{_of(metadata)}. Left: correlation of the scores "
         "from two disjoint halves of the trials; bands are ± 1 standard deviation over "
-        f"{table['repeats'].max()} random draws. Right: standard error over the samples, continued "
-        f"as 1/√trials (dotted); a standard error of {last['precision']:g} for 95 % of the samples "
-        f"needs about {last['n_needed']:,.0f} trials.",
+        f"{table['repeats'].max()} random draws. Middle: standard error over the samples, "
+        "continued with the shares of each sample as they are (dotted); a standard error of "
+        f"{last['precision']:g} for 95 % of the samples needs about {last['n_needed']:,.0f} "
+        "trials. Right: share of the pairs with influence above 0.15 that chance gives, from "
+        f"atypical training samples; {needed}.",
     )
 
 
-def caption_groups(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
-    """Caption of `group_sizes`."""
-    return _caption(metadata, f"Sizes of the typical and atypical groups{_of(metadata)}.")
+def caption_groups(
+    table: pd.DataFrame, metadata: Mapping[str, Any], chances: Mapping[str, dict] | None = None
+) -> str:
+    """Caption of `group_sizes`; ``chances`` are the groups' ``chance`` metadata by split."""
+    text = f"Sizes of the typical and atypical groups{_of(metadata)}."
+    parts = [f"{split} {chance_text(chance)}" for split, chance in (chances or {}).items()]
+    if parts:
+        text += f" Atypical samples: {'; '.join(parts)}."
+    return _caption(metadata, text)
 
 
 def percent(share: float, digits: int = 1) -> str:
     """Write a share of 1 as '12.3 %', with a space that does not break."""
     return f"{100 * share:.{digits}f}\u00a0%"
+
+
+def interval_text(histogram_row: Mapping[str, Any]) -> str:
+    """The bounds of `memorization_histogram`'s share in parentheses, or that they are not known."""
+    low, high = (histogram_row[f"share_above_{side}"] for side in ("low", "high"))
+    return "(interval not known)" if pd.isna(low) else f"({percent(low)} to {percent(high)})"
 
 
 def mean_text(mean: float, sd: float, *, scale: float = 100, digits: int = 1) -> str:

@@ -24,7 +24,7 @@ from bat.artifacts import ArtifactError, MisplacedError, column, read_table
 from bat.data import PreparedData
 from bat.progress import log
 from bat.reading import Expected, check_values, parse_json, regular_file
-from bat.statistics import proportion_variance
+from bat.statistics import above, proportion_variance
 from bat.subsets import measured_samples, subset, unpack
 
 ROUNDING = 1e-9
@@ -326,6 +326,7 @@ _METADATA: Expected = {
     "influence": (dict,),
     "matched": (dict,),
     "thresholds": (dict,),
+    "chance": (dict,),
     "converged": (bool,),
     "min_included_accuracy": (float, 0, 1),
     "standard_errors": (str,),
@@ -434,10 +435,17 @@ def _check_memorization(rows: _Rows, metadata: dict, prepared: PreparedData | No
             np.abs(accuracy * n - np.rint(accuracy * n)) < 1e-6, f"{name} is a share of its trials"
         )
     right = np.rint(acc_in * n_in), np.rint(acc_out * n_out)
-    variance = proportion_variance(right[0], n_in) + proportion_variance(right[1], n_out)
     if rows.known("memorization_se"):
+        parts = [(proportion_variance(k, n), n) for k, n in zip(right, (n_in, n_out), strict=True)]
+        wrong = [
+            np.abs(np.sqrt(variance) - rows["memorization_se"]) > ROUNDING
+            for variance in (
+                sum(part for part, _ in parts),
+                sum(part * n / (n + 2) for part, n in parts),  # files of version 0.1.0
+            )
+        ]
         rows.every(
-            np.abs(np.sqrt(variance) - rows["memorization_se"]) <= ROUNDING,
+            ~min(wrong, key=np.count_nonzero),
             "memorization_se is that of the difference of the two shares",
         )
     recipe = metadata["recipe"]
@@ -482,9 +490,36 @@ def _check_influence(rows: _Rows, metadata: dict, prepared: PreparedData | None)
     if rows.known("influence_se"):
         se = rows["influence_se"]
         rows.every((se > 0) & (se <= 1), "influence_se is above 0, and at most 1")
+    if rows.known("q"):
+        rows.within("q", 0, 1)
+    _check_chance(rows, metadata)
     if prepared is not None:
         labels = np.asarray(prepared.train_labels), np.asarray(prepared.test_labels)
         _check_pairs(rows, metadata, *labels)
+
+
+def _check_chance(rows: _Rows, metadata: dict) -> None:
+    """What the metadata say of chance: ascending thresholds, and counts of these rows."""
+    chance = metadata.get("chance", {})
+    if not chance:
+        return
+    columns = [chance.get(name) for name in ("thresholds", "observed", "expected")]
+    numbers = [x for values in columns if isinstance(values, list) for x in values]
+    numbers += [chance.get(name) for name in ("candidates", "level", "standing")]
+    known = len({len(values) if isinstance(values, list) else -1 for values in columns}) == 1
+    if not known or not all(isinstance(x, int | float) and 0 <= x < math.inf for x in numbers):
+        raise ArtifactError(
+            f"{rows.path}: chance is {chance!r}; expected numbers of candidates, level and "
+            "standing, and equally many of thresholds, observed and expected"
+        )
+    influence = rows["influence"]
+    for threshold, observed, _ in zip(*columns, strict=True):
+        found = np.count_nonzero(above(influence, threshold))
+        if found != observed:
+            raise ArtifactError(
+                f"{rows.path}: the metadata state {observed} pairs above {threshold:g}, and the "
+                f"rows give {found}"
+            )
 
 
 def _check_pairs(rows: _Rows, metadata: dict, train_labels, test_labels) -> None:
@@ -599,6 +634,13 @@ def _check_groups(rows: _Rows, metadata: dict, prepared: PreparedData | None) ->
         ~(rows["typical"].astype(bool) & rows["atypical"].astype(bool)),
         "no sample is typical and atypical",
     )
+    chance = metadata.get("chance", {})
+    members = np.count_nonzero(rows["atypical"])
+    if chance and chance.get("members") != members:
+        raise ArtifactError(
+            f"{rows.path}: the metadata state {chance.get('members')!r} atypical samples, and the "
+            f"rows give {members}"
+        )
 
 
 def _check_trials(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:

@@ -47,6 +47,8 @@ def pairs():
             "memorization": 0.91,
             "memorization_se": 0.02,
             "test_class": "another very long class name",
+            "q": [0.01] * 2 + [0.8] * 5,
+            "stands": [True] * 2 + [False] * 5,
         }
     )
 
@@ -165,7 +167,30 @@ def test_histogram_draws_the_counts(memorization, log):
     bars = sorted((bar.get_x(), bar.get_height()) for bar in ax.patches)
     assert bars == list(zip(table["left"], table["count"], strict=True))
     assert ax.get_yscale() == ("log" if log else "linear")
-    assert words(ax) == ["66.7\u00a0% above 0.15\n(66.7\u00a0% to 66.7\u00a0%)"]
+    share = "66.7\u00a0% above 0.15\n(66.7\u00a0% to 66.7\u00a0%)"
+    assert words(ax) == [f"{share}\n0.1\u00a0% by chance"]
+
+
+def test_what_is_not_known_is_said_as_not_known(memorization, pairs):
+    unknown = memorization.assign(memorization_se=np.nan)
+    table = tables.memorization_histogram(unknown)
+    assert words(figures.plot_memorization_histogram(table)) == [
+        "66.7\u00a0% above 0.15\n(interval not known)"
+    ]
+    assert "not known" in tables.caption_histogram(table, {})
+    assert "brackets" not in tables.caption_histogram(table, {})
+    examples = tables.memorization_examples(unknown, list("abcdefghij"))
+    assert "nan" not in "".join(words(figures.plot_memorization_examples(examples, IMAGES)))
+    unknown = pairs.assign(influence_se=np.nan, memorization_se=np.nan, q=np.nan, stands=False)
+    assert "nan" not in "".join(words(figures.plot_influence_pairs(unknown, IMAGES, IMAGES)))
+    assert "more than chance is not known" in tables.caption_pairs(unknown, {})
+
+
+def test_pairs_that_stand_are_marked(pairs):
+    found = words(figures.plot_influence_pairs(pairs, IMAGES, IMAGES))
+    assert sum("★" in text for text in found) == 2
+    assert "marked ★: 2 of them" in tables.caption_pairs(pairs, {})
+    assert "None of them stands" in tables.caption_pairs(pairs.assign(stands=False), {})
 
 
 def test_alignment_draws_points_and_bars(values):
@@ -179,10 +204,11 @@ def test_alignment_draws_points_and_bars(values):
 
 
 def test_convergence_marks_the_trials_needed(convergence):
-    left, right = figures.draw_convergence(convergence).axes
+    left, middle, right = figures.draw_convergence(convergence).axes
     assert left.lines[0].get_ydata().tolist() == [0.7, 0.8, 0.9]
-    assert right.get_title(loc="left") == "95th percentile of 0.025: 1,600 trials"
-    assert any(line.get_xdata()[0] == 1600 for line in right.lines)
+    assert middle.get_title(loc="left") == "95th percentile of 0.025: 1,600 trials"
+    assert any(line.get_xdata()[0] == 1600 for line in middle.lines)
+    assert right.get_title(loc="left") == "not known"  # a table of version 0.1.0
 
 
 def test_accuracy_by_epoch():

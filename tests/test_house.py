@@ -13,8 +13,8 @@ import yaml
 
 ORDER = """
     escaping errors reading addresses progress
-    config artifacts specifications subsets statistics downloads reference
-    zips memorization ensembles splits published theory
+    config artifacts specifications subsets statistics significance downloads reference
+    zips memorization ensembles splits chance published theory
     rawdata archives layouts revisions decoding sources duplicates data validation
     devices models attacks
     objectives evaluation

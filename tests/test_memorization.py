@@ -9,7 +9,13 @@ import pytest
 
 from bat import memorization as module
 from bat.errors import BatError
-from bat.memorization import convergence, influence, memorization, trials_for_coverage
+from bat.memorization import (
+    convergence,
+    influence,
+    influence_convergence,
+    memorization,
+    trials_for_coverage,
+)
 from bat.subsets import subset
 
 
@@ -33,7 +39,7 @@ def twin(included, correct, i, j):
     variance = 0.0
     for outcomes in (seen, unseen):
         q = (sum(outcomes) + 1) / (len(outcomes) + 2)
-        variance += q * (1 - q) / (len(outcomes) + 2)
+        variance += q * (1 - q) / len(outcomes)
     return value, variance**0.5
 
 
@@ -267,6 +273,28 @@ def test_convergence_leaves_out_undefined_samples():
     assert 0.2 < row["undefined"] < 0.8
     assert np.isfinite(row["split_half_correlation"])
     assert np.isnan(row["split_half_correlation_sd"])
+
+
+def test_convergence_of_influence_counts_what_influence_does():
+    included, correct, correct_test, *labels = study(n_trials=90, n_train=60)
+    rows = influence_convergence(
+        included, correct, correct_test, *labels, steps=[40, 90], seed=0, repeats=2
+    )
+    chosen = memorization(included, correct).memorization > 0.15
+    assert 5 < chosen.sum() < 60
+    found = influence(
+        included[:, chosen], correct_test, labels[0][chosen], labels[1], keep_above=0.15
+    )
+    assert rows[1] == {
+        "influence_candidates": found.chance["candidates"],
+        "influence_above": found.influence.size,
+        "influence_by_chance": pytest.approx(found.chance["expected"][0]),
+    }
+    assert rows[0]["influence_by_chance"] > rows[1]["influence_by_chance"]
+    (none,) = influence_convergence(
+        included, included | True, correct_test, *labels, steps=[40], seed=0
+    )
+    assert np.isnan(none["influence_above"])
 
 
 @pytest.mark.parametrize("steps", [[3], [4, 61]])

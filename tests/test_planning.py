@@ -53,6 +53,15 @@ def write_shard(config, first: int, last: int, seconds: float, **changes) -> Non
     artifacts.write_table(path, "trials", columns, fingerprint="", recipe=recipe, command="")
 
 
+def test_trials_that_an_influence_needs_are_told_before_any_is_trained(config, tmp_path):
+    dataset = config.datasets["digits"]
+    text = planning.trials_to_stand(dataset, tmp_path)
+    assert "64,850 candidate pairs after about 766 trials, and 40 are configured" in text
+    groups = dataset.groups.model_copy(update={"influence_above": 0.9})
+    rare = dataset.model_copy(update={"groups": groups})
+    assert "accuracy 0.73" in planning.trials_to_stand(rare, tmp_path)
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_multiplications_are_those_of_the_model(architecture):
     import torch

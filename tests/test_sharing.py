@@ -849,6 +849,20 @@ RULES = {
     "keep_above": (metadata("influence", influence={}), "above what pairs are kept"),
     "pair order": (swap_rows, "sorted by train_index"),
     "pair range": (broken("influence", put(0, 1.5), "influence"), "lies in [-1, 1]"),
+    "pair q": (broken("q", put(0, 1.5), "influence"), "q lies in [0, 1]"),
+    "chance": (metadata("influence", chance=[1]), "chance is [1], expected a mapping"),
+    "chance lists": (
+        metadata("influence", chance={"thresholds": [0.02], "observed": [1]}),
+        "equally many of thresholds, observed and expected",
+    ),
+    "chance rows": (
+        metadata(
+            "influence",
+            chance={"thresholds": [0.02], "observed": [1], "expected": [1.0]}
+            | {"candidates": 9, "level": 0.1, "standing": 0},
+        ),
+        "the metadata state 1 pairs above 0.02",
+    ),
     "pair error": (broken("influence_se", put(0, 0), "influence"), "influence_se is above 0"),
     "pair train": (broken("train_index", put(-1, 200), "influence"), "below 200"),
     "pair test": (broken("test_index", put(-1, 100), "influence"), "below 100"),

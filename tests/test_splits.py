@@ -45,7 +45,7 @@ def test_groups_may_be_empty():
     [
         ({"memorization": np.array([0.0, np.nan])}, "memorization of sample 1 is nan"),
         ({"memorization": np.zeros(2), "typical_below": 0.2}, "typical_below = 0.2"),
-        ({"memorization": np.zeros(2), "significance": 2}, "standard errors"),
+        ({"memorization": np.zeros(2), "significance": 2}, "memorization_se, which is not known"),
     ],
 )
 def test_train_groups_refuse(arguments, message):
@@ -92,6 +92,45 @@ def test_noise_alone_touches_without_significance_and_not_with_it():
     strict, atypical = splits.test_groups(*arguments, keep_above=0.02, significance=4.0)
     assert strict.sum() > 480  # 100 draws beyond 4 sd: 0.3 % of 500
     assert not atypical.any()
+
+
+def test_a_memorization_equal_to_a_threshold_is_in_neither_group():
+    scores = np.array([1 - 0.85, 0.3 - 0.28, 1 - 0.98])  # 0.15 and twice 0.02, but for rounding
+    typical, atypical = splits.train_groups(scores)
+    assert not typical.any()
+    assert not atypical.any()
+
+
+def test_a_rate_of_false_discoveries_narrows_the_training_group():
+    scores, p = np.array([0.2, 0.2, 0.1, 0.0]), np.array([0.01, 0.2, 1e-9, 0.5])
+    typical, atypical = splits.train_groups(scores, p=p, false_discovery=0.1)
+    assert atypical.tolist() == [True, False, False, False]  # 0.1 is below the threshold
+    assert typical.tolist() == [False, False, False, True]
+    with pytest.raises(BatError, match="false_discovery needs p, which is not known"):
+        splits.train_groups(scores, false_discovery=0.1)
+
+
+def test_test_samples_stand_by_simes_and_benjamini_hochberg():
+    pairs = table((0, 0, 0.3, 0.05), (0, 1, 0.3, 0.05), (0, 2, 0.1, 0.05), (1, 3, 0.9, 0.05))
+    pairs["p"] = np.array([1e-3, 0.03, 1e-3, 1e-9])
+    n_candidates = np.array([10, 10, 10, 10, 0, 0])
+    rule = {"keep_above": 0.01, "n_candidates": n_candidates, "false_discovery": 0.1}
+    typical, atypical = splits.test_groups(6, pairs, ATYPICAL, np.ones(6), **rule)
+    # 10 x 1e-3 stands among four; 10 x 0.03 does not; 2 is touched only; 3 by no atypical sample
+    assert np.flatnonzero(atypical).tolist() == [0]
+    assert np.flatnonzero(typical).tolist() == [1, 3, 4, 5]
+    rule["n_candidates"] = np.full(6, 1000)
+    assert not splits.test_groups(6, pairs, ATYPICAL, np.ones(6), **rule)[1].any()
+    with pytest.raises(BatError, match="n_candidates, which is not known"):
+        splits.test_groups(6, pairs, ATYPICAL, np.ones(6), **rule | {"n_candidates": None})
+
+
+def test_unknown_standard_errors_are_refused_where_they_are_needed():
+    unknown = PAIRS | {"influence_se": np.full(len(PAIRS["influence"]), np.nan)}
+    with pytest.raises(BatError, match="significance needs influence_se, which is not known"):
+        splits.test_groups(6, unknown, ATYPICAL, ACCURACY, keep_above=0.01, significance=2.0)
+    with pytest.raises(BatError, match="significance needs memorization_se"):
+        splits.train_groups(np.zeros(3), np.full(3, np.nan), significance=2.0)
 
 
 def test_no_pairs_and_no_atypical_samples():

@@ -78,6 +78,18 @@ def test_correlation():
     assert math.isnan(statistics.correlation(a[:0], b[:0]))
 
 
+@pytest.mark.parametrize(("trials", "share"), [(20, 0.915), (60, 0.938)])
+def test_standard_error_covers_where_counts_are_coarse(trials, share):
+    """A label always right when seen, half the time when not, in subsets of 70 %: exact."""
+    n_out = np.arange(1, trials)[:, None]
+    n_in, b = trials - n_out, np.arange(trials)
+    wrong = np.where(b <= n_out, b, 0)
+    error = statistics.score_standard_error(n_in, n_in + wrong, n_in, n_out)
+    inside = np.abs(1 - wrong / n_out - 0.5) <= stats.norm.ppf(0.975) * error
+    weight = stats.binom.pmf(n_out, trials, 0.3) * stats.binom.pmf(b, n_out, 0.5)
+    assert (weight * inside).sum() == pytest.approx(share, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("n_in", "n_out", "least"), [(35, 15, 0.88), (70, 30, 0.92), (700, 300, 0.93)]
 )

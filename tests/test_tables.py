@@ -94,16 +94,18 @@ def test_pairs_take_each_training_sample_once(memorization):
             "test_index": [0, 1, 2, 2, 0],
             "influence": np.array([0.3, 0.5, 0.4, 0.15, 0.9], dtype=np.float32),
             "influence_se": np.float32(0.05),
+            "q": np.float32([1, 0.9, 0.05, 1, 0.01]),
         }
     )
     test = pd.DataFrame({"index": [0, 1, 2], "label": [0, 0, 1]})
     table = tables.influence_pairs(influence, memorization, test, ["cat", "dog"])
     # sample 0 is not memorized, and 0.15 is not above 0.15
     found = list(table[["train_index", "test_index"]].itertuples(index=False, name=None))
-    assert found == [(2, 1), (3, 2)]
-    assert list(table["train_class"]) == ["cat", "dog"]
-    assert list(table["test_class"]) == ["cat", "dog"]
-    assert list(table["memorization"]) == [0.95, 0.45]
+    assert found == [(3, 2), (2, 1)]  # the one that stands comes first
+    assert list(table["stands"]) == [True, False]
+    assert list(table["train_class"]) == ["dog", "cat"]
+    assert list(table["test_class"]) == ["dog", "cat"]
+    assert list(table["memorization"]) == [0.45, 0.95]
     names = ["cat", "dog"]
     assert len(tables.influence_pairs(influence, memorization, test, names, n_pairs=1)) == 1
     assert tables.influence_pairs(influence, memorization, test, names, atypical_above=0.95).empty

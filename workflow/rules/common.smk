@@ -57,7 +57,10 @@ FIGURES = {
     "alignment": [
         f"scores/{table}.parquet" for table in ("memorization", "disagreement", "confidence")
     ],
-    "convergence": ["scores/memorization.parquet", "scores/convergence.csv"],
+    "convergence": [
+        *(f"scores/{table}.parquet" for table in ("memorization", "influence", "test")),
+        "scores/convergence.csv",
+    ],
     "groups": [
         "scores/memorization.parquet",
         "groups/train.parquet",

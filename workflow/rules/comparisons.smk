@@ -6,7 +6,7 @@ COMPARED_TABLES = {
     "methods": (table_runs, evaluations, []),
     "substitution": (substitution_runs, evaluations, []),
     "typical": (study_runs(["erm", "pgd-at"], True), histories, GROUP_TABLES),
-    "representation": (study_runs(["erm", "pgd-at"], True), representations, []),
+    "representation": (study_runs(["erm", "pgd-at"], True), representations, GROUP_TABLES),
     "history": (configured_runs, histories, GROUP_TABLES),
 }
 FOR_PROGRAMS = {"history"}  # tables without a form for readers

@@ -82,11 +82,16 @@ def of_runs(runs, files):
 
 
 def evaluations(name, architecture, dataset, runs):
-    """Evaluations at every seed; an external model has the one seed 0."""
+    """Evaluations at every seed, one of an external model, and the scores that BAT goes by."""
+    known = studies.runs(dataset)
+    by_memorization = any(getattr(known.get(run), "score", None) == "memorization" for run in runs)
     return [
-        f"{RESULTS}/{name}/{architecture}/evaluations/{run}/seed{seed}.parquet"
-        for run in runs
-        for seed in ([0] if run in dataset.external else dataset.seeds)
+        *(
+            f"{RESULTS}/{name}/{architecture}/evaluations/{run}/seed{seed}.parquet"
+            for run in runs
+            for seed in ([0] if run in dataset.external else dataset.seeds)
+        ),
+        *([f"{RESULTS}/{name}/scores/memorization.parquet"] if by_memorization else []),
     ]
 
 
