@@ -12,12 +12,12 @@ import bat
 from bat import artifacts, representation
 from bat.artifacts import column, read_table
 from bat.attacks import at_least_float32, eval_mode, full_precision
+from bat.checkpoints import load_model
 from bat.data import PreparedData, as_float
 from bat.devices import Runtime
 from bat.errors import BatError
 from bat.models import Classifier
 from bat.progress import progress
-from bat.runs import load_model
 
 BATCH = 500
 

@@ -19,10 +19,10 @@ from bat.attacks import (
     linf_attack,
     start_noise,
 )
+from bat.checkpoints import load_model
 from bat.data import PreparedData, as_float
 from bat.devices import Runtime
 from bat.progress import progress
-from bat.runs import load_model
 
 BATCH = 500
 

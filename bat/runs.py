@@ -19,11 +19,12 @@ from torch import Tensor
 from bat import artifacts, config, objectives
 from bat.artifacts import ArtifactError, column, read_table
 from bat.attacks import PGD, AutoAttack, cw, fgsm
+from bat.checkpoints import load_model
 from bat.data import PreparedData, to_device
 from bat.devices import Runtime
 from bat.errors import BatError
 from bat.evaluation import evaluate
-from bat.models import Classifier, build_model
+from bat.models import build_model
 from bat.progress import Progress, log, progress
 from bat.subsets import generator, measured_samples, pack, torch_seed
 from bat.training import DivergedError, Training
@@ -353,27 +354,27 @@ def evaluate_checkpoint(
     spec: dict,
     out: Path,
     *,
-    normalize: bool,
     device: Runtime,
     command: str,
+    normalize: bool | None = None,
+    key: str | None = None,
 ) -> dict[str, float]:
     """Judge every test sample under a trained model, clean and under each attack.
 
     Parameters
     ----------
     checkpoint : path
-        A state dict, plain or under the key ``state_dict``.
+        Ours, or anyone's, as for `checkpoints.load_model`.
     architecture : str
     prepared : PreparedData
     spec : dict
         From `bat.studies.evaluation_specification`.
     out : path
         The evaluation table.
-    normalize : bool
-        Whether the model was trained on images normalized by the data set's
-        channel statistics, as ours are.
     device : Runtime
     command : str
+    normalize, key : optional
+        As for `checkpoints.load_model`.
 
     Returns
     -------
@@ -386,7 +387,7 @@ def evaluate_checkpoint(
         If the checkpoint is damaged, or of another architecture or class count.
     """
     info = prepared.info
-    model = load_model(checkpoint, architecture, prepared, device, normalize=normalize)
+    model = load_model(checkpoint, architecture, prepared, device, normalize=normalize, key=key)
     order = generator(spec["seed"], 0, "evaluated").permutation(info["n_test"])
     index = np.sort(order[: spec["max_samples"] or info["n_test"]])
     title = f"{spec['dataset']} {architecture} {out.parent.name} {out.stem}"
@@ -419,63 +420,10 @@ def evaluate_checkpoint(
         command=command,
         architecture=architecture,
         checkpoint_sha256=artifacts.sha256_of(checkpoint),
+        normalization={k: getattr(model, k).flatten().tolist() for k in ("mean", "std")},
     )
     return {name: float(values.mean()) for name, values in flags.items()}
 
 
 def _attack(name: str, settings: dict):
     return {"fgsm": fgsm, "pgd": PGD, "cw": cw, "aa": AutoAttack}[name](**settings)
-
-
-def load_model(
-    checkpoint: Path,
-    architecture: str,
-    prepared: PreparedData,
-    device: Runtime,
-    *,
-    normalize: bool = True,
-) -> Classifier:
-    """A trained model on the device, in eval mode; parameters as for `evaluate_checkpoint`."""
-    info = prepared.info
-    n_classes = len(info["class_names"])
-    model = build_model(
-        architecture,
-        n_classes=n_classes,
-        channels=info["shape"][0],
-        mean=info["mean"] if normalize else None,
-        std=info["std"] if normalize else None,
-    )
-    load_weights(model, checkpoint, f"{architecture} with {n_classes} classes")
-    return device.place(model).eval()
-
-
-def load_weights(model: torch.nn.Module, path: Path, what: str) -> None:
-    """Load a state dict, plain or under ``state_dict``, with or without wrapper prefixes.
-
-    Raises
-    ------
-    ArtifactError
-        If names or shapes differ, saying which.
-    """
-    state = artifacts.read_torch(path)
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ArtifactError(f"{path}: holds no state dict of tensors; expected one of {what}")
-    for prefix in ("module.", "_orig_mod.", "model."):
-        state = {name.removeprefix(prefix): value for name, value in state.items()}
-    own = model.state_dict()
-    wrong = [f"{name} is missing" for name in own.keys() - state.keys()]
-    wrong += [f"{name} is not known" for name in state.keys() - own.keys()]
-    wrong += [
-        f"{name} has shape {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
-        for name in own.keys() & state.keys()
-        if state[name].shape != own[name].shape
-    ]
-    if wrong:
-        raise ArtifactError(
-            f"{path}: not a state dict of {what}: {len(wrong)} entries differ, for example "
-            f"{'; '.join(sorted(wrong)[:3])}. Name the architecture and the data set that the "
-            "checkpoint was trained with"
-        )
-    model.load_state_dict(state)

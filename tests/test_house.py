@@ -17,7 +17,8 @@ ORDER = """
     memorization ensembles splits published theory
     rawdata archives decoding sources data validation
     devices models attacks
-    objectives evaluation
+    objectives evaluation checkpoint_files
+    state_dicts checkpoints
     training
     trials runs poisoning
     scoring merging score_files score_cards score_matching sharing
@@ -32,6 +33,7 @@ LAYERS = ORDER.split()
 
 TORCH = {"devices", "models", "attacks", "objectives", "evaluation", "training"}
 TORCH |= {"trials", "runs", "poisoning", "features"}
+TORCH |= {"checkpoint_files", "state_dicts", "checkpoints"}
 TORCH_IN_FUNCTIONS = {"artifacts", "data", "memorization", "sources"}
 
 

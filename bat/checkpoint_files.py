@@ -1,0 +1,192 @@
+"""Checkpoint files of anyone's making: what they are, whether they are whole; no code is run."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bat.artifacts import ArtifactError
+
+
+class _StandIn:
+    """Takes the place of a value that nothing here reads; has none of its code."""
+
+    def __new__(cls, *arguments: Any, **named: Any) -> _StandIn:
+        return object.__new__(cls)
+
+    def __init__(self, *arguments: Any, **named: Any):
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+STAND_INS = (
+    "argparse.Namespace",
+    "datetime.datetime",
+    "datetime.timedelta",
+    *(
+        f"numpy.{core}.multiarray.{f}"
+        for core in ("core", "_core")
+        for f in ("scalar", "_reconstruct")
+    ),
+    "numpy.dtype",
+    "numpy.ndarray",
+    *(f"numpy.dtypes.{kind}DType" for kind in ("Float16", "Float32", "Float64", "Bool")),
+    *(f"numpy.dtypes.{sign}Int{bits}DType" for sign in ("", "U") for bits in (8, 16, 32, 64)),
+    *(f"pathlib{place}.{kind}Path" for place in ("", "._local") for kind in ("Posix", "Windows")),
+    "types.SimpleNamespace",
+)
+"""Bookkeeping beside weights that is read as nothing at all: none of these names is imported."""
+
+
+def read_checkpoint(path: Path) -> Any:
+    """What a file of torch holds: tensors, plain values, and nothing else.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is missing, damaged, no checkpoint, or holds an object that
+        only code could read, which is named.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "not a file" if path.exists() else "missing"
+        raise ArtifactError(f"{path}: is {what}; expected a checkpoint, the file of a state dict")
+    kind = _kind(path)
+    if kind == "safetensors":
+        return _read_safetensors(path)
+    try:
+        with torch.serialization.safe_globals([(_stand_in(name), name) for name in STAND_INS]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ArtifactError(f"{path}: {_in_the_way(error)}") from None
+    except Exception as error:  # a pickle of another's making can fail in any way
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ArtifactError(
+            f"{path}: not a checkpoint of tensors and plain values, or damaged "
+            f"({printable(reason)}); {advice(path)}"
+        ) from None
+
+
+def _stand_in(name: str) -> type[_StandIn]:
+    return type(name.rpartition(".")[2], (_StandIn,), {})
+
+
+def _in_the_way(error: pickle.UnpicklingError) -> str:
+    """Why torch reads no further, by the name of the object and without torch's advice."""
+    found = re.search(r"(?:Unsupported global: |unsupported )GLOBAL (\S+)", str(error))
+    if found is None:
+        reason = str(error).rpartition("WeightsUnpickler error: ")[2].splitlines()
+        what = f"not only tensors and plain values ({printable(reason[0] if reason else '')})"
+    else:
+        what = (
+            f"not only tensors and plain values, but also an object of {printable(found[1])}, "
+            "which would take running its code to read; none is run"
+        )
+    return (
+        f"{what}. Ask its maker for the state dict alone: "
+        "torch.save(model.state_dict(), 'weights.pt')"
+    )
+
+
+_HEADS = {
+    b"version https://git-lfs": "a pointer of Git LFS in place of the file; run `git lfs pull`",
+    b"\x89HDF": "HDF5, as Keras writes it; expected a state dict of torch",
+    b"\x1f\x8b": "a gzip archive; unpack it and name the checkpoint in it",
+    b"7z\xbc\xaf": "a 7z archive; unpack it and name the checkpoint in it",
+    b"Rar!": "a rar archive; unpack it and name the checkpoint in it",
+    b"<": "a web page; its address led to a page and not to the checkpoint",
+}
+
+
+def _kind(path: Path) -> str:
+    """``zip``, ``safetensors`` or ``pickle``; refuses what is none of them by its name."""
+    with open(path, "rb") as file:
+        head = file.read(64)
+    if not head:
+        raise ArtifactError(f"{path}: is empty; {advice(path)}")
+    for start, what in _HEADS.items():
+        if head.lstrip().startswith(start):
+            raise ArtifactError(f"{path}: is {what}")
+    length = int.from_bytes(head[:8], "little")
+    if head[8:9] == b"{" and length < path.stat().st_size:
+        return "safetensors"
+    if not head.startswith(b"PK\x03\x04"):
+        return "pickle"
+    check_zip(path)
+    return "zip"
+
+
+def check_zip(path: Path) -> None:
+    """Refuse a checkpoint in which a bit is not as it was written; torch does not look.
+
+    Raises
+    ------
+    ArtifactError
+        If the zip is damaged, or is none of torch's.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            names = {name.rpartition("/")[2] for name in archive.namelist()}
+            if sum(member.file_size for member in members) > path.stat().st_size:
+                raise zipfile.BadZipFile("its members are larger than it is")
+            # torch can be told to leave the checksums out: then they are all 0
+            bad = archive.testzip() if any(member.CRC for member in members) else None
+    except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ArtifactError(f"{path}: damaged ({printable(error)}); {advice(path)}") from None
+    if bad is not None:
+        raise ArtifactError(
+            f"{path}: damaged, {printable(bad)} in it does not have its checksum; {advice(path)}"
+        )
+    if "constants.pkl" in names:
+        raise ArtifactError(
+            f"{path}: is a program of TorchScript; ask its maker for the state dict, "
+            "torch.save(model.state_dict(), 'weights.pt')"
+        )
+    if "data.pkl" not in names:
+        raise ArtifactError(
+            f"{path}: is a zip archive and no checkpoint of torch (it has no data.pkl); if one is "
+            "in it, unpack it and name that file"
+        )
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError:
+        raise ArtifactError(
+            f"{path}: is in the format of safetensors, and the package safetensors is not "
+            "installed; install it, or save the weights with torch.save"
+        ) from None
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: damaged ({printable(error)}); {advice(path)}") from None
+
+
+def printable(text: Any, limit: int = 200) -> str:
+    """Text of a foreign file with its control characters spelled out."""
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+    return text if len(text) <= limit else f"{text[:limit]}..."
+
+
+def advice(path: Path) -> str:
+    """What to do about a damaged file: ours are made again, others come from their makers."""
+    if is_ours(path):
+        return "remove it and run the command again that made it"
+    return "get it from its maker again"
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file lies where the runs of a results folder are."""
+    return path.suffix == ".pt" and path.absolute().parts[-4:-3] == ("runs",)
