@@ -535,8 +535,16 @@ class External(Section):
     """Anyone's trained model, to be evaluated beside the runs."""
 
     checkpoint: Path
-    normalize: bool = Field(
-        False, description="the model expects images normalized by the channel statistics"
+    architecture: Architecture | None = Field(
+        None, description="one of `architectures`; by default the first of them"
+    )
+    normalize: bool | None = Field(
+        None,
+        description="whether the model expects images normalized by the channel statistics; "
+        "to be said where its file does not, else both are tried on training samples",
+    )
+    key: Annotated[str, Field(pattern=r"^[\w.-]*$")] | None = Field(
+        None, description="where in the file the weights are, if they could be several"
     )
 
 
@@ -616,6 +624,17 @@ class Dataset(Section):
         twice = sorted(self.runs.keys() & self.external.keys())
         if twice:
             raise ValueError(f"{', '.join(twice)} names a run and an external model; rename one")
+        return self
+
+    @model_validator(mode="after")
+    def _external_architectures(self):
+        for name, model in self.external.items():
+            if model.architecture not in (None, *self.architectures):
+                raise ValueError(
+                    f"external.{name} is of {model.architecture}, which is not among "
+                    f"architectures ({', '.join(self.architectures)}), so no table would have "
+                    "its row; add it there"
+                )
         return self
 
     @model_validator(mode="after")

@@ -153,9 +153,17 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _is_plain(value: Tensor) -> bool:
+    """Whether a tensor has a value in memory for each of its entries."""
+    strided = value.layout == torch.strided and value.device.type == "cpu"
+    return strided and not value.is_quantized
+
+
 def _equal(a: Any, b: Any) -> bool:
     if not isinstance(a, Tensor) or not isinstance(b, Tensor):
         return type(a) is type(b) and a == b
+    if not _is_plain(a) or not _is_plain(b):
+        return False
     return a.dtype == b.dtype and a.shape == b.shape and torch.equal(a, b)
 
 
@@ -168,6 +176,7 @@ def _prefix(
     keys: str,
 ) -> str:
     """What stands before the model's names in the file."""
+    asked = "".join(f"{part}." for part in (key or "").split(".") if part not in {"", *WRAPPERS})
     counts: Counter[str] = Counter()
     for name in tensors:
         parts = name.split(".")
@@ -175,7 +184,6 @@ def _prefix(
             if ".".join(parts[at:]) in own:
                 counts["".join(f"{part}." for part in parts[:at])] += 1
     if key is not None:
-        asked = "".join(f"{part}." for part in key.split(".") if part not in WRAPPERS)
         counts = Counter({p: n for p, n in counts.items() if p.startswith(asked)})
         if not counts:
             raise ArtifactError(
@@ -193,6 +201,8 @@ def _prefix(
         return all(found is not None and found.value.shape == shape for found, shape in shapes)
 
     fitting = sorted((p for p in counts if fits(p)), key=lambda p: (len(p), p))
+    if key is not None and asked in fitting:
+        return asked
     first = fitting[0] if fitting else None
     different = [
         p
@@ -200,7 +210,7 @@ def _prefix(
         if not all(_equal(tensors[first + n].value, tensors[p + n].value) for n in own)
     ]
     if different:
-        names = [printable(p[:-1]) or "the top" for p in (first, *different)]
+        names = [printable(p[:-1]) for p in (first, *different)]
         raise ArtifactError(
             f"{path}: has weights of {what} under {', '.join(map(repr, names))}, and they differ; "
             "say which is meant with --key, or key: under the external model"
@@ -255,7 +265,7 @@ def _sort_rest(
 def _checked(path: Path, name: str, value: Tensor, own: Tensor) -> Tensor:
     """A weight in the model's dtype; refused where its values cannot be those of a model."""
     wrong = None
-    if value.layout != torch.strided or value.is_quantized or value.device.type != "cpu":
+    if not _is_plain(value):
         wrong = "is sparse, quantized or without values"
     elif not value.is_floating_point():
         wrong = f"is {str(value.dtype).removeprefix('torch.')}, expected floating-point weights"
@@ -313,7 +323,7 @@ def _is_near(entry: _Entry, holders: set[str]) -> bool:
 
 def _by_channel(value: Any, channels: int) -> tuple[float, ...] | None:
     if isinstance(value, Tensor):
-        if value.layout != torch.strided or value.device.type != "cpu" or value.numel() > channels:
+        if not _is_plain(value) or value.numel() > channels:
             return None
         value = value.detach().to(torch.float64).flatten().tolist()
     if len(value) == 1:

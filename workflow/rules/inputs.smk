@@ -15,8 +15,15 @@ def run_inputs(wildcards):
 
 def checkpoint(wildcards):
     """The model that is judged: a run's best epoch, or the file of an external model."""
-    external = CONFIG.datasets[wildcards.dataset].external.get(wildcards.run)
+    dataset = CONFIG.datasets[wildcards.dataset]
+    external = dataset.external.get(wildcards.run)
     if external is not None:
+        of = external.architecture or dataset.architectures[0]
+        if of != wildcards.architecture:
+            raise WorkflowError(
+                f"the external model {wildcards.run} of {wildcards.dataset} is of {of}, and asked "
+                f"for as {wildcards.architecture}; set its architecture if that is what it is"
+            )
         return str(external.checkpoint)
     folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/runs/{wildcards.run}"
     return f"{folder}/seed{wildcards.seed}/best.pt"
@@ -30,10 +37,13 @@ def evaluation_spec(wildcards):
     return f"{RESULTS}/{wildcards.dataset}/specs/evaluation{'' if listed else '-ablation'}.json"
 
 
-def normalization(wildcards):
-    """Whether the judged model expects normalized images, as ours do."""
+def checkpoint_options(wildcards):
+    """What the judged model's file may not say: normalization (ours have it), place of weights."""
     external = CONFIG.datasets[wildcards.dataset].external.get(wildcards.run)
-    return "--normalize" if external is None or external.normalize else "--no-normalize"
+    if external is None:
+        return "--normalize"
+    options = {True: "--normalize", False: "--no-normalize", None: ""}[external.normalize]
+    return options if external.key is None else f"{options} --key '{external.key}'"
 
 
 def compared(name, architecture, runs):
@@ -49,7 +59,8 @@ def compared(name, architecture, runs):
 def methods_inputs(wildcards):
     """Evaluations of every configured run and external model."""
     dataset = CONFIG.datasets[wildcards.dataset]
-    runs = [*dataset.runs, *dataset.external]
+    external = studies.external_models(dataset, wildcards.architecture)
+    runs = [*dataset.runs, *external]
     return compared(wildcards.dataset, wildcards.architecture, runs)
 
 
