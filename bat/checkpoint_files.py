@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -64,37 +65,34 @@ def read_checkpoint(path: Path) -> Any:
     if kind == "safetensors":
         return _read_safetensors(path)
     try:
-        with torch.serialization.safe_globals([(_stand_in(name), name) for name in STAND_INS]):
+        with (
+            warnings.catch_warnings(action="ignore"),  # on what a file holds, which is checked
+            torch.serialization.safe_globals([(_stand_in(name), name) for name in STAND_INS]),
+        ):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ArtifactError(f"{path}: {_in_the_way(error)}") from None
     except Exception as error:  # a pickle of another's making can fail in any way
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ArtifactError(
-            f"{path}: not a checkpoint of tensors and plain values, or damaged "
-            f"({printable(reason)}); {advice(path)}"
-        ) from None
+        raise ArtifactError(f"{path}: {_why(error, path)}") from None
 
 
 def _stand_in(name: str) -> type[_StandIn]:
     return type(name.rpartition(".")[2], (_StandIn,), {})
 
 
-def _in_the_way(error: pickle.UnpicklingError) -> str:
-    """Why torch reads no further, by the name of the object and without torch's advice."""
+def _why(error: Exception, path: Path) -> str:
+    """Why torch reads no further, by the name of what stands in the way, without its advice."""
     found = re.search(r"(?:Unsupported global: |unsupported )GLOBAL (\S+)", str(error))
-    if found is None:
-        reason = str(error).rpartition("WeightsUnpickler error: ")[2].splitlines()
-        what = f"not only tensors and plain values ({printable(reason[0] if reason else '')})"
-    else:
-        what = (
+    if isinstance(error, pickle.UnpicklingError) and found is not None:
+        return (
             f"not only tensors and plain values, but also an object of {printable(found[1])}, "
-            "which would take running its code to read; none is run"
+            "which would take running its code to read; none is run. Ask its maker for the state "
+            "dict alone: torch.save(model.state_dict(), 'weights.pt')"
         )
-    return (
-        f"{what}. Ask its maker for the state dict alone: "
-        "torch.save(model.state_dict(), 'weights.pt')"
-    )
+    reason = "" if isinstance(error, pickle.UnpicklingError) else f" ({_first_line(error)})"
+    return f"not a checkpoint of tensors and plain values, or damaged{reason}; {advice(path)}"
+
+
+def _first_line(error: Exception) -> str:
+    return printable(f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 _HEADS = {
