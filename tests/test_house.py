@@ -21,7 +21,7 @@ ORDER = """
     state_dicts checkpoints
     training
     trials runs poisoning
-    scoring merging score_files score_cards score_matching sharing
+    scoring merging score_lists score_files score_cards score_matching sharing
     studies planning tables comparison curves representation annotation_page annotation
     features paper paper_page
     figures poisoning_report theory_report
