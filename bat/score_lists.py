@@ -157,11 +157,11 @@ def _text_columns(path: Path) -> dict[str, np.ndarray]:
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
     if not lines:
         raise ArtifactError(f"{path}: holds no rows; {EXPECTED}")
-    delimiter = next((d for d in ("\t", ";", ",", "|") if d in lines[0]), None)
-    if delimiter is None:
-        rows = [line.split() for line in lines]
-    else:
-        rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter))
+    delimiter = next((d for d in ("\t", ";", ",", "|") if d in lines[0]), " ")
+    if delimiter == " ":
+        lines = [line.strip() for line in lines]
+    text = io.StringIO("\n".join(lines))
+    rows = list(csv.reader(text, delimiter=delimiter, skipinitialspace=True))
     rows = [[cell.strip() for cell in row] for row in rows]
     ragged = next((n for n, row in enumerate(rows) if len(row) != len(rows[0])), None)
     if ragged is not None and all(len(row) == len(rows[0]) + 1 for row in rows[1:]):
@@ -198,15 +198,15 @@ def _decoded(path: Path) -> str:
 
 
 def _array_columns(path: Path) -> dict[str, np.ndarray]:
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        fields = loaded.dtype.names
-        columns = {SCORE_NAMES[0]: loaded} if fields is None else {f: loaded[f] for f in fields}
-    else:
-        with loaded:
+    with open(path, "rb") as file:
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            fields = loaded.dtype.names
+            columns = {SCORE_NAMES[0]: loaded} if fields is None else {f: loaded[f] for f in fields}
+        else:
             columns = {name: loaded[name] for name in loaded.files}
-        if list(columns) == ["arr_0"]:
-            columns = {SCORE_NAMES[0]: columns["arr_0"]}
+    if list(columns) == ["arr_0"]:
+        columns = {SCORE_NAMES[0]: columns["arr_0"]}
     long = {name: values.ravel() for name, values in columns.items() if _is_row(values)}
     if not long:
         shapes = ", ".join(f"{name} of shape {v.shape}" for name, v in columns.items())
