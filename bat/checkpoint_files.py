@@ -87,7 +87,16 @@ def _why(error: Exception, path: Path) -> str:
             "which would take running its code to read; none is run. Ask its maker for the state "
             "dict alone: torch.save(model.state_dict(), 'weights.pt')"
         )
-    reason = "" if isinstance(error, pickle.UnpicklingError) else f" ({_first_line(error)})"
+    if isinstance(error, pickle.UnpicklingError):
+        return (
+            "not a checkpoint of tensors and plain values as torch.save writes it (but in another "
+            f"form of pickle, or something else), or damaged; {advice(path)}, as "
+            "torch.save(model.state_dict(), 'weights.pt')"
+        )
+    reason = _first_line(error)
+    reason = (
+        "" if "weights_only" in reason else f" ({reason})"
+    )  # never torch's advice to turn it off
     return f"not a checkpoint of tensors and plain values, or damaged{reason}; {advice(path)}"
 
 
@@ -108,9 +117,11 @@ _HEADS = {
 def _kind(path: Path) -> str:
     """``zip``, ``safetensors`` or ``pickle``; refuses what is none of them by its name."""
     with open(path, "rb") as file:
-        head = file.read(64)
+        head = file.read(512)
     if not head:
         raise ArtifactError(f"{path}: is empty; {advice(path)}")
+    if head[257:262] == b"ustar":
+        raise ArtifactError(f"{path}: is a tar archive; unpack it and name the checkpoint in it")
     for start, what in _HEADS.items():
         if head.lstrip().startswith(start):
             raise ArtifactError(f"{path}: is {what}")
@@ -133,18 +144,23 @@ def check_zip(path: Path) -> None:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            _refuse_other_zips(path, {name.rpartition("/")[2] for name in archive.namelist()})
             members = archive.infolist()
-            names = {name.rpartition("/")[2] for name in archive.namelist()}
             if sum(member.file_size for member in members) > path.stat().st_size:
                 raise zipfile.BadZipFile("its members are larger than it is")
             # torch can be told to leave the checksums out: then they are all 0
             bad = archive.testzip() if any(member.CRC for member in members) else None
+    except ArtifactError:
+        raise
     except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ArtifactError(f"{path}: damaged ({printable(error)}); {advice(path)}") from None
     if bad is not None:
         raise ArtifactError(
             f"{path}: damaged, {printable(bad)} in it does not have its checksum; {advice(path)}"
         )
+
+
+def _refuse_other_zips(path: Path, names: set[str]) -> None:
     if "constants.pkl" in names:
         raise ArtifactError(
             f"{path}: is a program of TorchScript; ask its maker for the state dict, "

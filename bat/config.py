@@ -302,7 +302,8 @@ class Scores(Section):
     source: str | None = Field(
         None,
         description="tables to use as they are, so that nothing is trained for them: an archive "
-        "of `scores export`, a folder of tables, published arrays, or an http(s) address of one",
+        "of `scores export`, a folder of tables, published arrays, a list of memorization scores "
+        "(csv, npy, npz, ...), or an http(s) address of one",
     )
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = Field(
         None, description="of the source; required with an address"

@@ -191,9 +191,9 @@ def _prefix(
             )
     if not counts:
         raise ArtifactError(
-            f"{path}: not a state dict of {what}: none of the {len(tensors)} tensors in it has "
-            f"a name of that architecture; the keys at its top are {keys}. Name the architecture "
-            "and the data set that the checkpoint was trained with"
+            f"{path}: not a state dict of {what}: of the {len(tensors)} tensors of torch in it "
+            f"none has a name of that architecture; the keys at its top are {keys}. Name the "
+            "architecture and the data set that the checkpoint was trained with"
         )
 
     def fits(prefix: str) -> bool:

@@ -6,6 +6,7 @@ import logging
 import os
 import pathlib
 import types
+import zipfile
 
 import numpy as np
 import pytest
@@ -164,7 +165,7 @@ def test_another_precision_is_converted_with_a_word(kind, few_digits, tmp_path, 
         (3, ("int",)),
         (torch.ones(3), ("Tensor",)),
         ({"epoch": 3, "\x1b[31mloss": 1.0}, (r"'epoch', '\\x1b[31mloss'",)),
-        ({"model": {"conv": torch.ones(3)}}, ("none of the 1 tensors", "'model'")),
+        ({"model": {"conv": torch.ones(3)}}, ("of the 1 tensors", "'model'")),
         ({"model": {"head.bias": torch.ones(10)}}, ("model.body.0.0.weight is missing",)),
         ({1: torch.ones(3), None: torch.ones(3)}, ("'1', 'None'",)),
     ],
@@ -235,6 +236,7 @@ def test_an_object_is_named_and_not_run(content, name, legacy, few_digits, tmp_p
         (b"\x1f\x8b\x08" + b"0" * 50, "gzip"),
         (b"\x02\0\0\0\0\0\0\0{}" + b"0" * 50, "safetensors"),
         (b"PK\x03\x04" + b"0" * 50, "damaged"),
+        (b"0" * 257 + b"ustar", "a tar archive"),
         (b"nothing of the kind", "not a checkpoint"),
         (b"\x80\x02}q\x00.", "not a checkpoint"),
     ],
@@ -245,6 +247,22 @@ def test_files_that_are_no_checkpoint(content, words, few_digits, tmp_path):
     with pytest.raises(ArtifactError, match=words) as caught:
         read_checkpoint(path)
     assert "that made it" not in str(caught.value)
+
+
+def test_zips_that_are_no_checkpoint_and_other_pickles(tmp_path):
+    path = tmp_path / "model.pt"
+    for member, words in (("m/constants.pkl", "TorchScript"), ("model.pt", "no data.pkl")):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(member, b"0" * 5000)
+        with pytest.raises(ArtifactError, match=words):
+            read_checkpoint(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m/data.pkl", b"0" * 5000)
+    with pytest.raises(ArtifactError, match="members are larger"):
+        read_checkpoint(path)
+    torch.save(weights(), path, pickle_protocol=4)
+    with pytest.raises(ArtifactError, match=r"another form of pickle.*torch\.save"):
+        read_checkpoint(path)
 
 
 def test_what_is_no_file(tmp_path):
