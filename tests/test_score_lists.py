@@ -5,8 +5,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from samples import pets, write_pets
 
-from bat import sharing
+from bat import data, sharing
 from bat.artifacts import ArtifactError, column, read_table
 from bat.score_lists import is_score_list, read_score_list
 from bat.splits import test_groups as split_test
@@ -144,6 +145,23 @@ def test_rows_are_matched_by_position_in_the_source(few_digits, tmp_path):
     assert column(table, "memorization") == pytest.approx(values[source])
     path.write_text(csv({"index": order[1:], "memorization": values[order[1:]]}))
     refused(path, few_digits, tmp_path, "no scores of 1 of the 200", match="source_index")
+
+
+def test_rows_are_matched_by_file_name(tmp_path):
+    folder = write_pets(tmp_path / "pets")
+    for path in sorted(folder.glob("*/*/*.png")):
+        path.rename(path.with_name(f"{path.parent.name}{path.name}"))  # names that are unique
+    data.prepare(pets(folder), tmp_path / "data", workers=1)
+    prepared = data.load(tmp_path / "data")
+    names = [p.name for p in sorted((folder / "train").glob("*/*"))]
+    values, order = np.linspace(0, 1, 8), np.random.default_rng(0).permutation(8)
+    path = tmp_path / "scores.csv"
+    path.write_text(csv({"file": np.array(names)[order], "mem": values[order]}))
+    options = {"match": "file_name", "image_folder": str(folder)}
+    table, _ = fetch(path, prepared, tmp_path, **options)
+    assert column(table, "memorization") == pytest.approx(values)
+    path.write_text(csv({"file": [*names[1:], "cat9.png"], "mem": values}))
+    refused(path, prepared, tmp_path, "no scores of 1 of the 8", "file_name", **options)
 
 
 def changed(values, at, value):
