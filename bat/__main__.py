@@ -165,6 +165,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             spec,
             arguments.out or place / "seed0.parquet",
             normalize=arguments.normalize,
+            key=arguments.key,
             device=device,
             command=arguments.line,
         )
@@ -450,9 +451,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--normalize",
         action=argparse.BooleanOptionalAction,
-        default=False,
-        help="the model expects images normalized by the data set's channel statistics",
+        help="whether the model expects images normalized by the data set's channel statistics; "
+        "to be said where the file does not",
     )
+    text = "where in the file the weights are, as ema.model, if they could be several"
+    command.add_argument("--key", help=text)
     text = "how well a model's features tell the typical samples of classes apart"
     command = add("represent", _represent, text, "spec", "seed", "data", "out", *job)
     command.add_argument("--checkpoint", type=Path, required=True, help="state dict of the run")

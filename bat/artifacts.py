@@ -283,7 +283,8 @@ def write_table(
 def write_torch(path: str | Path, value: dict[str, Any]) -> str:
     """Write tensors and plain values atomically, in torch's format; their digest.
 
-    The digest is part of the file, under the key ``digest``.
+    The digest is part of the file, under the key ``digest``; `checkpoint_files`
+    reads it and compares.
     """
     import torch
 
@@ -443,44 +444,6 @@ def read_signed(path: str | Path) -> dict:
     if checksum is not None and checksum != _checksum(content):
         raise DamagedError(f"{path}: damaged (its content belies its checksum); {_REMAKE}")
     return content
-
-
-def read_torch(path: str | Path) -> Any:
-    """Read tensors and plain values, never code.
-
-    Raises
-    ------
-    ArtifactError
-        If the file is missing, holds anything else, or is damaged: its digest,
-        or where it has none the archive's own checksums, are compared.
-    """
-    import pickle
-    import zipfile
-
-    import torch
-
-    regular_file(path, ArtifactError)
-    try:
-        value = torch.load(path, map_location="cpu", weights_only=True)
-        digest = value.pop("digest", None) if isinstance(value, dict) else None
-        if digest is None and zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                wrong = archive.testzip()  # torch does not look at these checksums
-            if wrong is not None:
-                raise ValueError(f"{wrong} belies its checksum")
-    except FileNotFoundError:
-        raise ArtifactError(f"{path}: the file does not exist") from None
-    except (
-        *(RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError),
-        *(pickle.UnpicklingError, zipfile.BadZipFile, RecursionError),
-    ) as error:
-        raise DamagedError(
-            f"{path}: not a checkpoint of tensors and plain values, or damaged "
-            f"({_first_line(error)}); {_REMAKE}"
-        ) from None
-    if digest is not None and digest != values_digest(value):
-        raise DamagedError(f"{path}: damaged (its values belie their digest); {_REMAKE}")
-    return value
 
 
 def read_table(

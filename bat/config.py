@@ -477,7 +477,8 @@ class Scores(Section):
     source: AddressOrPlace | None = Field(
         None,
         description="tables to use as they are, so that nothing is trained for them: an archive "
-        "of `scores export`, a folder of tables, published arrays, or an http(s) address of one",
+        "of `scores export`, a folder of tables, published arrays, a list of memorization scores "
+        "(csv, npy, npz, ...), or an http(s) address of one",
     )
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = Field(
         None, description="of the source; required with an address"
@@ -719,8 +720,16 @@ class External(Section):
     """Anyone's trained model, to be evaluated beside the runs."""
 
     checkpoint: WorkflowPlace
-    normalize: bool = Field(
-        False, description="the model expects images normalized by the channel statistics"
+    architecture: Architecture | None = Field(
+        None, description="one of `architectures`; by default the first of them"
+    )
+    normalize: bool | None = Field(
+        None,
+        description="whether the model expects images normalized by the channel statistics; "
+        "to be said where its file does not, else both are tried on training samples",
+    )
+    key: Annotated[str, Field(pattern=r"^[\w.-]*$")] | None = Field(
+        None, description="where in the file the weights are, if they could be several"
     )
 
 
@@ -813,6 +822,17 @@ class Dataset(Section):
                     f"images of {edge} x {edge} pixels are too small for {architecture}, which "
                     f"needs {smallest_edge(architecture)} x {smallest_edge(architecture)}; set "
                     "data.resize, or choose another architecture"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _external_architectures(self):
+        for name, model in self.external.items():
+            if model.architecture not in (None, *self.architectures):
+                raise ValueError(
+                    f"external.{name} is of {model.architecture}, which is not among "
+                    f"architectures ({', '.join(self.architectures)}), so no table would have "
+                    "its row; add it there"
                 )
         return self
 

@@ -12,12 +12,13 @@ import bat
 from bat import artifacts, representation
 from bat.artifacts import column
 from bat.attacks import at_least_float32, eval_mode, full_precision
+from bat.checkpoint_files import checkpoint_digest
+from bat.checkpoints import load_model
 from bat.data import PreparedData, as_float
 from bat.devices import Runtime
 from bat.errors import BatError
 from bat.models import Classifier
 from bat.progress import progress
-from bat.runs import checkpoint_digest, load_model
 from bat.validation import read_checked
 
 BATCH = 500

@@ -84,7 +84,13 @@ def require_size(architecture: str, shape: Sequence[int]) -> None:
 
 
 class Classifier(nn.Module):
-    """Normalization, an embedding, and a linear head named by the subclass."""
+    """Normalization, an embedding, and a linear head named by the subclass.
+
+    ``unused`` names modules that published models of the architecture carry and that
+    their forward pass does not use.
+    """
+
+    unused: tuple[str, ...] = ()
 
     def set_normalization(self, mean: list[float], std: list[float]) -> None:
         """Set the channel statistics; they are no part of the state dict.
@@ -247,8 +253,11 @@ class WideResNet(Classifier):
     """WRN-depth-width (Zagoruyko and Komodakis, 2016).
 
     Parameters carry the names that the adversarial-training literature and
-    RobustBench use (``block1.layer.0.bn1.weight``, ...).
+    RobustBench use (``block1.layer.0.bn1.weight``, ...). The code of TRADES, which most
+    of it goes back to, makes a ``sub_block1`` and never calls it.
     """
+
+    unused = ("sub_block1",)
 
     def __init__(self, n_classes: int, channels: int, depth: int, width: int):
         super().__init__()

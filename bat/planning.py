@@ -243,14 +243,15 @@ class _Place:
         pgd = 2 * settings.pgd_steps * settings.pgd_restarts
         every = pgd + 2 * settings.cw_steps + AUTOATTACK_PASSES[settings.autoattack]
         substitutions = studies.substitution_runs(self.dataset)
-        listed = {*self.dataset.runs, *self.dataset.external, *substitutions}
+        external = studies.external_models(self.dataset, architecture)
+        listed = {*self.dataset.runs, *external, *substitutions}
         followed = studies.study_runs(self.dataset).keys() - self.dataset.runs.keys()
         runs = [name for name in studies.runs(self.dataset) if name not in followed]
-        names = [*runs, *self.dataset.external]
+        names = [*runs, *external]
         jobs = [
             (f"{name}/seed{seed}", n_test * (every if name in listed else pgd))
             for name in names
-            for seed in ([0] if name in self.dataset.external else self.dataset.seeds)
+            for seed in ([0] if name in external else self.dataset.seeds)
         ]
         stage = f"evaluation, {architecture}"
         return self._measured(stage, architecture, "evaluations", jobs, 2 * n_test)

@@ -19,10 +19,11 @@ from bat.attacks import (
     linf_attack,
     start_noise,
 )
+from bat.checkpoint_files import checkpoint_digest, of_file
+from bat.checkpoints import load_model
 from bat.data import PreparedData, as_float
 from bat.devices import Runtime
 from bat.progress import progress
-from bat.runs import checkpoint_digest, load_model, of_file
 from bat.validation import made_already
 
 BATCH = 500

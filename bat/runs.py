@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +18,15 @@ from torch import Tensor
 
 import bat
 from bat import artifacts, config, objectives
-from bat.artifacts import ArtifactError, DamagedError, MisplacedError, column
+from bat.artifacts import ArtifactError, MisplacedError, column
 from bat.attacks import PGD, AutoAttack, cw, fgsm
+from bat.checkpoint_files import checkpoint_digest, of_file, read_checkpoint
+from bat.checkpoints import load_model
 from bat.data import PreparedData, to_device
 from bat.devices import Runtime
 from bat.errors import BatError
 from bat.evaluation import evaluate
-from bat.models import Classifier, build_model, require_size
+from bat.models import build_model, require_size
 from bat.progress import Progress, log, progress
 from bat.statistics import above, below
 from bat.subsets import generator, measured_samples, pack, torch_seed
@@ -196,10 +197,7 @@ def _is_complete(out: Path, prepared: PreparedData, spec: dict, made_of: MadeOf)
         return False
     try:
         table, metadata = read_checked(path, "history", prepared)
-        checkpoints = {
-            name: artifacts.values_digest(_own_checkpoint(out / f"{name}.pt"))
-            for name in ("last", "best")
-        }
+        checkpoints = {name: checkpoint_digest(out / f"{name}.pt") for name in ("last", "best")}
     except MisplacedError:
         raise
     except ArtifactError as error:
@@ -251,16 +249,6 @@ def _adopt(
     return True
 
 
-def _own_checkpoint(path: Path) -> dict:
-    """A checkpoint of ours, or of version 0.1.0, which is a plain state dict."""
-    content = artifacts.read_torch(path)
-    if not isinstance(content, dict) or not content:
-        raise DamagedError(f"{path}: holds no weights")
-    if "identity" in content:
-        artifacts.check_identity(path, content)
-    return content
-
-
 class _Run:
     def __init__(self, prepared: PreparedData, spec: dict, made_of: MadeOf, device: Runtime):
         self.spec, self.device, self.prepared, self.made_of = spec, device, prepared, made_of
@@ -309,7 +297,7 @@ class _Run:
         """Go on from the state in a file, where it is one of this run, these data and inputs."""
         if not path.exists():
             return
-        state = artifacts.read_torch(path)
+        state = read_checkpoint(path)
         if not isinstance(state, dict) or not {"spec", "training", "rows", "best"} <= state.keys():
             raise ArtifactError(f"{path}: holds no state of a run; remove it to start anew")
         content = {"inputs": {}} | state | {"recipe": state["spec"]}
@@ -509,27 +497,27 @@ def evaluate_checkpoint(
     spec: dict,
     out: Path,
     *,
-    normalize: bool,
     device: Runtime,
     command: str,
+    normalize: bool | None = None,
+    key: str | None = None,
 ) -> dict[str, float]:
     """Judge every test sample under a trained model, clean and under each attack.
 
     Parameters
     ----------
     checkpoint : path
-        A state dict, plain or under the key ``state_dict``.
+        Ours, or anyone's, as for `checkpoints.load_model`.
     architecture : str
     prepared : PreparedData
     spec : dict
         From `bat.studies.evaluation_specification`.
     out : path
         The evaluation table.
-    normalize : bool
-        Whether the model was trained on images normalized by the data set's
-        channel statistics, as ours are.
     device : Runtime
     command : str
+    normalize, key : optional
+        As for `checkpoints.load_model`.
 
     Returns
     -------
@@ -542,16 +530,16 @@ def evaluate_checkpoint(
         If the checkpoint is damaged, or of another architecture or class count.
     """
     info = prepared.info
-    model = load_model(checkpoint, architecture, prepared, device, normalize=normalize)
     order = generator(spec["seed"], 0, "evaluated").permutation(info["n_test"])
     index = np.sort(order[: spec["max_samples"] or info["n_test"]])
-    made_of = {"checkpoint": checkpoint_digest(checkpoint), "normalize": str(normalize)}
+    made_of = {"checkpoint": checkpoint_digest(checkpoint), "asked": f"{normalize} {key}"}
     done = made_already(
         out, "evaluations", prepared, recipe=spec, inputs=made_of, before=of_file(checkpoint)
     )
     if done is not None:
         names = ["clean", *spec["attacks"]]
         return {name: float(column(done, name).astype(bool).mean()) for name in names}
+    model = load_model(checkpoint, architecture, prepared, device, normalize=normalize, key=key)
     title = f"{spec['dataset']} {architecture} {out.parent.name} {out.stem}"
     attacks: dict[str, Progress] = {}
 
@@ -584,74 +572,10 @@ def evaluate_checkpoint(
         inputs=made_of,
         architecture=architecture,
         checkpoint_sha256=artifacts.sha256_of(checkpoint),
+        normalization={k: getattr(model, k).flatten().tolist() for k in ("mean", "std")},
     )
     return {name: float(values.mean()) for name, values in flags.items()}
 
 
-def checkpoint_digest(path: Path) -> str:
-    """What stands for a checkpoint in the ``inputs`` of what is made of it."""
-    return artifacts.values_digest(_own_checkpoint(path))
-
-
-def of_file(checkpoint: Path) -> Callable[[dict], bool]:
-    """Whether metadata of version 0.1.0, which hold the file's sha256, name this checkpoint."""
-    return lambda metadata: metadata.get("checkpoint_sha256") == artifacts.sha256_of(checkpoint)
-
-
 def _attack(name: str, settings: dict):
     return {"fgsm": fgsm, "pgd": PGD, "cw": cw, "aa": AutoAttack}[name](**settings)
-
-
-def load_model(
-    checkpoint: Path,
-    architecture: str,
-    prepared: PreparedData,
-    device: Runtime,
-    *,
-    normalize: bool = True,
-) -> Classifier:
-    """A trained model on the device, in eval mode; parameters as for `evaluate_checkpoint`."""
-    info = prepared.info
-    require_size(architecture, info["shape"])
-    n_classes = len(info["class_names"])
-    model = build_model(
-        architecture,
-        n_classes=n_classes,
-        channels=info["shape"][0],
-        mean=info["mean"] if normalize else None,
-        std=info["std"] if normalize else None,
-    )
-    load_weights(model, checkpoint, f"{architecture} with {n_classes} classes")
-    return device.place(model).eval()
-
-
-def load_weights(model: torch.nn.Module, path: Path, what: str) -> None:
-    """Load a state dict, plain or under ``state_dict``, with or without wrapper prefixes.
-
-    Raises
-    ------
-    ArtifactError
-        If names or shapes differ, saying which.
-    """
-    state = artifacts.read_torch(path)
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ArtifactError(f"{path}: holds no state dict of tensors; expected one of {what}")
-    for prefix in ("module.", "_orig_mod.", "model."):
-        state = {name.removeprefix(prefix): value for name, value in state.items()}
-    own = model.state_dict()
-    wrong = [f"{name} is missing" for name in own.keys() - state.keys()]
-    wrong += [f"{name} is not known" for name in state.keys() - own.keys()]
-    wrong += [
-        f"{name} has shape {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
-        for name in own.keys() & state.keys()
-        if state[name].shape != own[name].shape
-    ]
-    if wrong:
-        raise ArtifactError(
-            f"{path}: not a state dict of {what}: {len(wrong)} entries differ, for example "
-            f"{'; '.join(sorted(wrong)[:3])}. Name the architecture and the data set that the "
-            "checkpoint was trained with"
-        )
-    model.load_state_dict(state)

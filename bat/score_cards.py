@@ -112,9 +112,13 @@ def description(source: Source, found: dict) -> list[tuple[str, str]]:
     rows.append(("Standard error", f"{median} {metadata.get('standard_errors', '')}".strip()))
     kept = found["kept"]
     pairs = "pairs of one class" if kept.get("pairs") == "same_class" else "pairs"
-    rows.append(("Influence", f"{found['n_pairs']:,} {pairs} above {kept['keep_above']:g}"))
-    text = f"on {found['carried']:.1%} of the test samples, {_chance(found['carried_by_chance'])}"
-    rows.append((f"Influence above {THRESHOLDS[0]:g}", text))
+    if kept["keep_above"] >= 1:
+        rows.append(("Influence", "not known"))
+    else:
+        rows.append(("Influence", f"{found['n_pairs']:,} {pairs} above {kept['keep_above']:g}"))
+        by_chance = _chance(found["carried_by_chance"])
+        text = f"on {found['carried']:.1%} of the test samples, {by_chance}"
+        rows.append((f"Influence above {THRESHOLDS[0]:g}", text))
     if found["pairs_by_chance"]:
         rows.append(("Chance", found["pairs_by_chance"].replace("\u00a0", " ")))
     if found["optional"]:
@@ -132,6 +136,12 @@ _TRAINING = ("epochs", "batch_size", "lr", "schedule")
 
 def matched_text(matched: dict) -> str:
     """How tables came to speak of a data set that they were not made on, in a sentence."""
+    if "labels" in matched:
+        labels = "with equal labels" if matched["labels"] else "with no labels to compare"
+        return (
+            f"by {matched['by']}, {labels}, from a list of {matched['n_train']:,} scores; that "
+            "the images are the same was not checked"
+        )
     return (
         f"by {matched['by']}, with equal labels, from tables of "
         f"{matched['n_train']:,} training and {matched['n_test']:,} test samples "

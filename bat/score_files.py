@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from bat import artifacts, published
 from bat.artifacts import ArtifactError
 from bat.reading import Expected, check_values
+from bat.score_lists import is_score_list
 from bat.zips import DAMAGED, Limits, open_zip
 
 REQUIRED = ("memorization", "influence", "test")
@@ -51,6 +52,8 @@ class Source:
         Positions of the samples in the data set's source, by split.
     arrays : list of path
         Published arrays, which come in place of tables.
+    score_list : path, optional
+        A list of memorization scores, which comes in place of tables.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Source:
     info: dict = field(default_factory=dict)
     source_index: dict[str, Path] = field(default_factory=dict)
     arrays: list[Path] = field(default_factory=list)
+    score_list: Path | None = None
 
     @property
     def files(self) -> list[Path]:
@@ -81,7 +85,8 @@ def opened(path: str | Path, *, scratch: Path | None = None) -> Iterator[Source]
     ----------
     path : path-like
         An archive of `export`, the folder it was unpacked to, a folder of
-        tables, a results folder of a data set, or published ``npz`` files.
+        tables, a results folder of a data set, published ``npz`` files, or a
+        list of scores.
     scratch : path, optional
         Folder to unpack in; the system's by default.
 
@@ -101,8 +106,12 @@ def opened(path: str | Path, *, scratch: Path | None = None) -> Iterator[Source]
         yield _look(path, str(path))
     elif not path.exists():
         raise ArtifactError(f"{path}: there is no such file or folder")
+    elif is_score_list(path):
+        yield Source(str(path), score_list=path)
     elif published.is_published(path):
         yield Source(str(path), arrays=[path])
+    elif path.name in FILE_NAMES.values():
+        raise ArtifactError(f"{path}: is one table of several; name the folder that it lies in")
     else:
         with (
             tempfile.TemporaryDirectory(prefix=".unpacked.", dir=scratch) as folder,
@@ -128,9 +137,11 @@ def _look(folder: Path, name: str) -> Source:
     if not tables:
         arrays = [p for p in sorted(root.glob("*.npz")) if published.is_published(p)]
         if not arrays:
+            lists = [p.name for p in sorted(root.iterdir()) if is_score_list(p)]
+            found = f" ({', '.join(lists)} may be a list of scores: name that file)" * bool(lists)
             raise ArtifactError(
                 f"{name}: no table of scores there; expected {', '.join(FILE_NAMES.values())}, "
-                "a zip of them, or the published npz files"
+                f"a zip of them, the published npz files, or a file with a list of scores{found}"
             )
         return Source(name, arrays=arrays)
     if (root / SUMS).is_file():

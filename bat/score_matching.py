@@ -10,14 +10,25 @@ import numpy as np
 import pyarrow as pa
 
 from bat import published
-from bat.artifacts import ArtifactError, column, read_metadata, read_table, write_table
+from bat.artifacts import (
+    SCHEMAS,
+    ArtifactError,
+    column,
+    read_metadata,
+    read_table,
+    write_table,
+)
 from bat.data import PreparedData
 from bat.layouts import image_names
 from bat.progress import log
 from bat.reading import read_array
 from bat.score_cards import matched_text
 from bat.score_files import Source, check_info
+from bat.score_lists import ScoreList, read_score_list
 from bat.validation import check_all
+
+NOTHING_KEPT = 1.0
+"""No influence is above this: a table of no pairs, cut there, claims nothing."""
 
 
 def stage_tables(
@@ -102,6 +113,119 @@ def stage_published(
         for kind in read.tables
     }
     return _match(spec, source.name, read.tables, metadata, keys, prepared, staged, command)
+
+
+def stage_score_list(
+    spec: dict, source: Source, prepared: PreparedData, staged: dict[str, Path], command: str
+) -> dict:
+    """Write a list of scores as tables for the data in use, as `stage_tables` does.
+
+    What the list does not tell is null: of influence, no pair is above ``keep_above`` 1.
+    """
+    if spec["tables"]:
+        raise ArtifactError(
+            f"{source.name}: a list of scores holds no {', '.join(spec['tables'])}; remove "
+            "scores.tables"
+        )
+    scores = read_score_list(source.score_list)
+    n, n_test = len(scores.memorization), prepared.info["n_test"]
+    if spec["match"] == "fingerprint":
+        raise ArtifactError(
+            f"{source.name}: a list of scores carries no fingerprint; say which row is which "
+            "sample with scores.match: index (its index is, or without one its row is, the "
+            "position in the data in use), source_index (in the data set's source) or file_name"
+        )
+    keys = scores.file_name if spec["match"] == "file_name" else scores.index
+    if spec["match"] == "index" and keys is not None:
+        rows = _rows_by_position(source.name, keys, prepared.info["n_train"])
+    else:
+        if spec["match"] == "source_index" and keys is None:
+            keys = np.arange(n)  # as published arrays, in the source's order
+        rows = _rows(spec, source.name, "train", n, keys, prepared)
+    _check_labels(source.name, spec["match"], scores, rows, prepared)
+    if scores.ignored:
+        names = ", ".join(map(repr, scores.ignored[:8]))
+        log.info("%s: without the columns %s, which are not known", source.name, names)
+    matched = {
+        "by": spec["match"],
+        "fingerprint": None,
+        "n_train": n,
+        "n_test": 0,
+        "labels": scores.label is not None,
+    }
+    unknown = [None] * len(rows)
+    values = {
+        "memorization": {
+            **dict.fromkeys(SCHEMAS["memorization"].names, unknown),
+            "index": np.arange(len(rows)),
+            "label": prepared.train_labels,
+            "memorization": scores.memorization[rows],
+        },
+        "influence": {name: [] for name in SCHEMAS["influence"].names},
+        "test": {
+            "index": np.arange(n_test),
+            "label": prepared.test_labels,
+            "accuracy": [None] * n_test,
+            "max_influence": np.full(n_test, np.nan),
+            "max_influence_train_index": np.full(n_test, -1),
+        },
+    }
+    if scores.memorization_se is not None:
+        values["memorization"]["memorization_se"] = scores.memorization_se[rows]
+    for kind, file in staged.items():
+        write_table(
+            file,
+            kind,
+            values[kind],
+            fingerprint=prepared.fingerprint,
+            recipe={"source": f"a list of scores ({', '.join(scores.columns)})"},
+            command=command,
+            dataset=spec["dataset"],
+            influence={"keep_above": NOTHING_KEPT},
+            matched=matched,
+        )
+    log.warning(
+        "%s: %s. A list of scores tells of no influence, so no test sample is in a group",
+        source.name,
+        matched_text(matched),
+    )
+    return matched
+
+
+def _rows_by_position(name: str, index: np.ndarray, n: int) -> np.ndarray:
+    """The row of each position in the data in use, counted from 0, or from 1 if it must be."""
+    order = np.argsort(index)
+    if len(index) == n and index[order[0]] == 1 and index[order[-1]] == n:
+        log.info("%s: its index counts from 1", name)
+        return order
+    if len(index) != n or index[order[-1]] >= n:
+        missing = np.setdiff1d(np.arange(n), index)
+        which = f" ({len(missing)} of them are missing, the first {missing[0]})" * bool(
+            len(missing)
+        )
+        raise ArtifactError(
+            f"{name}: {len(index)} rows with an index from {index[order[0]]} to "
+            f"{index[order[-1]]}; expected each of 0 to {n - 1} once, the positions in the data "
+            f"in use{which}"
+        )
+    return order
+
+
+def _check_labels(
+    name: str, by: str, scores: ScoreList, rows: np.ndarray, prepared: PreparedData
+) -> None:
+    if scores.label is None:
+        return
+    ours, theirs = np.asarray(prepared.train_labels), scores.label[rows]
+    if theirs.dtype.kind == "U":
+        ours = np.array(prepared.info["class_names"])[ours]
+    wrong = np.flatnonzero(theirs != ours)
+    if wrong.size:
+        raise ArtifactError(
+            f"{name}: matched by {by}, {wrong.size} of {len(ours)} train labels differ (sample "
+            f"{wrong[0]}: {theirs[wrong[0]]} there, {ours[wrong[0]]} in use); these are other "
+            "samples, or another order"
+        )
 
 
 _OURS = {

@@ -44,7 +44,8 @@ from bat.score_files import (
     naming,
     opened,
 )
-from bat.score_matching import stage_published, stage_tables
+from bat.score_lists import is_score_list, read_score_list
+from bat.score_matching import stage_published, stage_score_list, stage_tables
 from bat.validation import check_all
 
 # -- publishing -----------------------------------------------------------------------------
@@ -155,7 +156,9 @@ def fetch(spec: dict, prepared: PreparedData, out: Path, *, command: str) -> str
     ):
         _check_sum(spec, path, source)
         staged = {kind: Path(staging) / FILE_NAMES[kind] for kind in kinds}
-        if source.arrays:
+        if source.score_list:
+            matched = stage_score_list(spec, source, prepared, staged, command)
+        elif source.arrays:
             matched = stage_published(spec, source, prepared, staged, command)
         else:
             matched = stage_tables(spec, source, prepared, staged, command)
@@ -258,10 +261,10 @@ def show(path: Path, console, *, top: int = 10) -> None:
     path = Path(path)
     is_table = path.is_file() and path.name in FILE_NAMES.values()
     with opened(path.parent if is_table else path) as source:
-        if source.arrays:
+        if source.arrays or source.score_list:
             raise ArtifactError(
-                f"{source.name}: published arrays; name them as scores.source in a configuration, "
-                "which makes tables of them, and look at those"
+                f"{source.name}: no tables yet; name it as scores.source in a configuration, "
+                "which makes tables of it, and look at those"
             )
         source.require(REQUIRED)
         check_all(source.tables.values())
@@ -304,7 +307,7 @@ def validate(path: Path, prepared: PreparedData | None = None) -> Iterator[tuple
     Parameters
     ----------
     path : path
-        A table, a folder (all tables below it), or an archive.
+        A table, a list of scores, a folder (all tables below it), or an archive.
     prepared : PreparedData, optional
         The data set; the tables must be of it.
 
@@ -319,7 +322,9 @@ def validate(path: Path, prepared: PreparedData | None = None) -> Iterator[tuple
         At the first file that does not.
     """
     path = Path(path)
-    if path.is_file() and path.suffix in (".parquet", ".csv"):
+    if is_score_list(path):
+        yield str(path), _score_list(path, prepared)
+    elif path.is_file() and path.suffix in (".parquet", ".csv"):
         for file, text in validation.check_files([path], prepared):
             yield str(file), text
     elif path.is_dir():
@@ -343,6 +348,16 @@ def validate(path: Path, prepared: PreparedData | None = None) -> Iterator[tuple
             check_info(source)
             for file, text in validation.check_files(list(source.tables.values()), prepared):
                 yield f"{path}:{file.name}", text
+
+
+def _score_list(path: Path, prepared: PreparedData | None) -> str:
+    scores = read_score_list(path)
+    n = len(scores.memorization)
+    if prepared is not None and n < prepared.info["n_train"]:
+        raise ArtifactError(
+            f"{path}: {n} scores, and the data set has {prepared.info['n_train']} training samples"
+        )
+    return f"list of scores ({', '.join(scores.columns)}), {n} rows; use it with scores.match"
 
 
 def _hidden(path: Path, below: Path) -> bool:

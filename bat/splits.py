@@ -105,7 +105,8 @@ def test_groups(
         Share of all trials that predict the test sample's label. With a
         ``min_accuracy`` of 0 it is not asked for, and may be NaN.
     keep_above : float
-        The table of pairs holds those with an influence above this.
+        The table of pairs holds those with an influence above this. Cut at 1 it
+        tells nothing of influence, and no test sample is in a group.
     influence_above : float
         Atypical is a test sample with ``influence > influence_above`` from at
         least one atypical training sample.
@@ -161,6 +162,8 @@ def test_groups(
         raise BatError(f"test_accuracy has shape {test_accuracy.shape}; expected ({n_test},)")
     if train_atypical.ndim != 1 or train_atypical.dtype != bool:
         raise BatError(f"train_atypical is {train_atypical.dtype}; expected one row of booleans")
+    if keep_above >= 1:
+        return np.zeros(n_test, bool), np.zeros(n_test, bool)
     if min_accuracy > 0:
         advice = "; for scores that come without it, set groups.min_accuracy to 0"
         _check_finite("test_accuracy", test_accuracy, advice)

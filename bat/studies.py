@@ -160,7 +160,7 @@ def specifications(config: Config) -> dict[tuple[str, str], dict]:
                 "runs": list(dataset.runs),
                 "shares": list(dataset.studies.atypical),
                 "substitution": list(substitution_runs(dataset)),
-                "external": list(dataset.external),
+                "external": external_models(dataset, architecture),
                 "seeds": list(dataset.seeds),
                 "ablation": dataset.ablation.model_dump(mode="json"),
                 "evaluation": evaluation,
@@ -194,6 +194,12 @@ REFERENCE_STEP = 0.007 / 0.031
 POISONING_RUNS = {"fig3": "pgd-at", "annotation": "pgd-at-atypical-0"}
 """Whose poisoning scores figure 3 and the annotation study show; the second trains on no atypical
 sample, and its first seed counts alone."""
+
+
+def external_models(dataset: Dataset, architecture: str) -> list[str]:
+    """The models of others that are of an architecture: those that its tables have rows of."""
+    first = dataset.architectures[0]
+    return [n for n, m in dataset.external.items() if (m.architecture or first) == architecture]
 
 
 def ablation_name(alpha: float, beta: float) -> str:

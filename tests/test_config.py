@@ -160,6 +160,11 @@ def test_numbers_that_yaml_reads_as_text():
         ({"groups": {"typical_below": 0.5}}, "must not exceed atypical_above"),
         ({"scores": {"influence": {"keep_above": 0.1}}}, "lower keep_above"),
         (
+            {"external": {"m": {"checkpoint": "m.pt", "architecture": "resnet9"}}},
+            "external.m is of resnet9, which is not among architectures (resnet18)",
+        ),
+        ({"external": {"m": {"checkpoint": "m.pt", "key": "a;b"}}}, "external.m.key"),
+        (
             {"data": {"source": "digits", "subsample": {"train": 9, "train_per_class": 1}}},
             "give train or train_per_class, not both",
         ),

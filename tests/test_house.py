@@ -17,10 +17,11 @@ ORDER = """
     zips memorization ensembles splits chance published theory
     rawdata archives layouts revisions decoding sources duplicates data validation
     devices models attacks
-    objectives evaluation
+    objectives evaluation checkpoint_files
+    state_dicts checkpoints
     training
     trials runs poisoning
-    scoring merging score_files score_cards score_matching sharing
+    scoring merging score_lists score_files score_cards score_matching sharing
     studies planning tables comparison curves representation annotation_page annotation
     features paper paper_page
     figures poisoning_report theory_report
@@ -32,6 +33,7 @@ LAYERS = ORDER.split()
 
 TORCH = {"devices", "models", "attacks", "objectives", "evaluation", "training"}
 TORCH |= {"trials", "runs", "poisoning", "features"}
+TORCH |= {"checkpoint_files", "state_dicts", "checkpoints"}
 TORCH_IN_FUNCTIONS = {"artifacts", "data", "memorization", "sources"}
 
 

@@ -50,3 +50,10 @@ def test_sizes_of_jobs_change_no_specification():
 
     assert specs(scores={"trials_per_job": 7}) == specs(scores={"trials_per_job": 11})
     assert specs()["x", "poisoning"]["stage_version"] == studies.STAGES["poisoning"]
+
+
+def test_an_external_model_belongs_to_one_architecture():
+    models = {"a": {"checkpoint": "a.pt"}, "b": {"checkpoint": "b.pt", "architecture": "resnet9"}}
+    chosen = dataset(architectures=["resnet18", "resnet9"], external=models)
+    assert studies.external_models(chosen, "resnet18") == ["a"]
+    assert studies.external_models(chosen, "resnet9") == ["b"]

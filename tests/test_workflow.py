@@ -263,6 +263,33 @@ def test_one_figure_needs_its_own_inputs_only(fresh, target):
     assert fresh.planned(target) == {"prepare": 1, "trials": 2, "memorization": 1, "draw_fig6": 1}
 
 
+def test_an_external_model_is_judged_as_the_architecture_it_is_of(fresh):
+    path = fresh.folder / "config.yaml"
+    raw = yaml.safe_load(path.read_text())
+    (fresh.folder / "theirs.pt").touch()
+    raw["datasets"]["digits"] |= {
+        "architectures": ["small_cnn-4", "small_cnn-6"],
+        "external": {
+            "one": {"checkpoint": "theirs.pt", "key": "ema.model"},
+            "two": {"checkpoint": "theirs.pt", "normalize": False, "architecture": "small_cnn-6"},
+        },
+    }
+    path.write_text(yaml.safe_dump(raw))
+    tables = [f"results/digits/small_cnn-{width}/tables/methods.csv" for width in (4, 6)]
+    printed = fresh.run("--dry-run", "--printshellcmds", *tables)
+    commands = [line for line in printed.splitlines() if "--checkpoint" in line]
+    theirs = [line for line in commands if "theirs.pt" in line]
+    assert len(theirs) == 2
+    for line in theirs:
+        one = "/evaluations/one/" in line
+        assert ("--arch small_cnn-4 " in line) is one
+        assert ("--key 'ema.model'" in line) is one
+        assert ("--no-normalize" in line) is not one
+    assert all("--normalize" in line for line in set(commands) - set(theirs))
+    asked = "results/digits/small_cnn-6/evaluations/one/seed0.parquet"
+    assert "is of small_cnn-4, and asked for as small_cnn-6" in fresh.run(asked, succeeds=False)
+
+
 def test_a_removed_figure_is_drawn_again_from_the_tables(copied):
     (copied.data / "figures" / "fig6.pdf").unlink()
     target = "results/digits/figures/fig6.pdf"

@@ -20,7 +20,7 @@ rule evaluate:
     params:
         bat=BAT,
         dataset=subpath(input.data, ancestor=2),
-        normalize=normalization,
+        normalize=checkpoint_options,
         device=DEVICE,
     message:
         "Attacking {wildcards.run} ({wildcards.architecture}) on {wildcards.dataset}, "

@@ -15,8 +15,15 @@ def run_inputs(wildcards):
 
 def checkpoint(wildcards):
     """The model that is judged: a run's best epoch, or the file of an external model."""
-    external = CONFIG.datasets[wildcards.dataset].external.get(wildcards.run)
+    dataset = CONFIG.datasets[wildcards.dataset]
+    external = dataset.external.get(wildcards.run)
     if external is not None:
+        of = external.architecture or dataset.architectures[0]
+        if of != wildcards.architecture:
+            raise WorkflowError(
+                f"the external model {wildcards.run} of {wildcards.dataset} is of {of}, and asked "
+                f"for as {wildcards.architecture}; set its architecture if that is what it is"
+            )
         return str(external.checkpoint)
     folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/runs/{wildcards.run}"
     return f"{folder}/seed{wildcards.seed}/best.pt"
@@ -30,32 +37,35 @@ def evaluation_spec(wildcards):
     return spec_file(wildcards.dataset, "evaluation" if listed else "evaluation-ablation")
 
 
-def normalization(wildcards):
-    """Whether the judged model expects normalized images, as ours do."""
+def checkpoint_options(wildcards):
+    """What the judged model's file may not say: normalization (ours have it), place of weights."""
     external = CONFIG.datasets[wildcards.dataset].external.get(wildcards.run)
-    return "--normalize" if external is None or external.normalize else "--no-normalize"
+    if external is None:
+        return "--normalize"
+    options = {True: "--normalize", False: "--no-normalize", None: ""}[external.normalize]
+    return options if external.key is None else f"{options} --key '{external.key}'"
 
 
 # -- runs that are compared, and files of theirs -------------------------------------------
 
 
-def table_runs(dataset):
-    """Every configured run and external model."""
-    return [*dataset.runs, *dataset.external]
+def table_runs(dataset, architecture):
+    """Every configured run, and the external models of the architecture."""
+    return [*dataset.runs, *studies.external_models(dataset, architecture)]
 
 
-def configured_runs(dataset):
+def configured_runs(dataset, architecture):
     """Every configured run."""
     return list(dataset.runs)
 
 
-def ablation_runs(dataset):
+def ablation_runs(dataset, architecture):
     """Every cell of the ablation."""
     grid = dataset.ablation
     return [studies.ablation_name(alpha, beta) for alpha in grid.alpha for beta in grid.beta]
 
 
-def substitution_runs(dataset):
+def substitution_runs(dataset, architecture):
     """BAT with each score."""
     return list(studies.substitution_runs(dataset))
 
@@ -63,7 +73,7 @@ def substitution_runs(dataset):
 def study_runs(methods, by_share):
     """Runs that a figure or table of the studies shows."""
 
-    def runs(dataset):
+    def runs(dataset, architecture):
         shares = dataset.studies.atypical if by_share else [None]
         return [studies.study_name(method, share) for method in methods for share in shares]
 
@@ -75,7 +85,7 @@ def of_runs(runs, files):
 
     def inputs(wildcards):
         dataset = CONFIG.datasets[wildcards.dataset]
-        chosen = list(dict.fromkeys(runs(dataset)))
+        chosen = list(dict.fromkeys(runs(dataset, wildcards.architecture)))
         return files(wildcards.dataset, wildcards.architecture, dataset, chosen)
 
     return inputs
