@@ -123,6 +123,7 @@ def train_run(
         fingerprint=prepared.info["fingerprint"],
         recipe=spec,
         command=command,
+        device=device.label(run.training.precision),
         best_epoch=run.best["epoch"],
         best_accuracy=run.best["accuracy"],
     )
@@ -239,7 +240,7 @@ class _Run:
     def _flags(self, images: Tensor, labels: Tensor, steps: int) -> dict[str, np.ndarray]:
         adversary = self.spec["adversary"]
         attack = PGD(eps=adversary["eps"], step=adversary["step"], steps=steps)
-        with self.device.autocast(self.recipe.precision):
+        with self.device.autocast(self.training.precision):
             return evaluate(
                 self.training.forward,
                 images,
