@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import functools
 import math
-import statistics
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import torch
@@ -61,7 +62,7 @@ networks took on it; one data-centre GPU, compiled, from its makers' figures, of
 EMULATED = 9.0
 """Times as long as in float32 that bfloat16 is assumed to take where there are no units for it."""
 
-START = {"cpu": 4.0, "cuda": 60.0}
+START = {"cpu": 5.0, "cuda": 60.0}
 """Assumed seconds of a job before its first step: imports, data and, on a GPU, compilation."""
 
 PASSES = {"erm": (0, 1), "trades": (1, 2), "mart": (0, 2)}
@@ -260,9 +261,11 @@ def seconds_to_start(device: Runtime) -> float:
     """Seconds that a job takes to import what it trains with; on a GPU, as assumed."""
     if device.device.type == "cuda":
         return START["cuda"]
-    code = "import time, bat.__main__, bat.poisoning; print(time.process_time())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return float(done.stdout)
+    code = "import torch, bat.__main__, bat.poisoning; torch.optim.SGD([torch.zeros(1)])"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", code], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _fit(work: Work, pace: Pace, share: float) -> Work:
@@ -272,7 +275,7 @@ def _fit(work: Work, pace: Pace, share: float) -> Work:
     if isinstance(work, Pass):
         size = math.floor(share / (3 * max(pace.asked[work], 1e-9)))
     run = work._replace(batch=max(least, min(size, work.batch)))
-    if run.steps < 2:
+    if run.batch > least or run.steps < 2:
         return run
     unit = run.batch if isinstance(run, Pass) else 1
     steps = math.floor(run.steps * share / (3 * max(unit * pace.assume(run), 1e-9)))
@@ -284,7 +287,7 @@ def _fit(work: Work, pace: Pace, share: float) -> Work:
 
 
 def _repeat(run: Callable[[], object], device: Runtime, share: float) -> float:
-    """Median seconds of a call: of the processor on a CPU, of the clock on a GPU."""
+    """Mean seconds of a call: of the processor on a CPU, of the clock on a GPU."""
     clock = time.perf_counter if device.device.type == "cuda" else time.process_time
     begin = time.perf_counter()
     seconds: list[float] = []
@@ -295,7 +298,7 @@ def _repeat(run: Callable[[], object], device: Runtime, share: float) -> float:
         seconds.append(clock() - start)
         if len(seconds) == 1 and device.device.type == "cuda":
             begin = time.perf_counter()  # the first call compiled
-    return statistics.median(seconds[1:] or seconds)
+    return fmean(seconds[1:] or seconds)
 
 
 def _samples(pace: Pace, folder: Path) -> DeviceData:

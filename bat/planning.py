@@ -36,7 +36,7 @@ KNOWN_SIZES = {
 ASSUMED_SIZE = KNOWN_SIZES["cifar10"]
 """For a data set of the user's own that is not prepared yet."""
 
-AUTOATTACK_STEPS = {"standard": 3000, "aa-fast": 1000, "none": 0}
+AUTOATTACK_STEPS = {"standard": 4500, "aa-fast": 1000, "none": 0}
 """Assumed steps of AutoAttack for each sample that it starts with, half of which fall early."""
 
 CORRECT = 0.8
