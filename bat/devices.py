@@ -106,7 +106,12 @@ def has_bfloat16_units(device: torch.device) -> bool:
         with torch.cuda.device(device):
             return torch.cuda.is_bf16_supported(including_emulation=False)
     flags = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return flags and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return flags and _convolves_in_bfloat16()
+
+
+def _convolves_in_bfloat16() -> bool:
+    """Whether the library of torch's convolutions may use what the processor has."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 @functools.cache
