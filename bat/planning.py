@@ -37,7 +37,7 @@ ASSUMED_SIZE = KNOWN_SIZES["cifar10"]
 """For a data set of the user's own that is not prepared yet."""
 
 AUTOATTACK_STEPS = {"standard": 6500, "aa-fast": 1500, "none": 0}
-"""Assumed cost of AutoAttack for each sample that it starts with, in steps of PGD: as the digits took
+"""Assumed steps of PGD that AutoAttack costs for each sample that it starts with: as the digits took
 it, two thirds of which hold to the end."""
 
 CORRECT = 0.8

@@ -1,5 +1,7 @@
 """The training loop: rates, reproducible epochs, resuming, a loss that is no number."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -193,7 +195,7 @@ def test_a_training_goes_on_in_the_precision_that_it_began_in(training, monkeypa
     monkeypatch.setattr(devices, "seconds_of_step", lambda device, precision: 1.0)
     began = training(precision="auto")
     began.run_epoch()
-    kept = began.state()
+    kept = copy.deepcopy(began.state())
     began.run_epoch()
     monkeypatch.setattr(devices, "has_bfloat16_units", lambda device: False)
     elsewhere = training(precision="auto")
