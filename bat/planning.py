@@ -37,8 +37,8 @@ ASSUMED_SIZE = KNOWN_SIZES["cifar10"]
 """For a data set of the user's own that is not prepared yet."""
 
 AUTOATTACK_STEPS = {"standard": 6500, "aa-fast": 1500, "none": 0}
-"""Assumed steps of PGD that AutoAttack costs for each sample that it starts with: as the digits took
-it, two thirds of which hold to the end."""
+"""Assumed steps of PGD that AutoAttack costs for each sample that it starts with; standard as the
+digits took it, two thirds of which hold to the end."""
 
 CORRECT = 0.8
 """Assumed share of the samples that are classified right, which alone are attacked."""
