@@ -1,5 +1,6 @@
 # make demo    everything for the embedded data set, from a fresh clone
 # make test    every test, from a fresh clone
+# make matrix    every test on Python 3.11 to 3.13, with the oldest and the newest torch
 # make test-slurm    the workflow on a real Slurm, with everything that dies on a cluster
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,7 +8,7 @@ CORES ?= all
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo install test test-slurm lint format schema clean
+.PHONY: demo install test matrix test-slurm lint format schema clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
@@ -24,6 +25,17 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 test: lint
 	$(BIN)/python -m pytest -n auto
+
+NOX := .nox/tool/bin/nox
+
+# SESSION="tests-3.12(torch='oldest')" for one of them; ARGS go to pytest; LIST=1 only lists them
+matrix: $(NOX)
+	$(NOX) $(if $(LIST),--list) \
+	  $(if $(SESSION),--error-on-missing-interpreters --session "$(SESSION)") $(if $(ARGS),-- $(ARGS))
+
+$(NOX):
+	$(PYTHON) -m venv .nox/tool
+	.nox/tool/bin/python -m pip install --quiet --disable-pip-version-check nox==2026.10.20
 
 # the workflow on a real Slurm of one node, and what it survives; about a quarter of an hour
 test-slurm: $(INSTALLED)

@@ -357,8 +357,10 @@ def _plan(arguments: argparse.Namespace) -> None:
 
     from bat import config, planning
 
+    paths = arguments.configfile or arguments.laid or [Path("config/config.yaml")]
     console = Console(width=None if sys.stdout.isatty() else 110)
-    planning.show(config.read_config(*arguments.configfile), console)
+    seconds = arguments.seconds if arguments.measure else 0.0
+    planning.show(config.read_config(*paths), console, device=arguments.device, measure=seconds)
 
 
 def _schema(arguments: argparse.Namespace) -> None:
@@ -519,7 +521,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--results", type=Path, required=True, help="folder of the results")
     add("summary", _summary, "say what has been made and where", "configfile")
     command = add("plan", _plan, "say what a configuration costs: jobs, hours, disk")
-    command.add_argument("--configfile", **_CONFIGFILE)
+    text = "YAML files, each laid over the one before; config/config.yaml where none is named"
+    command.add_argument("configfile", type=Path, nargs="*", help=text)
+    text = "the same, as snakemake takes them"
+    command.add_argument("--configfile", dest="laid", type=Path, nargs="+", help=text)
+    text = "where the jobs will run; by default as configured"
+    command.add_argument("--device", choices=["auto", "cpu", "cuda"], help=text)
+    text = "run a few steps of each stage here and plan with what they take"
+    command.add_argument("--measure", action="store_true", help=text)
+    text = "that measuring takes, about (60); on a GPU, compilation comes on top"
+    command.add_argument("--seconds", type=float, default=60.0, help=text)
     command = add("schema", _schema, "print the JSON schema of the configuration")
     command.add_argument("--markdown", action="store_true", help="a page for readers instead")
     add("check", _check, "check configuration files and say what they ask for", "configfile")

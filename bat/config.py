@@ -212,6 +212,8 @@ def _architecture(value: str) -> str:
     known = "; ".join(ARCHITECTURES.values())
     if not any(re.fullmatch(pattern, value) for pattern in ARCHITECTURES):
         raise ValueError(f"{value!r} is not an architecture. Known: {known}")
+    if re.search(r"-0+$", value):
+        raise ValueError(f"{value!r}: the width must be 1 or more")
     wrn = re.fullmatch(r"wrn-(\d+)-(\d+)", value)
     if wrn and ((int(wrn[1]) - 4) % 6 or int(wrn[1]) < 10 or int(wrn[2]) < 1):
         raise ValueError(f"{value!r}: the depth must be 6 n + 4 with n >= 1 (10, 16, 22, 28, 34)")
@@ -417,7 +419,9 @@ class Optimization(Section):
     warmup: Share = Field(0.2, description="one_cycle: share of the steps in which the rate rises")
     augmentation: Augmentation = Augmentation()
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 autocast on a GPU, float32 on a CPU"
+        "auto",
+        description="auto: bfloat16 autocast where the device has units for it (GPUs from Ampere "
+        "on, CPUs with AVX512-BF16 or AMX), else float32; kept with each result",
     )
 
     @model_validator(mode="after")

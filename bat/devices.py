@@ -1,10 +1,17 @@
-"""Which device a job runs on, how many threads it takes, and in which precision."""
+"""Which device a job runs on, how many threads it takes, and in which precision.
+
+A recipe says ``auto``, which stands for what the device does fast, and stays ``auto`` in
+specifications: results of one recipe may come from several machines, as those of CPUs and of
+GPUs always did. What it stood for is kept with each result (`Runtime.label`).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +22,8 @@ import torch
 
 from bat.errors import BatError
 from bat.progress import log
+
+SLOW = 1.5  # times the other precision's seconds, from which an explicit choice is remarked on
 
 
 @dataclass(frozen=True)
@@ -31,22 +40,41 @@ class Runtime:
     device: torch.device
     compile: bool = False
 
-    def dtype(self, precision: str) -> torch.dtype:
-        """The type of the products for a configured precision."""
-        if precision == "auto":
-            precision = "bfloat16" if self.device.type == "cuda" else "float32"
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+    def precision(self, configured: str) -> str:
+        """The precision of the products, for a configured one.
+
+        ``auto`` is bfloat16 where the device has units for it, else float32: a
+        function of the device alone. Another choice that is slow here is said,
+        once in a process, with the factor that a short measurement finds.
+
+        Parameters
+        ----------
+        configured : {"auto", "float32", "bfloat16"}
+
+        Returns
+        -------
+        {"float32", "bfloat16"}
+        """
+        best = "bfloat16" if has_bfloat16_units(self.device) else "float32"
+        if configured not in ("auto", best):
+            _remark_if_slow(self.device, configured, best)
+            return configured
+        return best
 
     def autocast(self, precision: str) -> contextlib.AbstractContextManager:
-        """Autocast to bfloat16 where the precision asks for it, else nothing."""
-        dtype = self.dtype(precision)
-        if dtype == torch.float32:
+        """Autocast to bfloat16 where the precision, as `precision` gives it, is that."""
+        if precision == "float32":
             return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=dtype)
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def place(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model on the device, channels last."""
         return model.to(self.device, memory_format=torch.channels_last)
+
+    def wait(self) -> None:
+        """Wait until the device has done what it was given."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     @property
     def name(self) -> str:
@@ -54,6 +82,79 @@ class Runtime:
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
         return "cpu"
+
+    @property
+    def usual_precision(self) -> str:
+        """What ``auto`` was on this kind of device when nothing looked at its units (0.1.0)."""
+        return "bfloat16" if self.device.type == "cuda" else "float32"
+
+    def label(self, precision: str) -> str:
+        """The device's name, with the precision where it is not the usual one."""
+        return self.name if precision == self.usual_precision else f"{self.name} ({precision})"
+
+
+def has_bfloat16_units(device: torch.device) -> bool:
+    """Whether products in bfloat16 run in hardware, and not in software, on a device.
+
+    A GPU from compute capability 8 on (Ampere), or any that ROCm drives; an x86
+    processor with AVX512-BF16 or AMX that torch's convolutions make use of. A GPU
+    that is not in this machine is taken for one that has them.
+    """
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            return True
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+    flags = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return flags and _convolves_in_bfloat16()
+
+
+def _convolves_in_bfloat16() -> bool:
+    """Whether the library of torch's convolutions may use what the processor has."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+@functools.cache
+def _remark_if_slow(device: torch.device, precision: str, other: str) -> None:
+    if device.type == "cuda" and not torch.cuda.is_available():
+        return
+    factor = seconds_of_step(device, precision) / seconds_of_step(device, other)
+    if factor > SLOW:
+        log.warning(
+            "precision: %s takes %.1f times as long as %s on this device (measured on one "
+            "convolution); 'auto' takes the faster one",
+            *(precision, factor, other),
+        )
+
+
+def seconds_of_step(device: torch.device, precision: str) -> float:
+    """Seconds of one convolution, forward and backward, the median of about 0.2 s of them.
+
+    Parameters
+    ----------
+    device : torch.device
+    precision : {"float32", "bfloat16"}
+    """
+    runtime = Runtime(device)
+    x, weight = (
+        torch.ones(shape, device=device).to(memory_format=torch.channels_last).requires_grad_()
+        for shape in ((64, 16, 14, 14), (32, 16, 3, 3))
+    )
+
+    def step() -> None:
+        with runtime.autocast(precision):
+            loss = torch.nn.functional.conv2d(x, weight, padding=1).float().sum()
+        torch.autograd.grad(loss, [x, weight])
+
+        runtime.wait()
+
+    step()  # the first call sets up what the others reuse
+    seconds, begin = [], time.perf_counter()
+    while len(seconds) < 3 or time.perf_counter() - begin < 0.2:
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
 
 
 @contextlib.contextmanager

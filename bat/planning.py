@@ -1,27 +1,31 @@
 """What a configuration will cost, before anything is spent: jobs, hours, disk, by stage.
 
 What has been made tells its own time: trial shards their seconds for each trial,
-benchmark files those of other jobs. Where nothing has been made, the time is the
-number of multiplications over an assumed speed, both stated in the plan.
+benchmark files those of other jobs. Where nothing has been made, the time is that
+of the steps and passes of a job (`bat.pace`), counted from the network and an
+assumed speed, or measured on this machine; the plan says which.
 """
 
 from __future__ import annotations
 
 import csv
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from bat import studies
 from bat.artifacts import ArtifactError, column, read_json, read_metadata, read_table
-from bat.config import AnyRun, Config, Dataset
+from bat.config import AnyRun, Config, Dataset, Optimization, TrainOn
+from bat.progress import progress
 from bat.significance import trials_for_influence
 
-GPU_SPEED, CPU_SPEED = 4e13, 3e10
-"""Assumed floating-point operations in a second that a training job sustains: on one data-centre
-GPU with bfloat16 and compilation, and on one CPU core."""
+if TYPE_CHECKING:
+    from bat.devices import Runtime
+    from bat.pace import Pace
 
 KNOWN_SIZES = {
     "fashion_mnist": (60_000, 10_000, 10, (1, 28, 28)),
@@ -33,8 +37,12 @@ KNOWN_SIZES = {
 ASSUMED_SIZE = KNOWN_SIZES["cifar10"]
 """For a data set of the user's own that is not prepared yet."""
 
-AUTOATTACK_PASSES = {"standard": 6000, "aa-fast": 2000, "none": 0}
-"""Assumed passes through the model for each test sample, half of them falling early."""
+AUTOATTACK_STEPS = {"standard": 6500, "aa-fast": 1500, "none": 0}
+"""Assumed steps of PGD that AutoAttack costs for each sample that it starts with; standard as the
+digits took it, two thirds of which hold to the end."""
+
+CORRECT = 0.8
+"""Assumed share of the samples that are classified right, which alone are attacked."""
 
 RESULT_OF = {
     "runs": "/history.parquet",
@@ -86,7 +94,14 @@ class Row:
 # -- the plan -------------------------------------------------------------------------------
 
 
-def plan(config: Config, logs: Path = Path("logs")) -> list[Row]:
+def plan(
+    config: Config,
+    logs: Path = Path("logs"),
+    device: str | None = None,
+    *,
+    measure: float = 0.0,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Row]:
     """The stages of every data set, in the order in which they run.
 
     Parameters
@@ -94,22 +109,50 @@ def plan(config: Config, logs: Path = Path("logs")) -> list[Row]:
     config : Config
     logs : path
         Folder of the benchmark files, as the workflow's.
+    device : {"auto", "cpu", "cuda"}, optional
+        In place of the configured one; ``auto`` is a GPU where there is one here.
+    measure : float
+        Seconds for measuring steps and passes here; 0 counts them only.
+    report : callable
+        Called with the number of things measured and their number.
+
+    Raises
+    ------
+    BatError
+        If an architecture does not take the images, or a GPU that is not here
+        is to be measured.
     """
-    rows: list[Row] = []
-    for name, dataset in config.datasets.items():
-        place = _Place(config, name, dataset, logs)
-        rows.append(place.prepare())
-        if dataset.scores.source is None:
-            rows += [place.trials(a, n) for a, n in studies.trial_counts(dataset).items()]
-        rows.append(place.tables())
-        for architecture in dataset.architectures:
-            rows += [
-                place.training(architecture),
-                place.evaluation(architecture),
-                place.poisoning(architecture),
-                place.representation(architecture),
-            ]
-    return rows
+    target = planned_device(config, device)
+    places = [_Place(config, n, d, logs, target) for n, d in config.datasets.items()]
+    rows = [row for place in places for row in place.rows()]
+    if not measure:
+        return rows
+    from bat import devices, pace
+
+    asked = [len(place.pace.asked) for place in places]
+    with devices.runtime(target.device.type, compile=config.compute.compile) as here:
+        for number, place in enumerate(places):
+            place.pace.device = here
+            before, share = sum(asked[:number]), measure * asked[number] / max(1, sum(asked))
+            pace.measure(
+                place.pace,
+                place.folder / "data",
+                share,
+                lambda done, before=before: report(before + done, sum(asked)),
+            )
+    return [row for place in places for row in place.rows()]
+
+
+def planned_device(config: Config, device: str | None = None) -> Runtime:
+    """Where the jobs will run: as asked for, else as configured, else a GPU if there is one."""
+    import torch
+
+    from bat.devices import Runtime
+
+    wanted = device or config.compute.device
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return Runtime(torch.device(wanted))
 
 
 def seconds_per_trial(config: Config) -> dict[str, dict[str, float]]:
@@ -117,10 +160,30 @@ def seconds_per_trial(config: Config) -> dict[str, dict[str, float]]:
     measured: dict[str, dict[str, float]] = {}
     for name, dataset in config.datasets.items():
         for architecture in studies.trial_counts(dataset):
-            seconds = _Place(config, name, dataset, Path()).finished_trials(architecture)
+            seconds = finished_trials(config.results / name, dataset, architecture)
             if seconds:
                 measured.setdefault(name, {})[architecture] = fmean(seconds.values())
     return measured
+
+
+def finished_trials(folder: Path, dataset: Dataset, architecture: str) -> dict[int, float]:
+    """Seconds of the trials of the configured recipe that are on disk, by number."""
+    recipe = studies.trial_recipe(architecture, dataset.scores)
+    found: dict[int, float] = {}
+    folders = [folder / "trials", folder / "trials" / ".partial" / architecture]
+    for path in (path for place in folders for path in place.glob("*.parquet")):
+        if not re.fullmatch(rf"({re.escape(architecture)}-\d+-)?\d+", path.stem):
+            continue
+        try:
+            if read_metadata(path, "trials")["recipe"] != recipe:
+                continue
+            table, _ = read_table(path, "trials", columns=["trial", "seconds"])
+        except ArtifactError:
+            continue  # the job that needs it says so, and trains its trials again
+        found |= zip(
+            column(table, "trial").tolist(), column(table, "seconds").tolist(), strict=True
+        )
+    return found
 
 
 def trials_to_stand(dataset: Dataset, folder: Path) -> str:
@@ -145,11 +208,32 @@ def trials_to_stand(dataset: Dataset, folder: Path) -> str:
 class _Place:
     """One data set: what it asks for, and what of it is on disk."""
 
-    def __init__(self, config: Config, name: str, dataset: Dataset, logs: Path):
+    def __init__(self, config: Config, name: str, dataset: Dataset, logs: Path, device: Runtime):
+        from bat.pace import Pace
+
         self.name, self.dataset = name, dataset
         self.folder, self.logs = config.results / name, logs / name
-        self.speed = CPU_SPEED if config.compute.device == "cpu" else GPU_SPEED
         self.size = size(dataset, self.folder)
+        self.pace: Pace = Pace(device, self.size.n_classes, self.size.shape)
+
+    def rows(self) -> list[Row]:
+        rows = [self.prepare()]
+        if self.dataset.scores.source is None:
+            rows += [self.trials(a, n) for a, n in studies.trial_counts(self.dataset).items()]
+        rows.append(self.tables())
+        for architecture in self.dataset.architectures:
+            rows += [
+                self.training(architecture),
+                self.evaluation(architecture),
+                self.poisoning(architecture),
+                self.representation(architecture),
+            ]
+        return rows
+
+    @property
+    def basis(self) -> str:
+        """Where hours come from that nothing on disk tells."""
+        return "measured here" if self.pace.measured else "assumed"
 
     def prepare(self) -> Row:
         done = (self.folder / "data" / "dataset.json").exists()
@@ -160,22 +244,22 @@ class _Place:
 
     def trials(self, architecture: str, n_trials: int) -> Row:
         shards = studies.shards(self.name, self.dataset, architecture)
-        seconds = self.finished_trials(architecture)
+        seconds = finished_trials(self.folder, self.dataset, architecture)
         each, basis = self.trial_seconds(architecture, seconds)
         members = self.dataset.ensemble.members
         if architecture not in self.dataset.ensemble.architectures:
             members = 0
         bits = (2 * self.size.n_train + self.size.n_test) / 8
         probabilities = 2 * self.size.n_train * self.size.n_classes
-        done = sum((self.folder.parent / shard).exists() for shard in shards)
+        made = [bool(seconds) and (self.folder.parent / shard).exists() for shard in shards]
         left = sum(trial not in seconds for trial in range(n_trials))
         return Row(
             self.name,
             f"{n_trials} trials, {architecture}",
             len(shards),
-            done if seconds else 0,
-            n_trials * each / 3600,
-            left * each / 3600,
+            sum(made),
+            (n_trials * each + len(shards) * self.pace.start) / 3600,
+            (left * each + sum(not there for there in made) * self.pace.start) / 3600,
             n_trials * bits + min(members, n_trials) * probabilities,
             basis,
         )
@@ -189,27 +273,39 @@ class _Place:
             return configured, "configured"
         scores = self.dataset.scores
         included = round(scores.subset_ratio * self.size.n_train)
-        passes = 3 * included * scores.training.epochs + self.size.n_train + self.size.n_test
-        return self.seconds(architecture, passes), "assumed"
+        training = self.training_seconds(architecture, scores.training, {"method": "erm"}, included)
+        judged = self.size.n_train + self.size.n_test
+        return training + judged * self.clean(architecture, 1000), self.basis
 
-    def finished_trials(self, architecture: str) -> dict[int, float]:
-        """Seconds of the trials of the configured recipe that are on disk, by number."""
-        recipe = studies.trial_recipe(architecture, self.dataset.scores)
-        found: dict[int, float] = {}
-        folders = [self.folder / "trials", self.folder / "trials" / ".partial" / architecture]
-        for path in (p for folder in folders for p in folder.glob("*.parquet")):
-            if not re.fullmatch(rf"({re.escape(architecture)}-\d+-)?\d+", path.stem):
-                continue
-            try:
-                if read_metadata(path, "trials")["recipe"] != recipe:
-                    continue
-                table, _ = read_table(path, "trials", columns=["trial", "seconds"])
-            except ArtifactError:
-                continue  # the job that needs it says so, and trains its trials again
-            found |= zip(
-                column(table, "trial").tolist(), column(table, "seconds").tolist(), strict=True
-            )
-        return found
+    def training_seconds(
+        self, architecture: str, recipe: Optimization, objective: dict, n_samples: int
+    ) -> float:
+        """Seconds of all steps of one training."""
+        from bat.pace import Step
+
+        batch = min(recipe.batch_size, n_samples)
+        settings = {key: value for key, value in objective.items() if key != "method"}
+        step = Step(
+            architecture,
+            self.pace.device.precision(recipe.precision),
+            batch,
+            objective["method"],
+            tuple(sorted(settings.items())),
+            recipe,
+        )
+        return recipe.epochs * (n_samples // batch) * self.pace(step)
+
+    def clean(self, architecture: str, batch: int) -> float:
+        """Seconds for each sample of a pass in float32."""
+        from bat.pace import Pass
+
+        return self.pace(Pass(architecture, "float32", batch, 0))
+
+    def attack(self, architecture: str, steps: int, batch: int, precision: str) -> float:
+        """Seconds for each sample of an attack, which leaves out those that are wrong already."""
+        from bat.pace import Pass
+
+        return CORRECT * self.pace(Pass(architecture, precision, batch, steps))
 
     def tables(self) -> Row:
         scores, groups = self.folder / "scores", self.folder / "groups"
@@ -228,11 +324,14 @@ class _Place:
     def training(self, architecture: str) -> Row:
         """Runs of adversarial training."""
         runs = [
-            (f"{name}/seed{seed}", self.run_passes(run))
+            (f"{name}/seed{seed}", self.run_seconds(architecture, run))
             for name, run in studies.runs(self.dataset).items()
             for seed in self.dataset.seeds
         ]
-        parameters = 4 * parameter_count(architecture, self.size)
+        from bat.pace import parameter_count
+
+        n_classes, channels = self.size.n_classes, self.size.shape[0]
+        parameters = 4 * parameter_count(architecture, n_classes, channels)
         stage = f"training, {architecture}"
         return self._measured(stage, architecture, "runs", runs, 2 * parameters)
 
@@ -240,8 +339,11 @@ class _Place:
         """Attacks on the trained models."""
         settings = self.dataset.evaluation
         n_test = min(settings.max_samples or self.size.n_test, self.size.n_test)
-        pgd = 2 * settings.pgd_steps * settings.pgd_restarts
-        every = pgd + 2 * settings.cw_steps + AUTOATTACK_PASSES[settings.autoattack]
+        batch = min(settings.batch_size, n_test)
+        attack = functools.partial(self.attack, architecture, batch=batch, precision="float32")
+        pgd = self.clean(architecture, batch) + settings.pgd_restarts * attack(settings.pgd_steps)
+        library = AUTOATTACK_STEPS[settings.autoattack] / settings.pgd_steps
+        every = pgd + attack(1) + attack(settings.cw_steps) + library * attack(settings.pgd_steps)
         substitutions = studies.substitution_runs(self.dataset)
         external = studies.external_models(self.dataset, architecture)
         listed = {*self.dataset.runs, *external, *substitutions}
@@ -259,17 +361,18 @@ class _Place:
     def poisoning(self, architecture: str) -> Row:
         """Poisoning scores of the training samples, for figure 3 and the annotation study."""
         runs, seeds = studies.POISONING_RUNS, self.dataset.seeds
-        passes = self.size.n_train * (2 * self.dataset.history.steps + 2)
-        jobs = [(f"{runs['fig3']}/seed{seed}", passes) for seed in seeds]
-        jobs.append((f"{runs['annotation']}/seed{seeds[0]}", passes))
+        each = self.attack(architecture, self.dataset.history.steps, 500, "float32") / CORRECT
+        seconds = self.size.n_train * each  # of all samples
+        jobs = [(f"{runs['fig3']}/seed{seed}", seconds) for seed in seeds]
+        jobs.append((f"{runs['annotation']}/seed{seeds[0]}", seconds))
         stage = f"poisoning scores, {architecture}"
         return self._measured(stage, architecture, "poisoning", jobs, 14 * self.size.n_train)
 
     def representation(self, architecture: str) -> Row:
         """Features of the studies' models; at most all samples are typical."""
-        passes = self.size.n_train + self.size.n_test
+        seconds = (self.size.n_train + self.size.n_test) * self.clean(architecture, 500)
         jobs = [
-            (f"{studies.study_name(method, share)}/seed{seed}", passes)
+            (f"{studies.study_name(method, share)}/seed{seed}", seconds)
             for method in ("erm", "pgd-at")
             for share in self.dataset.studies.atypical
             for seed in self.dataset.seeds
@@ -277,13 +380,40 @@ class _Place:
         stage = f"representation, {architecture}"
         return self._measured(stage, architecture, "representation", jobs, 3000)
 
-    def run_passes(self, run: AnyRun) -> float:
-        """Passes of one sample through the model in a run; a gradient counts as two."""
-        samples = self.size.n_train * (1 - self.dataset.selection.validation)
-        steps = 0
-        if run.method != "erm":
-            steps = run.steps or self.dataset.adversary.steps
-        return run.training.epochs * samples * (2 * steps + 3)
+    def run_seconds(self, architecture: str, run: AnyRun) -> float:
+        """Seconds of a run: its steps, the choice of its epoch, what is followed of it."""
+        from bat.runs import EVALUATION_BATCH
+
+        selection, history = run.selection or self.dataset.selection, self.dataset.history
+        n_samples, n_selected = self.trained_on(run.train_on), 0
+        if selection.by == "validation":
+            n_selected = round(selection.validation * n_samples)
+            n_samples -= n_selected
+        elif selection.by == "test":
+            n_selected = self.size.n_test
+        objective = studies.objective(run, architecture, self.dataset)
+        seconds = self.training_seconds(architecture, run.training, objective, n_samples)
+        precision, epochs = self.pace.device.precision(run.training.precision), run.training.epochs
+        attack = functools.partial(
+            self.attack, architecture, batch=EVALUATION_BATCH, precision=precision
+        )
+        if n_selected:
+            seconds += epochs * n_selected * attack(selection.steps)
+        times = -(-epochs // history.every) if history.every else 1
+        limit = history.max_samples or self.size.n_train + self.size.n_test
+        followed = min(limit, self.size.n_train) + min(limit, self.size.n_test)
+        return seconds + times * followed * attack(history.steps)
+
+    def trained_on(self, part: TrainOn) -> int:
+        """Training samples of a run: by the groups where they are made, else all of them."""
+        if part.atypical is None:
+            return self.size.n_train
+        try:
+            table, _ = read_table(self.folder / "groups" / "train.parquet", "groups")
+        except ArtifactError:
+            return self.size.n_train
+        typical, atypical = (int(column(table, name).sum()) for name in ("typical", "atypical"))
+        return max(1, typical + round(part.atypical * atypical))
 
     def _measured(
         self,
@@ -293,8 +423,8 @@ class _Place:
         jobs: list[tuple[str, float]],
         bytes_each: float,
     ) -> Row:
-        """A row of jobs whose time is in proportion to their passes, by what is measured."""
-        seconds = {name: self.seconds(architecture, passes) for name, passes in jobs}
+        """A row of jobs; what is measured of some scales the seconds of the others."""
+        seconds = {name: self.pace.start + of_job for name, of_job in jobs}
         place, logs = self.folder / architecture / kind, self.logs / architecture / kind
         done = {name for name, _ in jobs if (place / f"{name}{RESULT_OF[kind]}").exists()}
         measured = {
@@ -302,7 +432,7 @@ class _Place:
             for name in done
             if (benchmark := read_benchmark(logs / f"{name.replace('/', '-')}.tsv")) is not None
         }
-        basis = "assumed"
+        basis = self.basis
         if measured:
             scale = sum(measured.values()) / sum(seconds[name] for name in measured)
             seconds = {name: measured.get(name, scale * s) for name, s in seconds.items()}
@@ -317,10 +447,6 @@ class _Place:
             len(jobs) * bytes_each,
             basis,
         )
-
-    def seconds(self, architecture: str, passes: float) -> float:
-        """Assumed seconds for a number of forward passes of one sample."""
-        return 2 * multiplications(architecture, self.size) * passes / self.speed
 
 
 def size(dataset: Dataset, folder: Path) -> Size:
@@ -366,74 +492,23 @@ def read_benchmark(path: Path) -> float | None:
         return None  # absent, or the job was killed while it was written
 
 
-# -- architectures --------------------------------------------------------------------------
-
-
-def multiplications(architecture: str, size: Size) -> int:
-    """Multiplications in the convolutions of one forward pass of one sample."""
-    return sum(
-        n_in * n_out * kernel**2 * (size.shape[1] // scale) * (size.shape[2] // scale)
-        for n_in, n_out, kernel, scale in _convolutions(architecture, size.shape[0])
-    )
-
-
-def parameter_count(architecture: str, size: Size) -> int:
-    """Weights of the convolutions and the linear head."""
-    layers = list(_convolutions(architecture, size.shape[0]))
-    return sum(n_in * n_out * k**2 for n_in, n_out, k, _ in layers) + layers[-1][1] * size.n_classes
-
-
-def _convolutions(architecture: str, channels: int) -> Iterator[tuple[int, int, int, int]]:
-    """Input and output width, kernel, and reduction of the image's edge of each convolution."""
-    family, *numbers = re.fullmatch(r"([a-z_]+)(\d*)-?(\d*)-?(\d*)", architecture).groups()
-    first, second, third = (int(n) if n else None for n in numbers)
-    if family == "small_cnn":
-        w = second or 16
-        yield from [(channels, w, 3, 1), (w, 2 * w, 3, 2), (2 * w, 4 * w, 3, 4)]
-    elif family == "resnet" and first == 9:
-        w = second or 64
-        yield from [(channels, w, 3, 1), (w, 2 * w, 3, 1), *[(2 * w, 2 * w, 3, 2)] * 2]
-        yield from [(2 * w, 4 * w, 3, 2), (4 * w, 8 * w, 3, 4), *[(8 * w, 8 * w, 3, 8)] * 2]
-    elif family == "resnet" and first in (18, 34):
-        w, blocks = second or 64, {18: [2, 2, 2, 2], 34: [3, 4, 6, 3]}[first]
-        yield from _stages(channels, w, [w, 2 * w, 4 * w, 8 * w], blocks)
-    elif family == "resnet":
-        yield from _stages(channels, 16, [16, 32, 64], [(first - 2) // 6] * 3)
-    else:
-        yield from _stages(
-            channels, 16, [16 * third, 32 * third, 64 * third], [(second - 4) // 6] * 3
-        )
-
-
-def _stages(
-    channels: int, stem: int, widths: list[int], blocks: list[int]
-) -> Iterator[tuple[int, int, int, int]]:
-    """Convolutions of a residual network with blocks of two and projecting shortcuts."""
-    yield channels, stem, 3, 1
-    n_in = stem
-    for stage, (n_out, n_blocks) in enumerate(zip(widths, blocks, strict=True)):
-        for block in range(n_blocks):
-            yield n_in, n_out, 3, 2**stage
-            yield n_out, n_out, 3, 2**stage
-            if block == 0 and (stage or n_in != n_out):
-                yield n_in, n_out, 1, 2**stage
-            n_in = n_out
-
-
 # -- printing -------------------------------------------------------------------------------
 
 
-def show(config: Config, console) -> None:
+def show(config: Config, console, *, device: str | None = None, measure: float = 0.0) -> None:
     """Print the plan, its sums, and the measured seconds in the form the configuration takes.
 
     Parameters
     ----------
     config : Config
     console : rich.console.Console
+    device, measure
+        As for `plan`.
     """
     from rich.table import Table
 
-    on_cpu = config.compute.device == "cpu"
+    target = planned_device(config, device)
+    on_cpu = target.device.type == "cpu"
     unit = "CPU core hours" if on_cpu else "GPU hours"
     table = Table(box=None, pad_edge=False)
     for title in ("data set", "stage"):
@@ -441,7 +516,13 @@ def show(config: Config, console) -> None:
     for title in ("jobs", "done", unit, "left", "disk"):
         table.add_column(title, justify="right")
     table.add_column("hours from", no_wrap=True)
-    rows = plan(config)
+    with progress("steps and passes", 0) as bar:
+
+        def report(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done)
+
+        rows = plan(config, device=device, measure=measure, report=report)
     for row in rows:
         hours = [_hours(row.hours), _hours(row.hours_left)] if row.hours else ["", ""]
         cells = [row.dataset, row.stage, str(row.jobs), str(row.done), *hours]
@@ -450,14 +531,38 @@ def show(config: Config, console) -> None:
     hours = [_hours(sum(getattr(row, name) for row in rows)) for name in ("hours", "hours_left")]
     table.add_row("total", "", *map(str, sums), *hours, _bytes(sum(row.bytes for row in rows)))
     console.print(table)
-    where = "a CPU core" if on_cpu else "a GPU"
-    speed = CPU_SPEED if on_cpu else GPU_SPEED
-    console.print(
-        f"assumed: {speed:.0e} operations a second on {where}; measured: the mean of what is done"
-    )
+    for line in sources(rows, target):
+        console.print(line)
     for name, seconds in seconds_per_trial(config).items():
         values = ", ".join(f"{arch}: {value:.3g}" for arch, value in seconds.items())
         console.print(f"{name}: one trial takes, for `scores`, seconds_per_trial: {{{values}}}")
+
+
+def sources(rows: list[Row], device: Runtime) -> list[str]:
+    """What stands behind the hours of a plan, a line for each."""
+    from bat.pace import SPEEDS, START
+
+    kind, lines = device.device.type, []
+    where = {"cpu": "a CPU core", "cuda": "a data-centre GPU"}[kind]
+    if any(row.basis == "assumed" for row in rows):
+        lines += [
+            f"assumed: {where} does {speed.flops:.2g} operations and moves {speed.bandwidth:.2g} "
+            f"bytes in a second in {precision}, {1e6 * speed.overhead:.2g} µs a call"
+            for (of_kind, precision), speed in SPEEDS.items()
+            if of_kind == kind
+        ]
+        lines.append(
+            f"assumed: a job starts in {START[kind]:g} s; {100 * CORRECT:g} % of the samples are "
+            "right without an attack, which alone are attacked; measure: plan --measure"
+        )
+    if any(row.basis == "measured here" for row in rows):
+        lines.append(
+            f"measured here: steps, passes and attacks on {device.name}, in seconds of "
+            f"{'the processor' if kind == 'cpu' else 'the clock'}"
+        )
+    if any(re.match(r"measured \(", row.basis) for row in rows):
+        lines.append("measured (n): the mean of n that are done")
+    return lines
 
 
 def _hours(hours: float) -> str:

@@ -134,6 +134,7 @@ def train_run(
         identity=_identity(spec),
         inputs=made_of.digests,
         checkpoints=checkpoints,
+        device=device.label(run.training.precision),
         best_epoch=run.best["epoch"],
         best_accuracy=run.best["accuracy"],
     )
@@ -384,7 +385,7 @@ class _Run:
     def _flags(self, images: Tensor, labels: Tensor, steps: int) -> dict[str, np.ndarray]:
         adversary = self.spec["adversary"]
         attack = PGD(eps=adversary["eps"], step=adversary["step"], steps=steps)
-        with self.device.autocast(self.recipe.precision):
+        with self.device.autocast(self.training.precision):
             return evaluate(
                 self.training.forward,
                 images,

@@ -90,6 +90,7 @@ class Training:
         self.data, self.index, self.recipe = data, index, recipe
         self.seed, self.trial, self.device = seed, trial, device
         self.memorized, self.typical = memorized, typical
+        self.precision = device.precision(recipe.precision)
         self.epoch, self.step = 0, 0
         self.statistics: dict[str, list[Tensor]] = {}  # of the steps of this epoch so far
         self.generators: dict[str, torch.Generator] = {}
@@ -153,7 +154,7 @@ class Training:
         position = self.epoch * self.steps_per_epoch + self.step
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, position, self.steps_per_epoch)
-        with self.device.autocast(self.recipe.precision):
+        with self.device.autocast(self.precision):
             loss, statistics = self.objective(
                 self.forward,
                 self._batch(index, self.generators["augmentation"]),
@@ -171,6 +172,7 @@ class Training:
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "precision": self.precision,
             "epoch": self.epoch,
             "step": self.step,
             "statistics": {name: torch.stack(v) for name, v in self.statistics.items()},
@@ -178,7 +180,11 @@ class Training:
         }
 
     def restore(self, state: dict) -> None:
-        """Go on from what `state` gave."""
+        """Go on from what `state` gave, in the precision that it began in."""
+        began = self.recipe.precision
+        if began == "auto":
+            began = state.get("precision", self.device.usual_precision)
+        self.precision = self.device.precision(began)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.step = state["epoch"], state["step"]

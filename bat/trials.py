@@ -227,7 +227,7 @@ class TrialTrainer:
             "excluded_accuracy": [float(train_correct[~included].mean())],
             "test_accuracy": [float(test_correct.mean())],
             "seconds": [time.monotonic() - start],
-            "device": [self.device.name],
+            "device": [self.device.label(training.precision)],
             "probabilities": [kept],
         }
 

@@ -155,6 +155,7 @@ def test_numbers_that_yaml_reads_as_text():
         ({"runs": {"x": {"alpha": 1}}}, "runs.x.method: required, and not given"),
         ({"runs": {"x y": {"method": "erm"}}}, "'x y' cannot name a folder"),
         ({"scores": {"architecture": "wrn-27-2"}}, "depth must be 6 n + 4"),
+        ({"scores": {"architecture": "small_cnn-0"}}, "the width must be 1 or more"),
         ({"ensemble": {"architectures": ["resnet9"]}}, "at least two different architectures"),
         ({"ensemble": {"architectures": ["resnet9", "resnet18", "resnet9"]}}, "listed twice"),
         ({"groups": {"typical_below": 0.5}}, "must not exceed atypical_above"),

@@ -1,13 +1,17 @@
 """Devices: precision, and the locks by which jobs of one machine share its GPUs."""
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
+import types
 
 import pytest
 import torch
 
+from bat import devices
 from bat.devices import Runtime, claim, runtime
 from bat.errors import BatError
 
@@ -76,16 +80,100 @@ def test_an_error_in_the_block_gives_the_device_back(tmp_path):
 # -- precision ------------------------------------------------------------------------------
 
 
-def test_precision_follows_device_and_setting():
-    cpu, gpu = Runtime(torch.device("cpu")), Runtime(torch.device("cuda", 0))
-    assert cpu.dtype("auto") == torch.float32
-    assert gpu.dtype("auto") == torch.bfloat16
-    assert gpu.dtype("float32") == torch.float32
+CPU, GPU = Runtime(torch.device("cpu")), Runtime(torch.device("cuda", 0))
+
+
+def test_auto_is_what_the_device_has_units_for(monkeypatch):
+    for units, precision in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(devices, "has_bfloat16_units", lambda device, units=units: units)
+        assert CPU.precision("auto") == GPU.precision("auto") == precision
     x = torch.ones(2, 2)
-    with cpu.autocast("bfloat16"):
+    with CPU.autocast("bfloat16"):
         assert (x @ x).dtype == torch.bfloat16
-    with cpu.autocast("float32"):
+    with CPU.autocast("float32"):
         assert (x @ x).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("avx512_bf16", "amx", "used", "expected"),
+    [
+        (True, False, True, True),
+        (False, True, True, True),
+        (False, False, True, False),
+        (True, True, False, False),
+    ],
+)
+def test_units_of_a_processor(monkeypatch, avx512_bf16, amx, used, expected):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(devices, "_convolves_in_bfloat16", lambda: used)
+    assert devices.has_bfloat16_units(torch.device("cpu")) == expected
+
+
+@pytest.mark.parametrize(("major", "expected"), [(7, False), (8, True), (9, True)])
+def test_units_of_a_gpu(monkeypatch, major, expected):
+    """A V100, which torch emulates bfloat16 on, an A100 and an H100."""
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    properties = types.SimpleNamespace(major=major)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    assert devices.has_bfloat16_units(torch.device("cuda", 0)) == expected
+
+
+def test_a_slow_choice_is_said_once_with_the_factor(monkeypatch, caplog):
+    monkeypatch.setattr(devices.log, "propagate", True)
+    seconds = {"bfloat16": 0.9, "float32": 0.1}
+    measured = []
+
+    def of_step(device, precision):
+        measured.append(precision)
+        return seconds[precision]
+
+    monkeypatch.setattr(devices, "seconds_of_step", of_step)
+    monkeypatch.setattr(devices, "has_bfloat16_units", lambda device: False)
+    devices._remark_if_slow.cache_clear()
+    assert [CPU.precision("bfloat16") for _ in range(3)] == ["bfloat16"] * 3
+    assert "bfloat16 takes 9.0 times as long as float32" in caplog.text
+    assert (len(caplog.records), measured) == (1, ["bfloat16", "float32"])
+    CPU.precision("auto"), CPU.precision("float32")
+    seconds["float32"] = 0.8
+    devices._remark_if_slow.cache_clear()
+    CPU.precision("bfloat16")  # slower, and not worth a word
+    assert len(caplog.records) == 1
+    devices._remark_if_slow.cache_clear()
+
+
+AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+
+
+@pytest.mark.skipif(torch.backends.cpu.get_cpu_capability() != "AVX512", reason="needs AVX-512")
+def test_a_processor_without_units():
+    """This one, restricted to AVX2: auto is float32, and bfloat16 is measured and called slow."""
+    code = (
+        "import torch; from bat.devices import Runtime; from bat.progress import start_logging\n"
+        "start_logging(); torch.set_num_threads(1); cpu = Runtime(torch.device('cpu'))\n"
+        "print(cpu.precision('auto'), cpu.precision('bfloat16'), cpu.precision('bfloat16'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | AVX2, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["float32", "bfloat16", "bfloat16"], done.stderr
+    factor = re.search(r"bfloat16 takes ([\d.]+) times as long as float32", done.stderr)
+    assert float(factor[1]) > 2
+    assert done.stderr.count("\n") == 1
+
+
+def test_measuring_draws_nothing_and_changes_no_setting():
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    assert devices.seconds_of_step(CPU.device, "float32") > 0
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
+
+
+def test_a_label_tells_results_of_two_precisions_apart():
+    assert (CPU.label("float32"), CPU.label("bfloat16")) == ("cpu", "cpu (bfloat16)")
 
 
 def test_runtime_on_the_cpu():

@@ -22,7 +22,7 @@ ORDER = """
     training
     trials runs poisoning
     scoring merging score_lists score_files score_cards score_matching sharing
-    studies planning tables comparison curves representation annotation_page annotation
+    studies pace planning tables comparison curves representation annotation_page annotation
     features paper paper_page
     figures poisoning_report theory_report
     reports
@@ -32,9 +32,9 @@ LAYERS = ORDER.split()
 """Every module, each importing only those before it."""
 
 TORCH = {"devices", "models", "attacks", "objectives", "evaluation", "training"}
-TORCH |= {"trials", "runs", "poisoning", "features"}
+TORCH |= {"trials", "runs", "poisoning", "features", "pace"}
 TORCH |= {"checkpoint_files", "state_dicts", "checkpoints"}
-TORCH_IN_FUNCTIONS = {"artifacts", "data", "memorization", "sources"}
+TORCH_IN_FUNCTIONS = {"artifacts", "data", "memorization", "planning", "sources"}
 
 
 def imports(path: Path) -> list[tuple[str, bool]]:

@@ -1,11 +1,13 @@
 """The training loop: rates, reproducible epochs, resuming, a loss that is no number."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from bat import attacks, config
+from bat import attacks, config, devices
 from bat.data import DeviceData, to_device
 from bat.devices import Runtime
 from bat.models import SmallCNN, build_model
@@ -185,6 +187,27 @@ def test_a_training_that_goes_on_from_its_state_is_one_that_never_stopped(
 
 
 # -- a loss that is no number ---------------------------------------------------------------
+
+
+def test_a_training_goes_on_in_the_precision_that_it_began_in(training, monkeypatch):
+    """Also on a machine where auto is another one, and from a state of version 0.1.0."""
+    monkeypatch.setattr(devices, "has_bfloat16_units", lambda device: True)
+    monkeypatch.setattr(devices, "seconds_of_step", lambda device, precision: 1.0)
+    began = training(precision="auto")
+    began.run_epoch()
+    kept = copy.deepcopy(began.state())
+    began.run_epoch()
+    monkeypatch.setattr(devices, "has_bfloat16_units", lambda device: False)
+    elsewhere = training(precision="auto")
+    assert elsewhere.precision == "float32"
+    elsewhere.restore(kept)
+    assert (elsewhere.precision, began.precision) == ("bfloat16", "bfloat16")
+    elsewhere.run_epoch()
+    assert same(state(elsewhere), state(began))
+    monkeypatch.setattr(devices, "has_bfloat16_units", lambda device: True)
+    old = training(precision="auto")
+    old.restore({key: value for key, value in kept.items() if key != "precision"})
+    assert old.precision == "float32"
 
 
 def test_a_loss_that_is_no_number_names_method_epoch_and_step(training):

@@ -98,7 +98,7 @@ def test_a_row_says_what_its_model_predicts(undisturbed, few_digits):
         assert row["included_accuracy"] == correct[included].mean()
         assert row["excluded_accuracy"] == correct[~included].mean()
         assert row["test_accuracy"] == unpack(row["test_correct"], 100).mean()
-        assert (row["seed"], row["device"]) == (0, "cpu")
+        assert (row["seed"], row["device"]) == (0, CPU.label(CPU.precision("auto")))
         assert row["seconds"] > 0
         assert (row["probabilities"] is not None) == (trial < 2)
     assert len({row["train_correct"] for row in found.values()}) == 6
