@@ -124,6 +124,10 @@ class ArtifactError(BatError):
     """A file that is missing, damaged, of another kind, or of another data set."""
 
 
+class DamagedError(ArtifactError):
+    """A file of ours whose content is not what was written."""
+
+
 # -- writing --------------------------------------------------------------------------------
 
 
@@ -294,7 +298,7 @@ def read_torch(path: str | Path) -> Any:
     except FileNotFoundError:
         raise ArtifactError(f"{path}: the file does not exist") from None
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise ArtifactError(
+        raise DamagedError(
             f"{path}: not a checkpoint of tensors and plain values, or damaged "
             f"({_first_line(error)}); {_REMAKE}"
         ) from None
@@ -337,7 +341,7 @@ def read_table(
         table = pq.read_table(path, columns=columns, page_checksum_verification=True)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: damaged ({_first_line(error)}); {_REMAKE}") from None
+        raise DamagedError(f"{path}: damaged ({_first_line(error)}); {_REMAKE}") from None
     return table.replace_schema_metadata(None), metadata
 
 
@@ -355,10 +359,10 @@ def read_metadata(path: str | Path, kind: str, *, fingerprint: str | None = None
             f"expected a table of kind {kind!r}"
         ) from None
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: damaged ({_first_line(error)}); {_REMAKE}") from None
+        raise DamagedError(f"{path}: damaged ({_first_line(error)}); {_REMAKE}") from None
     checksum = metadata.pop("checksum", None)
     if checksum is not None and checksum != _checksum(metadata):
-        raise ArtifactError(f"{path}: damaged (its metadata belie their checksum); {_REMAKE}")
+        raise DamagedError(f"{path}: damaged (its metadata belie their checksum); {_REMAKE}")
     if metadata.get("format_version", 0) > FORMAT_VERSION:
         raise ArtifactError(
             f"{path}: format version {metadata['format_version']}, and this package reads up to "

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bat import artifacts
-from bat.artifacts import ArtifactError, column, read_table, write_table
+from bat.artifacts import ArtifactError, DamagedError, column, read_table, write_table
 from bat.data import PreparedData
 from bat.ensembles import confidence, disagreement
 from bat.memorization import convergence, influence, memorization
@@ -130,9 +130,7 @@ def _read_shard(
     try:
         metadata = artifacts.read_metadata(path, "trials", fingerprint=fingerprint)
         table, _ = read_table(path, "trials", columns=columns)
-    except ArtifactError as error:
-        if "damaged" not in str(error):
-            raise
+    except DamagedError as error:
         aside = path.with_name(path.name + ".damaged")
         path.replace(aside)
         raise ArtifactError(
