@@ -13,6 +13,11 @@ from bat.errors import BatError
 
 CLEAN = "clean"
 
+
+class NotFiniteError(BatError):
+    """A model whose logits are no finite numbers."""
+
+
 Progress = Callable[[str, int, int], None]  # (attack, samples done, samples in all)
 
 
@@ -133,10 +138,10 @@ def correctness(
             if not bool(logits.isfinite().all()):
                 wrong = ~logits.isfinite().all(dim=1)
                 sample = int(index[int(wrong.nonzero()[0])])
-                raise BatError(
+                raise NotFiniteError(
                     f"the model's logits for sample {sample} are not finite ({int(wrong.sum())} of "
-                    f"{len(wrong)} in its batch): a model that diverged, or a damaged one, judges "
-                    "nothing; train it again"
+                    f"{len(wrong)} in its batch), so nothing can be said of it: the training "
+                    "diverged, or the file is damaged"
                 )
             correct.append(logits.argmax(dim=1) == y)
             if progress is not None:

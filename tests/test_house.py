@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ORDER = """
-    errors progress
+    errors progress stopping
     config artifacts subsets statistics downloads reference
     memorization ensembles splits published theory
     rawdata archives decoding sources data validation

@@ -9,6 +9,7 @@ from snakemake.settings.types import DeploymentMethod
 from bat import studies
 from bat.config import load_config
 from bat.errors import BatError
+from bat.stopping import UNDER_WORKFLOW
 
 try:
     CONFIG = load_config(config, files=workflow.configfiles)
@@ -20,10 +21,8 @@ RESULTS = str(CONFIG.results)
 # the package is run from the working directory, the repository's root
 WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 BAT = f"{'python' if WITH_CONDA else sys.executable} -m bat"
-DEVICE = (
-    f"--device {CONFIG.compute.device} --jobs-per-gpu {CONFIG.compute.jobs_per_gpu} "
-    f"--{'' if CONFIG.compute.compile else 'no-'}compile"
-)
+DEVICE = f"--device {CONFIG.compute.device} --jobs-per-gpu {CONFIG.compute.jobs_per_gpu}"
+COMPILE = f"--{'' if CONFIG.compute.compile else 'no-'}compile"  # where models are trained
 SCORE_TABLES = ["memorization", "influence", "test", "disagreement", "confidence"]
 FIGURES = {
     "fig5": ["scores/memorization.parquet"],

@@ -18,7 +18,7 @@ rule trials:
         bat=BAT,
         data=subpath(input.data, parent=True),
         coverage=coverage,
-        device=DEVICE,
+        device=f"{DEVICE} {COMPILE}",
     message:
         "Training {wildcards.architecture} on random subsets of {wildcards.dataset}, "
         "trials {wildcards.first} to {wildcards.last}"
