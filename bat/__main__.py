@@ -16,6 +16,7 @@ from bat.errors import BatError
 from bat.progress import log, progress, start_logging
 from bat.stopping import UNDER_WORKFLOW, Stopped, ended_by_signals
 
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command.
 

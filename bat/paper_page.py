@@ -17,7 +17,7 @@ from bat import comparison, paper, tables
 from bat.artifacts import ArtifactError, read_json, read_metadata, read_table, write_bytes
 from bat.statistics import mean_and_sd
 from bat.studies import study_name
-from bat.subsets import measured_samples, unpack
+from bat.subsets import followed_samples, unpack
 
 NOT_RUN = "not run"
 NO_NUMBER = "–"
@@ -197,8 +197,10 @@ def _whole(results: Path, pair: Pair) -> dict[str, Ours]:
     for path in paths:
         table, metadata = read_table(path, "history")
         info = read_json(results / pair[0] / "data" / "dataset.json")
-        measured = measured_samples(info, metadata["recipe"]["history"]["max_samples"])
         last = table.slice(table.num_rows - 1).to_pylist()[0]
+        bits = {split: last[f"{split}_clean"] for split in ("train", "test")}
+        limit = metadata["recipe"]["history"]["max_samples"]
+        measured = followed_samples(info, limit, bits)
         for quantity in paper.WHOLE:
             split, attack = quantity.split("-")
             correct = unpack(last[f"{split}_{attack}"], len(measured[split]))

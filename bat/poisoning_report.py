@@ -29,6 +29,7 @@ from bat.figures import (
     _styled,
     save_figure,
 )
+from bat.fit import fit_sentence
 from bat.subsets import generator
 from bat.tables import over_seeds, percent
 
@@ -337,7 +338,8 @@ def write(dataset: Path, scores: Sequence[Path], out: Path) -> list[Path]:
     """
     prepared = data.load(dataset / "data")
     fingerprint = prepared.fingerprint
-    table, _ = read_table(dataset / "groups" / "train.parquet", "groups", fingerprint=fingerprint)
+    place = dataset / "groups" / "train.parquet"
+    table, about_groups = read_table(place, "groups", fingerprint=fingerprint)
     groups = pd.DataFrame({name: column(table, name) for name in ("typical", "atypical")})
     frames, facts = {}, []
     for path in scores:
@@ -350,7 +352,7 @@ def write(dataset: Path, scores: Sequence[Path], out: Path) -> list[Path]:
         draw(chosen, spread, prepared.train_images),
         out,
         chosen,
-        caption(chosen, spread, facts[0]),
+        f"{caption(chosen, spread, facts[0])} {fit_sentence(about_groups)}".strip(),
         more_tables={"distribution": spread},
     )
 

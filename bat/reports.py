@@ -9,9 +9,10 @@ import pandas as pd
 
 from bat import comparison as comparisons
 from bat import curves, data, figures, representation, tables
-from bat.artifacts import read_json, read_table
+from bat.artifacts import read_json, read_metadata, read_table
 from bat.config import Config
 from bat.ensembles import alignment
+from bat.fit import fit_sentence
 from bat.studies import ablation_name, study_name
 
 
@@ -36,6 +37,14 @@ class Folder:
         path, fingerprint = self.path / name, self.prepared.fingerprint
         table, metadata = read_table(path, kind, fingerprint=fingerprint)
         return table.to_pandas(), metadata
+
+    def noted(self, caption: str, name: str) -> str:
+        """A caption, and what must be known of scores or groups that its artefact is made by."""
+        kind = "groups" if name.startswith("groups/") else Path(name).stem
+        if not (self.path / name).exists():  # a table without a run that goes by them
+            return caption
+        metadata = read_metadata(self.path / name, kind, fingerprint=self.prepared.fingerprint)
+        return f"{caption} {fit_sentence(metadata)}".strip()
 
 
 def fig5(folder: Folder, out: Path) -> list[Path]:
@@ -171,7 +180,11 @@ def _methods(
     judged = comparisons.accuracies(comparison.evaluations(runs))
     table = comparisons.methods_table(judged, paper=paper)
     evaluation = comparison.spec["evaluation"]
-    caption = comparisons.caption_methods(table, evaluation, comparison.specs(runs), paper=paper)
+    specs = comparison.specs(runs)
+    caption = comparisons.caption_methods(table, evaluation, specs, paper=paper)
+    kinds = {spec["score"]["kind"] for spec in specs.values() if spec["score"]}
+    for kind in sorted(kinds):
+        caption = comparison.folder.noted(caption, f"scores/{kind}.parquet")
     shown = comparisons.presentation(table, evaluation["attacks"])
     return _write(table, shown, out, caption)
 
@@ -197,6 +210,7 @@ def fig4(comparison: Comparison, out: Path) -> list[Path]:
     titles = comparisons.attack_labels(comparison.spec["evaluation"]["attacks"])
     evaluation = comparison.spec["evaluation"]
     caption = comparisons.caption_ablation(table, evaluation, comparison.specs(cells), n)
+    caption = comparison.folder.noted(caption, "scores/memorization.parquet")
     return figures.save_figure(figures.draw_ablation(table, titles), out, table, caption)
 
 
@@ -223,6 +237,7 @@ def _study_figure(figure: str) -> Callable[[Comparison, Path], list[Path]]:
         specs = comparison.specs(runs)
         titles = {"clean": "Clean accuracy", "pgd": "PGD accuracy"}
         caption = curves.caption(table, wanted, specs, comparison.dataset, comparison.architecture)
+        caption = comparison.folder.noted(caption, "groups/train.parquet")
         return figures.save_figure(figures.draw_along_training(table, titles), out, table, caption)
 
     return draw
@@ -236,6 +251,7 @@ def typical(comparison: Comparison, out: Path) -> list[Path]:
     ]
     table = pd.concat(parts, ignore_index=True)
     caption = curves.caption_end_values(table, comparison.dataset, comparison.architecture)
+    caption = comparison.folder.noted(caption, "groups/train.parquet")
     return _write(table, curves.present_end_values(table), out, caption)
 
 
@@ -249,6 +265,7 @@ def discrimination(comparison: Comparison, out: Path) -> list[Path]:
         measured |= found
     table = pd.concat(parts, ignore_index=True)
     caption = representation.caption(table, measured, comparison.dataset, comparison.architecture)
+    caption = comparison.folder.noted(caption, "groups/train.parquet")
     return _write(table, representation.present(table), out, caption)
 
 

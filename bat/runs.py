@@ -23,10 +23,11 @@ from bat.data import PreparedData, to_device
 from bat.devices import Runtime
 from bat.errors import BatError
 from bat.evaluation import NotFiniteError, evaluate
+from bat.fit import fit_facts, fit_sentence
 from bat.models import Classifier, build_model
 from bat.progress import Progress, log, progress
 from bat.stopping import Stopped, signals_kept
-from bat.subsets import generator, measured_samples, pack, torch_seed
+from bat.subsets import HISTORY_SAMPLES, generator, measured_samples, pack, torch_seed
 from bat.training import DivergedError, Training
 
 EVALUATION_BATCH = 250  # a gradient of WRN-28-10 on so many images fits where its training fits
@@ -99,6 +100,9 @@ def train_run(
         return
     title = f"{spec['dataset']} {spec['architecture']} {spec['run']} seed {spec['seed']}"
     log.info("%s: starts on %s", title, device.name)
+    fit = _fit_of_scores(spec, inputs)
+    if sentence := fit_sentence(fit):
+        log.warning("%s: %s", title, sentence)
     run = _Run(prepared, spec, inputs, device)
     resume = out / "resume.pt"
     run.resume_from(resume)
@@ -144,8 +148,21 @@ def train_run(
         best_epoch=run.best["epoch"],
         best_accuracy=run.best["accuracy"],
         undefined_steps=run.undefined_steps(),
+        **fit,
     )
     resume.unlink(missing_ok=True)
+
+
+def _fit_of_scores(spec: dict, inputs: Inputs) -> dict:
+    """What the tables that a run goes by say of the models behind them."""
+    tables = []
+    if spec["train_on"]["atypical"] is not None:
+        tables.append((inputs.groups / "train.parquet", "groups"))
+    if spec["score"] is not None:
+        kind = spec["score"]["kind"]
+        tables.append((inputs.scores / f"{kind}.parquet", kind))
+    facts = [fit_facts(artifacts.read_metadata(path, kind)) for path, kind in tables]
+    return min(facts, key=lambda f: f.get("accuracies", {}).get("included", 1.0), default={})
 
 
 def _is_complete(out: Path, spec: dict) -> bool:
@@ -195,7 +212,8 @@ class _Run:
             "test": (self.data.test_images, self.data.test_labels),
             "last": None,
         }[spec["selection"]["by"]]
-        self.measured = measured_samples(info, spec["history"]["max_samples"])
+        limit = spec["history"]["max_samples"] or HISTORY_SAMPLES
+        self.measured = measured_samples(info, None if limit == "all" else limit)
         self.rows: list[dict] = []
         self.row: dict = {}  # of the epoch that is trained, and not yet selected and measured
         self.best: dict = {"accuracy": -1.0, "epoch": 0, "weights": {}}

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from bat.artifacts import column, read_table
+from bat.fit import fit_sentence
 from bat.score_files import FILE_NAMES, OPTIONAL, REQUIRED, Source
 
 THRESHOLDS = (0.15, 0.25, 0.5)
@@ -87,8 +88,9 @@ def description(source: Source, found: dict) -> list[tuple[str, str]]:
         if name in metadata.get("accuracies", {}):
             rows.append((f"Accuracy, {what}", f"{metadata['accuracies'][name]:.2%}"))
     if "converged" in metadata:
-        reached = "yes" if metadata["converged"] else "no: memorization is understated"
-        rows.append(("Converged", reached))
+        rows.append(("Converged", "yes" if metadata["converged"] else "no"))
+    if sentence := fit_sentence(metadata):
+        rows.append(("Fit", sentence))
     for threshold, share in found["above"].items():
         rows.append((f"Memorization above {threshold:g}", f"{share:.1%} of the training samples"))
     se = found["se"]

@@ -18,6 +18,7 @@ from bat import artifacts
 from bat.artifacts import ArtifactError, DamagedError, column, read_table, write_table
 from bat.data import PreparedData
 from bat.ensembles import confidence, disagreement
+from bat.fit import chance_accuracy, fit_facts, fit_sentence, require_fit
 from bat.memorization import convergence, influence, memorization
 from bat.progress import log
 from bat.splits import test_groups, train_groups
@@ -151,6 +152,18 @@ def write_scores(
     """Write ``memorization``, ``influence`` and ``test`` tables (equations 1 and 2)."""
     trials = read_trials(shards, prepared, spec["trials"], recipe=spec["recipe"])
     labels, test_labels = np.asarray(prepared.train_labels), np.asarray(prepared.test_labels)
+    provenance = {
+        "fingerprint": prepared.info["fingerprint"],
+        "dataset": spec["dataset"],
+        "recipe": trials.recipe,
+        "accuracies": trials.accuracies,
+        "chance_accuracy": chance_accuracy(labels),
+        "min_included_accuracy": spec["min_included_accuracy"],
+        "converged": trials.accuracies["included"] >= spec["min_included_accuracy"],
+        "influence": spec["influence"],
+        "command": command,
+    }
+    _check_fit(provenance, spec)
     scores = memorization(trials.included, trials.train_correct)
     pairs = influence(
         trials.included,
@@ -160,25 +173,6 @@ def write_scores(
         pairs=spec["influence"]["pairs"],
         keep_above=spec["influence"]["keep_above"],
     )
-    threshold = spec["min_included_accuracy"]
-    converged = trials.accuracies["included"] >= threshold
-    if not converged:
-        log.warning(
-            "mean accuracy on the samples trained on is %.4f, below %.4f: these models do not "
-            "interpolate, and memorization is understated; train longer",
-            trials.accuracies["included"],
-            threshold,
-        )
-    provenance = {
-        "fingerprint": prepared.info["fingerprint"],
-        "dataset": spec["dataset"],
-        "recipe": trials.recipe,
-        "accuracies": trials.accuracies,
-        "min_included_accuracy": threshold,
-        "converged": converged,
-        "influence": spec["influence"],
-        "command": command,
-    }
     index = np.arange(len(labels))
     columns = {name: getattr(scores, name) for name in artifacts.SCHEMAS["memorization"].names[2:]}
     columns |= {"index": index, "label": labels}
@@ -193,6 +187,12 @@ def write_scores(
         "max_influence_train_index": pairs.max_influence_train_index,
     }
     write_table(out / "test.parquet", "test", columns, **provenance)
+
+
+def _check_fit(metadata: dict, spec: dict) -> None:
+    require_fit(metadata, spec.get("allow_unfitted", False))
+    if sentence := fit_sentence(metadata):
+        log.warning("%s Train longer", sentence)
 
 
 def write_ensembles(
@@ -226,8 +226,11 @@ def write_ensembles(
         "dataset": spec["dataset"],
         "recipe": {name: t.recipe for name, t in zip(shards, members, strict=True)},
         "samples": spec["samples"],
+        "accuracies": min((t.accuracies for t in members), key=lambda means: means["included"]),
+        "chance_accuracy": chance_accuracy(labels),
         "command": command,
     }
+    _check_fit(provenance, spec)
     for name, values in (
         ("disagreement", disagreement(probabilities, held_out)),
         ("confidence", confidence(probabilities, labels, held_out)),
@@ -245,6 +248,8 @@ def write_groups(
     test, _ = read_table(scores / "test.parquet", "test", fingerprint=fingerprint)
     pairs, metadata = read_table(scores / "influence.parquet", "influence", fingerprint=fingerprint)
     thresholds = spec["groups"]
+    if sentence := fit_sentence(metadata):
+        log.warning("%s So are the groups made of them", sentence)
     train_typical, train_atypical = train_groups(
         column(train, "memorization"),
         column(train, "memorization_se"),
@@ -278,6 +283,7 @@ def write_groups(
             recipe=metadata["recipe"],
             thresholds=thresholds,
             command=command,
+            **fit_facts(metadata),
         )
 
 

@@ -19,9 +19,10 @@ import numpy as np
 import pyarrow as pa
 
 from bat import artifacts, published, validation
-from bat.artifacts import ArtifactError, column
+from bat.artifacts import ArtifactError, column, read_metadata
 from bat.data import PreparedData
 from bat.downloads import download
+from bat.fit import chance_accuracy, fit_facts, require_fit
 from bat.progress import log, progress
 from bat.score_cards import card, description, facts, markdown_cell, matched_text
 from bat.score_files import (
@@ -159,6 +160,9 @@ def fetch(spec: dict, prepared: PreparedData, out: Path, *, command: str) -> str
         if matched is not None:
             with naming(staging, source.name):
                 check_all(staged.values(), prepared)
+        facts = fit_facts(read_metadata(staged["memorization"], "memorization"))
+        facts.setdefault("chance_accuracy", chance_accuracy(np.asarray(prepared.train_labels)))
+        require_fit(facts, spec.get("allow_unfitted", False))
         # only now, when all of them hold what they must
         for file in staged.values():
             with artifacts.atomic_path(out / file.name) as temporary:

@@ -118,6 +118,8 @@ def specifications(config: Config) -> dict[str, dict]:
                 "members": dataset.ensemble.members if in_ensemble else 0,
             }
         trials = {"trials": scores.trials, "recipe": trial_recipe(scores.architecture, scores)}
+        # written where it is asked for alone: the specifications of version 0.1.0 lack it
+        asked = {"allow_unfitted": True} if scores.allow_unfitted else {}
         specs[f"{folder}/scores.json"] = (
             common
             | trials
@@ -126,6 +128,7 @@ def specifications(config: Config) -> dict[str, dict]:
                 "influence": scores.influence.model_dump(mode="json"),
                 "min_included_accuracy": scores.min_included_accuracy,
             }
+            | asked
         )
         specs[f"{folder}/convergence.json"] = (
             common | trials | {"stage_version": STAGES["convergence"]}
@@ -135,6 +138,7 @@ def specifications(config: Config) -> dict[str, dict]:
             "recipes": {a: trial_recipe(a, scores) for a in dataset.ensemble.architectures},
             "members": dataset.ensemble.members,
             "samples": dataset.ensemble.samples,
+            **asked,
         }
         specs[f"{folder}/groups.json"] = common | {
             "stage_version": STAGES["groups"],
@@ -146,7 +150,7 @@ def specifications(config: Config) -> dict[str, dict]:
             "precision": scores.precision,
         }
         if scores.source is not None:
-            specs[f"{folder}/source.json"] = common | source_specification(dataset)
+            specs[f"{folder}/source.json"] = common | source_specification(dataset) | asked
         for stage in ("poisoning", "representation"):
             specs[f"{folder}/{stage}.json"] = common | {"stage_version": STAGES[stage]}
         evaluation = evaluation_specification(name, dataset)

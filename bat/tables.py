@@ -16,6 +16,7 @@ import pandas as pd
 
 from bat.artifacts import write_bytes
 from bat.errors import BatError
+from bat.fit import fit_sentence
 from bat.statistics import trials_needed
 
 Z_95 = 1.96  # a standard normal variable lies within +- Z_95 in 95 % of cases
@@ -351,7 +352,7 @@ def provenance(metadata: Mapping[str, Any]) -> str:
     metadata : mapping
         Metadata of a score table: ``dataset``, ``recipe`` (``architecture``,
         ``trials``, ``subset_ratio``, ``seed``), ``accuracies`` (``included``,
-        ``excluded``, ``test``) and ``converged``; what is absent is left out.
+        ``excluded``, ``test``) and what `bat.fit` reads; what is absent is left out.
 
     Returns
     -------
@@ -387,9 +388,7 @@ def provenance(metadata: Mapping[str, Any]) -> str:
             " The scores were made on another version of the data and matched by "
             f"{metadata['matched']['by']}."
         )
-    if metadata.get("converged") is False:
-        text += " The models did not fit their subsets fully, so memorization is understated."
-    return text.strip()
+    return f"{text} {fit_sentence(metadata)}".strip()
 
 
 def caption_examples(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:

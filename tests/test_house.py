@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ORDER = """
-    errors progress stopping
+    errors progress stopping fit
     config artifacts subsets statistics downloads reference
     memorization ensembles splits published theory
     rawdata archives decoding sources data validation

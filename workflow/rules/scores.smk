@@ -157,6 +157,7 @@ for _figure, _inputs in FIGURES.items():
                 labels={"figure": _figure},
             ),
             f"<results>/{{dataset}}/figures/{_figure}.csv",
+            *(["<results>/{dataset}/figures/groups.md"] if _figure == "groups" else []),
         log:
             f"<logs>/{{dataset}}/figures/{_figure}.log",
         localrule: True
