@@ -401,7 +401,7 @@ def along_training(
     parts = []
     for (run, seed), history in histories.items():
         last = history.sort_values("epoch").iloc[-1]  # which is always measured
-        bits = {split: last[f"{split}_{FLAGS[0]}"] for split in groups}
+        bits = {split: last.get(f"{split}_{FLAGS[0]}") for split in groups}
         measured = followed_samples(info, max_samples, bits)
         for split in measured:
             masks = _members(groups[split], measured[split], info, split)

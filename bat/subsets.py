@@ -214,7 +214,7 @@ def followed_samples(
     max_samples : int, "all" or None
         The run's ``history.max_samples``. Unset it is ``HISTORY_SAMPLES``, and was
         all samples in version 0.1.0; the length of the verdicts tells which.
-    bits : mapping of str to bytes
+    bits : mapping of str to bytes or None
         Packed verdicts of one epoch by split.
 
     Returns
@@ -226,6 +226,8 @@ def followed_samples(
         return measured_samples(info, None if max_samples == "all" else max_samples)
     every, some = measured_samples(info, None), measured_samples(info, HISTORY_SAMPLES)
     return {
-        split: every[split] if len(bits[split]) == -(-info[f"n_{split}"] // 8) else some[split]
+        split: every[split]
+        if len(bits[split] or b"") == -(-info[f"n_{split}"] // 8)
+        else some[split]
         for split in every
     }
