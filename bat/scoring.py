@@ -7,12 +7,13 @@ belong together, and writes its tables. The computing is done in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from bat import artifacts
 from bat.artifacts import ArtifactError, DamagedError, column, read_table, write_table
@@ -57,6 +58,7 @@ def read_trials(
     *,
     recipe: dict,
     members: int = 0,
+    probabilities: np.ndarray | None = None,
 ) -> Trials:
     """Read the shards of one architecture.
 
@@ -74,6 +76,8 @@ def read_trials(
     members : int
         Read the class probabilities of the first so many trials, and only these
         trials.
+    probabilities : ndarray of float16, shape (members, n_train, n_classes), optional
+        Gets these, one trial at a time, so that several ensembles share an array.
 
     Raises
     ------
@@ -81,15 +85,23 @@ def read_trials(
         If a shard is damaged, missing, of another recipe or data set, or if
         trials are missing or double.
     """
+    wanted = range(members or n_trials)
+    n_train, n_test = prepared.info["n_train"], prepared.info["n_test"]
+    if members and probabilities is None:
+        shape = (members, n_train, len(prepared.info["class_names"]))
+        probabilities = np.empty(shape, np.float16)
     rows: dict[int, dict] = {}
     for path in shards:
         for row in _read_shard(
             Path(path), prepared.info["fingerprint"], recipe, with_probabilities=members > 0
         ):
-            if row["trial"] in rows:
-                raise ArtifactError(f"{path}: trial {row['trial']} is also in another shard")
-            rows[row["trial"]] = row
-    wanted = range(members or n_trials)
+            trial = row["trial"]
+            if trial in rows:
+                raise ArtifactError(f"{path}: trial {trial} is also in another shard")
+            content = row.pop("probabilities", None)
+            if members and trial in wanted:
+                _place(content, probabilities, trial, recipe, members)
+            rows[trial] = row
     missing = [trial for trial in wanted if trial not in rows]
     if missing:
         raise ArtifactError(
@@ -97,18 +109,6 @@ def read_trials(
             f"{len(shards)} shards; {len(wanted)} trials are needed"
         )
     chosen = [rows[trial] for trial in wanted]
-    n_train, n_test = prepared.info["n_train"], prepared.info["n_test"]
-    probabilities = None
-    if members:
-        shape = (n_train, len(prepared.info["class_names"]))
-        if any(row["probabilities"] is None for row in chosen):
-            raise ArtifactError(
-                f"the shards of {recipe['architecture']} hold no class probabilities for some of "
-                f"the first {members} trials; run the workflow, which trains these again"
-            )
-        probabilities = np.stack(
-            [np.frombuffer(row["probabilities"], np.float16).reshape(shape) for row in chosen]
-        )
     return Trials(
         included=np.stack([unpack(row["included"], n_train) for row in chosen]),
         train_correct=np.stack([unpack(row["train_correct"], n_train) for row in chosen]),
@@ -122,9 +122,23 @@ def read_trials(
     )
 
 
+def _place(
+    content: pa.Scalar, probabilities: np.ndarray, trial: int, recipe: dict, members: int
+) -> None:
+    """Copy one trial's class probabilities from its row's buffer to their place."""
+    if not content.is_valid:
+        raise ArtifactError(
+            f"the shards of {recipe['architecture']} hold no class probabilities for some of "
+            f"the first {members} trials; run the workflow, which trains these again"
+        )
+    place = probabilities[trial]
+    place[...] = np.frombuffer(content.as_buffer(), np.float16).reshape(place.shape)
+
+
 def _read_shard(
     path: Path, fingerprint: str, recipe: dict, *, with_probabilities: bool
-) -> list[dict]:
+) -> Iterator[dict]:
+    """The rows of a shard, their class probabilities where they lie in memory."""
     columns = artifacts.SCHEMAS["trials"].names
     if not with_probabilities:
         columns = [name for name in columns if name != "probabilities"]
@@ -143,7 +157,11 @@ def _read_shard(
             f"{path}: trained with another recipe than the configured one; run the workflow, "
             "which trains its trials again"
         )
-    return table.to_pylist()
+    contents = table["probabilities"] if with_probabilities else None
+    if with_probabilities:
+        table = table.drop_columns("probabilities")
+    for at, row in enumerate(table.to_pylist()):
+        yield row if contents is None else row | {"probabilities": contents[at]}
 
 
 def write_scores(
@@ -210,17 +228,23 @@ def write_ensembles(
     shards : dict of str to sequence of path
         By architecture.
     """
+    n, labels = spec["members"], np.asarray(prepared.train_labels)
+    n_classes = len(prepared.info["class_names"])
+    probabilities = np.empty((n * len(shards), len(labels), n_classes), np.float16)
     members = [
         read_trials(
-            paths, prepared, spec["members"], recipe=spec["recipes"][name], members=spec["members"]
+            paths,
+            prepared,
+            n,
+            recipe=spec["recipes"][name],
+            members=n,
+            probabilities=probabilities[at * n : (at + 1) * n],
         )
-        for name, paths in shards.items()
+        for at, (name, paths) in enumerate(shards.items())
     ]
-    probabilities = np.concatenate([trials.probabilities for trials in members])
     held_out = None
     if spec["samples"] == "held_out":
         held_out = ~np.concatenate([trials.included for trials in members])
-    labels = np.asarray(prepared.train_labels)
     provenance = {
         "fingerprint": prepared.info["fingerprint"],
         "dataset": spec["dataset"],
