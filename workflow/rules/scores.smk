@@ -45,6 +45,8 @@ rule memorization:
     conda:
         "../../environment.yml"
     threads: 2
+    # what does not need the scores is done first, since models that did not fit end the run here
+    priority: -1
     resources:
         **RESOURCES["tables"],
     params:
