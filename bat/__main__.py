@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import json
 import os
 import shlex
@@ -34,23 +35,18 @@ def main(argv: list[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except OSError as error:
-        if not _takes_no_more(sys.stdout):
+        # files that are written by name say theirs; what is left is the standard output
+        if error.filename is not None or error.errno not in _NO_MORE:
             raise
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):  # as after `| head`, which wants no more
+        if error.errno == errno.EPIPE:  # as after `| head`, which wants no more
             return 128 + signal.SIGPIPE
         log.error("error: the output takes no more: %s", error.strerror)
         return 1
 
 
-def _takes_no_more(stream) -> bool:
-    """Whether what is left in a stream's buffer cannot be written."""
-    try:
-        stream.flush()
-    except OSError:
-        return True
-    return False
+_NO_MORE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 
 
 def _run(argv: list[str]) -> int:
