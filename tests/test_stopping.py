@@ -60,12 +60,13 @@ def test_a_stopped_command_says_in_one_line_how_to_go_on(shard, number):
 
 @pytest.mark.parametrize("arguments", [["schema"], ["--help"], ["plan"], ["check", "CONFIG"]])
 def test_a_reader_that_wants_no_more_ends_a_command_quietly(arguments, repository):
-    arguments = [repository / "config" / "config.yaml" if a == "CONFIG" else a for a in arguments]
+    arguments = [a.replace("CONFIG", "config/config.yaml") for a in arguments]
     process = bat(*arguments, stdout=subprocess.PIPE, cwd=repository)
     process.stdout.close()
     said = process.stderr.read()
     process.stderr.close()
-    assert process.wait() in (1, 141)
+    ended = (0,) if arguments == ["--help"] else (1, 141)  # argparse itself looks away
+    assert process.wait() in ended
     assert said == ""
 
 
