@@ -181,7 +181,8 @@ def write_scores(
         "influence": spec["influence"],
         "command": command,
     }
-    _check_fit(provenance, spec)
+    require_fit(provenance, spec.get("allow_unfitted", False))
+    _warn_of_fit(provenance)
     scores = memorization(trials.included, trials.train_correct)
     pairs = influence(
         trials.included,
@@ -207,8 +208,7 @@ def write_scores(
     write_table(out / "test.parquet", "test", columns, **provenance)
 
 
-def _check_fit(metadata: dict, spec: dict) -> None:
-    require_fit(metadata, spec.get("allow_unfitted", False))
+def _warn_of_fit(metadata: dict) -> None:
     if sentence := fit_sentence(metadata):
         log.warning("%s Train longer", sentence)
 
@@ -254,7 +254,7 @@ def write_ensembles(
         "chance_accuracy": chance_accuracy(labels),
         "command": command,
     }
-    _check_fit(provenance, spec)
+    _warn_of_fit(provenance)
     for name, values in (
         ("disagreement", disagreement(probabilities, held_out)),
         ("confidence", confidence(probabilities, labels, held_out)),

@@ -138,7 +138,6 @@ def specifications(config: Config) -> dict[str, dict]:
             "recipes": {a: trial_recipe(a, scores) for a in dataset.ensemble.architectures},
             "members": dataset.ensemble.members,
             "samples": dataset.ensemble.samples,
-            **asked,
         }
         specs[f"{folder}/groups.json"] = common | {
             "stage_version": STAGES["groups"],

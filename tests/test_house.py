@@ -229,7 +229,7 @@ def test_the_commands_of_the_readme_run(repository, tmp_path):
     ran = []
     for words in commands(text, ".venv/bin/snakemake"):
         if not {"--report", "--unlock"} & set(words):  # which need finished results, or a lock
-            command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", *words]
+            command = [sys.executable, "-m", "snakemake", *words, "--dry-run"]
             done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
             assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
             ran.append(words)
