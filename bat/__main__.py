@@ -3,36 +3,91 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import json
+import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 
 import bat
 from bat.errors import BatError
 from bat.escaping import for_terminal
-from bat.progress import log, progress, start_logging, stopped_by_sigterm
+from bat.progress import log, progress, start_logging
+from bat.stopping import UNDER_WORKFLOW, Stopped, ended_by_signals
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command.
 
-    0 is success, 2 something that the user can put right; 143 is a stop by
-    SIGTERM, after which the same command goes on from what is on disk.
+    0 is success, 1 an output that takes no more, 2 something that the user can
+    put right; 128 and a signal's number is a stop by SIGTERM, Ctrl-C or a closed
+    terminal, after which the same command goes on from what is on disk.
     """
     argv = sys.argv[1:] if argv is None else argv
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started us; the next file would be it
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        # files that are written by name say theirs; what is left is the standard output
+        if error.filename is not None or error.errno not in _NO_MORE:
+            raise
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.EPIPE:  # as after `| head`, which wants no more
+            return 128 + signal.SIGPIPE
+        log.error("error: the output takes no more: %s", error.strerror)
+        return 1
+
+
+_NO_MORE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
+
+
+def _run(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
     start_logging(arguments.log)
-    arguments.line = f"python -m bat {arguments.name}"
-    if getattr(arguments, "spec", None) is not None:
-        arguments.line += f" --spec {arguments.spec}"
+    arguments.words = argv
     try:
-        with stopped_by_sigterm():
+        with ended_by_signals():
             arguments.run(arguments)
     except BatError as error:
         log.error("error: %s", error)
         return 2
+    except Stopped as stop:
+        if UNDER_WORKFLOW in os.environ:  # which itself says it, once for all its jobs
+            log.handlers[:] = log.handlers[1:] or log.handlers
+        log.warning("%s. To go on: %s", stop, shlex.join(["python", "-m", "bat", *argv]))
+        return stop.code
     return 0
+
+
+def _command(arguments: argparse.Namespace, out: Path | None = None) -> str:
+    """The command to record in what it writes: it runs in the folder of ``--out``.
+
+    So it is the same wherever the results lie, and tells nobody's folders.
+    """
+    out = out or arguments.out
+    folder = out.parent if out.suffix else out
+    given = {name: value for name, value in vars(arguments).items() if name != "out"} | {"out": out}
+    paths = [p for v in given.values() for p in (v if isinstance(v, list) else [v])]
+    words, previous = ["python", "-m", "bat"], ""
+    for word in arguments.words:
+        option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if "--log" not in (previous, option):
+            if "--dataset" in (previous, option) and isinstance(arguments.dataset, Path):
+                value = str(arguments.dataset)
+            if value and (Path(value) in paths or Path(value) == given.get("dataset")):
+                value = os.path.relpath(value, folder)
+            words.append(f"{option}{equals}{value}")
+        previous = word
+    return shlex.join(words)
 
 
 # -- commands -------------------------------------------------------------------------------
@@ -84,7 +139,7 @@ def _trials(arguments: argparse.Namespace) -> None:
             *trials.shard_range(arguments.out),
             spec["members"],
             device=device,
-            command=arguments.line,
+            command=_command(arguments),
         )
 
 
@@ -93,7 +148,8 @@ def _memorization(arguments: argparse.Namespace) -> None:
     from bat.specifications import read_specification
 
     spec, prepared = read_specification(arguments.spec), data.load(arguments.data)
-    scoring.write_scores(arguments.shards, prepared, spec, arguments.out, command=arguments.line)
+    command = _command(arguments)
+    scoring.write_scores(arguments.shards, prepared, spec, arguments.out, command=command)
 
 
 def _convergence(arguments: argparse.Namespace) -> None:
@@ -112,7 +168,7 @@ def _ensembles(arguments: argparse.Namespace) -> None:
     shards: dict[str, list[Path]] = {name: [] for name in spec["recipes"]}
     for path in arguments.shards:
         shards[path.stem.rsplit("-", 2)[0]].append(path)
-    scoring.write_ensembles(shards, prepared, spec, arguments.out, command=arguments.line)
+    scoring.write_ensembles(shards, prepared, spec, arguments.out, command=_command(arguments))
 
 
 def _groups(arguments: argparse.Namespace) -> None:
@@ -120,7 +176,9 @@ def _groups(arguments: argparse.Namespace) -> None:
     from bat.specifications import read_specification
 
     spec, prepared = read_specification(arguments.spec), data.load(arguments.data)
-    scoring.write_groups(arguments.scores, prepared, spec, arguments.out, command=arguments.line)
+    scoring.write_groups(
+        arguments.scores, prepared, spec, arguments.out, command=_command(arguments)
+    )
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -136,7 +194,7 @@ def _train(arguments: argparse.Namespace) -> None:
             spec,
             inputs,
             device=device,
-            command=arguments.line,
+            command=_command(arguments),
             checkpoint_every=arguments.checkpoint_every,
         )
     artifacts.write_json(arguments.out / "spec.json", spec)
@@ -158,16 +216,17 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     place = folder / arguments.arch / "evaluations" / arguments.checkpoint.stem
     spec, prepared = _attacks(arguments), data.load(folder / "data", verify=True)
     with _device(arguments) as device:
+        out = arguments.out or place / "seed0.parquet"
         accuracies = runs.evaluate_checkpoint(
             arguments.checkpoint,
             arguments.arch,
             prepared,
             spec,
-            arguments.out or place / "seed0.parquet",
+            out,
             normalize=arguments.normalize,
             key=arguments.key,
             device=device,
-            command=arguments.line,
+            command=_command(arguments, out),
         )
     for name, accuracy in accuracies.items():
         log.info("%s: %.4f", name, accuracy)
@@ -203,7 +262,7 @@ def _represent(arguments: argparse.Namespace) -> None:
             spec,
             arguments.out,
             device=device,
-            command=arguments.line,
+            command=_command(arguments),
         )
     log.info(
         "similarity within classes %.3f, between them %.3f; accuracy of a linear probe %.4f",
@@ -217,7 +276,7 @@ def _device(arguments: argparse.Namespace):
     return devices.runtime(
         arguments.device,
         threads=arguments.threads,
-        compile=arguments.compile,
+        compile=getattr(arguments, "compile", False),
         jobs_per_gpu=arguments.jobs_per_gpu,
     )
 
@@ -250,7 +309,7 @@ def _poisoning(arguments: argparse.Namespace) -> None:
             spec,
             arguments.out,
             device=device,
-            command=f"python -m bat poisoning score --spec {arguments.spec}",
+            command=_command(arguments),
         )
 
 
@@ -312,8 +371,8 @@ def _fetch(arguments: argparse.Namespace) -> None:
     from bat.specifications import read_specification
 
     spec, prepared = read_specification(arguments.spec), data.load(arguments.data)
-    line = f"python -m bat scores fetch --spec {arguments.spec}"
-    log.info("%s", sharing.fetch(spec, prepared, arguments.out, command=line))
+    command = _command(arguments)
+    log.info("%s", sharing.fetch(spec, prepared, arguments.out, command=command))
 
 
 def _show(arguments: argparse.Namespace) -> None:
@@ -348,7 +407,7 @@ def _merge(arguments: argparse.Namespace) -> None:
         influence=config.Influence(**given).model_dump(mode="json"),
         min_included_accuracy=defaults.min_included_accuracy if least is None else least,
         architecture=arguments.architecture,
-        command="python -m bat scores merge",
+        command=_command(arguments),
     )
 
 
@@ -419,7 +478,7 @@ def _parser() -> argparse.ArgumentParser:
         "trials",
         _trials,
         "train one shard of subset trainings; its range is in the name of --out",
-        *("spec", "data", "out", "threads", "device", "compile", "jobs-per-gpu"),
+        *("spec", "data", "out", "threads", "device", "jobs-per-gpu", "compile"),
     )
     for flag, text in (
         ("--n-trials", "trials in all; refused where they leave a score undefined"),
@@ -434,9 +493,9 @@ def _parser() -> argparse.ArgumentParser:
         add(name, run, text, "spec", "data", "out", "shards")
     command = add("groups", _groups, "typical and atypical groups", "spec", "data", "out")
     command.add_argument("--scores", type=Path, required=True, help="folder of the score tables")
-    job = ("threads", "device", "compile", "jobs-per-gpu")
+    job = ("threads", "device", "jobs-per-gpu")
     text = "one run of adversarial training"
-    command = add("train", _train, text, "spec", "seed", "data", "out", *job)
+    command = add("train", _train, text, "spec", "seed", "data", "out", *job, "compile")
     command.add_argument("--groups", type=Path, help="folder of the typical and atypical groups")
     command.add_argument("--scores", type=Path, help="folder of the score tables, for BAT")
     command.add_argument(

@@ -27,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bat.data import as_float
 from bat.errors import BatError
 
 log = logging.getLogger(__name__)
@@ -50,27 +51,25 @@ class Attacked(NamedTuple):
     correct_steps: Tensor | None  # (batch,) int64, 0 to the number of steps
 
 
-class AttackResult(NamedTuple):
-    """What an evaluation attack found."""
-
-    x: Tensor  # (n, channels, height, width), the last image tried or the one that fooled
-    robust: Tensor  # (n,) bool: classified right as it is and after the attack
-
-
 class EvaluationAttack(Protocol):
-    """What `bat.evaluation.evaluate` calls; `PGD` and `AutoAttack` are such."""
+    """What `bat.evaluation.evaluate` calls; `PGD` and `AutoAttack` are such.
+
+    Of ``images`` and ``labels`` only the rows of ``index`` are attacked, all of
+    them classified right as they are: bool, shape (len(index),), which of them
+    withstand, on the model's device.
+    """
 
     def __call__(
         self,
         model: nn.Module,
-        x: Tensor,
-        y: Tensor,
+        images: Tensor,
+        labels: Tensor,
+        index: Tensor,
         *,
         seed: int,
         batch_size: int,
-        index: Tensor | None = None,
         progress: Progress | None = None,
-    ) -> AttackResult: ...
+    ) -> Tensor: ...
 
 
 # The core
@@ -190,6 +189,22 @@ def at_least_float32(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's parameters are; a model without any is taken to be on the CPU."""
+    parameter = next(model.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+def batch_of(
+    images: Tensor, labels: Tensor, index: Tensor, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Some samples on a device: images as float in [0, 1], labels as int64."""
+    index = index.to(images.device)
+    x = images.index_select(0, index).to(device)
+    y = labels.to(images.device).index_select(0, index).to(device, torch.int64)
+    return (as_float(x) if x.dtype == torch.uint8 else x), y
+
+
 def margins(logits: Tensor, y: Tensor) -> Tensor:
     """Logit of the label minus the largest other logit, shape (batch,)."""
     label = y[:, None]
@@ -307,27 +322,34 @@ class PGD:
     def __call__(
         self,
         model: nn.Module,
-        x: Tensor,
-        y: Tensor,
+        images: Tensor,
+        labels: Tensor,
+        index: Tensor,
         *,
         seed: int,
         batch_size: int,
-        index: Tensor | None = None,
         progress: Progress | None = None,
-    ) -> AttackResult:
-        """Attack ``x`` in batches, in eval mode.
+    ) -> Tensor:
+        """Attack some of the images in batches, in eval mode.
 
         Parameters
         ----------
-        x : Tensor of float32, shape (n, channels, height, width)
-        y : Tensor of int64, shape (n,)
+        images : Tensor of uint8, or float in [0, 1], shape (n, channels, height, width)
+            Only one batch at a time is on the model's device and in float.
+        labels : Tensor of int64, shape (n,)
+        index : Tensor of int64, shape (m,)
+            Samples to attack, all classified right as they are. Their numbers
+            fix their random starts.
         seed : int
             Not negative.
-        index : Tensor of int64, shape (n,), optional
-            Numbers the samples for their random starts; 0, 1, ... by default.
         progress : callable, optional
             Called with the samples done and the samples in all, a sample
             counting once for each restart.
+
+        Returns
+        -------
+        Tensor of bool, shape (m,)
+            Samples that no restart turned into an error, on the model's device.
 
         Raises
         ------
@@ -335,39 +357,36 @@ class PGD:
             If a result leaves the ball or [0, 1], or is not finite; says
             which sample.
         """
-        index = torch.arange(len(x)) if index is None else index.cpu()
-        adversarial = x.clone()
-        robust = torch.cat([
-            _is_correct(model, x[rows], y[rows])
-            for rows in torch.arange(len(x), device=x.device).split(batch_size)
-        ])  # fmt: skip
-        total = int(robust.sum()) * self.restarts
+        device = device_of(model)
+        robust = torch.ones(len(index), dtype=torch.bool, device=device)
+        total = len(index) * self.restarts
         for restart in range(self.restarts):
             standing = robust.nonzero().squeeze(1)
             for rows in standing.split(batch_size):
+                chosen = index[rows.to(index.device)]
+                x, y = batch_of(images, labels, chosen, device)
                 start: Literal["zero"] | Tensor = "zero"
                 if self.start == "uniform":
-                    noise = start_noise(index[rows.cpu()], x.shape[1:], seed, restart)
-                    start = (x[rows] + self.eps * noise.to(x.device)).clamp_(0.0, 1.0)
+                    noise = start_noise(chosen, x.shape[1:], seed, restart)
+                    start = (x + self.eps * noise.to(device)).clamp_(0.0, 1.0)
                 attacked = linf_attack(
                     model,
-                    x[rows],
-                    y[rows],
+                    x,
+                    y,
                     eps=self.eps,
                     step=self.step,
                     steps=self.steps,
                     loss=self.loss,
                     start=start,
                     confidence=self.confidence,
-                )
-                adversarial[rows] = attacked.x
-                robust[rows] = _is_correct(model, attacked.x, y[rows])
+                ).x
+                check_adversarial(self._name(), x, attacked, self.eps, chosen)
+                robust[rows] = _is_correct(model, attacked, y)
                 if progress is not None:
                     ahead = int((standing > rows[-1]).sum())
                     left = ahead + int(robust.sum()) * (self.restarts - restart - 1)
                     progress(total - left, total)
-        check_adversarial(self._name(), x, adversarial, self.eps, index)
-        return AttackResult(adversarial, robust)
+        return robust
 
     def _name(self) -> str:
         return f"{'CW' if self.loss == 'cw' else 'PGD'}-{self.steps}"
@@ -520,20 +539,22 @@ class AutoAttack:
     def __call__(
         self,
         model: nn.Module,
-        x: Tensor,
-        y: Tensor,
+        images: Tensor,
+        labels: Tensor,
+        index: Tensor,
         *,
         seed: int,
         batch_size: int,
-        index: Tensor | None = None,
         progress: Progress | None = None,
-    ) -> AttackResult:
-        """Attack ``x`` in eval mode.
+    ) -> Tensor:
+        """Attack some of the images in eval mode.
 
-        The parameters and errors are those of `PGD`; here ``index`` only names
-        samples in errors.
+        Parameters, what is returned and errors are those of `PGD`; but all the
+        samples are on the device at once, twice, as float32: the library draws
+        its batches itself.
         """
         _check_parameters(self.eps, self.eps, 1, "zero", None)
+        x, y = batch_of(images, labels, index, device_of(model))
         x = x.float().contiguous()
         devices = [x.device] if x.device.type == "cuda" else []
         with (
@@ -559,8 +580,10 @@ class AutoAttack:
                 batch_size=batch_size,
                 listen=_listener(attacks, len(x), progress),
             )
-        check_adversarial(f"AutoAttack ({self.version})", x, adversarial, self.eps, index)
-        return AttackResult(adversarial, predicted == y)
+        name = f"AutoAttack ({self.version})"
+        for rows in torch.arange(len(x)).split(batch_size):
+            check_adversarial(name, x[rows], adversarial[rows], self.eps, index[rows])
+        return predicted == y
 
 
 def autoattack_parts(version: Literal["standard", "aa-fast"], n_classes: int) -> list[str]:

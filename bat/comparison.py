@@ -18,7 +18,7 @@ from bat.artifacts import ATTACKS, FLAGS
 from bat.errors import BatError
 from bat.statistics import paired_difference
 from bat.studies import ablation_name
-from bat.subsets import measured_samples, unpack
+from bat.subsets import followed_samples, unpack
 from bat.tables import difference_text, mean_text, over_seeds, percent
 
 BASELINE = "bat-1-0.2"
@@ -358,7 +358,7 @@ def along_training(
     histories: Mapping[tuple[str, int], pd.DataFrame],
     groups: Mapping[str, pd.DataFrame],
     info: Mapping[str, Any],
-    max_samples: int | None,
+    max_samples: int | str | None,
 ) -> pd.DataFrame:
     """Follow the accuracy of each group along the training of each run.
 
@@ -373,9 +373,9 @@ def along_training(
         per sample in order.
     info : mapping
         Of the prepared data: ``n_train`` and ``n_test``.
-    max_samples : int, optional
+    max_samples : int or "all", optional
         The ``history.max_samples`` of the runs; see
-        `bat.subsets.measured_samples`.
+        `bat.subsets.followed_samples`.
 
     Returns
     -------
@@ -398,11 +398,13 @@ def along_training(
     """
     if not histories:
         raise BatError("there is no history to follow; train at least one run")
-    measured = measured_samples(info, max_samples)
-    members = {split: _members(groups[split], measured[split], info, split) for split in measured}
     parts = []
     for (run, seed), history in histories.items():
-        for split, masks in members.items():
+        last = history.sort_values("epoch").iloc[-1]  # which is always measured
+        bits = {split: last.get(f"{split}_{FLAGS[0]}") for split in groups}
+        measured = followed_samples(info, max_samples, bits)
+        for split in measured:
+            masks = _members(groups[split], measured[split], info, split)
             for attack in FLAGS:
                 packed = history.set_index("epoch")[f"{split}_{attack}"].dropna()
                 correct = np.array([unpack(bits, len(measured[split])) for bits in packed])

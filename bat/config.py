@@ -474,6 +474,11 @@ class Scores(Section):
     min_included_accuracy: Share = Field(
         0.99, description="mean accuracy on the samples trained on, below which scores are flagged"
     )
+    allow_unfitted: bool = Field(
+        False,
+        description="take scores of models whose mean accuracy on the samples trained on is less "
+        "than half-way from chance to 1; they are noise, refused by default, and marked as such",
+    )
     influence: Influence = Influence()
     precision: Positive = Field(
         0.05, description="standard error that the convergence study asks trials for"
@@ -603,8 +608,9 @@ class History(Section):
 
     every: Annotated[int, Field(ge=0)] = Field(10, description="epochs; 0 measures the last only")
     steps: Count = Field(20, description="PGD steps")
-    max_samples: Count | None = Field(
-        None, description="measure at most this many samples of each split, drawn by seed"
+    max_samples: Count | Literal["all"] | None = Field(
+        None,
+        description="measure at most this many samples of each split, drawn by seed; unset: 2000",
     )
 
 

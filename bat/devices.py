@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import torch
 
@@ -222,14 +223,19 @@ def claim(names: list[str], slots: int = 1, folder: Path | None = None) -> Itera
     ------
     int
         The position in ``names`` of the device that is held.
+
+    Raises
+    ------
+    BatError
+        If the folder is a link, or somebody else's.
     """
     folder = folder or Path(tempfile.gettempdir()) / f"bat-devices-{os.getuid()}"
-    folder.mkdir(parents=True, exist_ok=True)
+    _check_own(folder)
     waiting = False
     while True:
         for slot in range(slots):
             for number, name in enumerate(names):
-                handle = open(folder / f"{name}-{slot}.lock", "w")  # noqa: SIM115
+                handle = _open_lock(folder / f"{name}-{slot}.lock")
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -242,3 +248,35 @@ def claim(names: list[str], slots: int = 1, folder: Path | None = None) -> Itera
             log.info("all %d GPUs are taken by other jobs; waiting for one", len(names))
             waiting = True
         time.sleep(1.0)
+
+
+def _check_own(folder: Path) -> None:
+    """Make a folder that only its user may enter, or see that it is one."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise BatError(
+            f"{folder}: cannot hold the locks of GPUs ({error.strerror}); expected a folder of "
+            "your own, and no link: remove it, or set TMPDIR to a folder of your own"
+        ) from None
+    try:
+        owner = os.fstat(handle).st_uid
+        if owner != os.getuid():
+            raise BatError(
+                f"{folder}: belongs to the user with number {owner}, so the locks of GPUs are not "
+                "safe in it; set TMPDIR to a folder of your own"
+            )
+        os.fchmod(handle, 0o700)
+    finally:
+        os.close(handle)
+
+
+def _open_lock(path: Path) -> IO:
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise BatError(
+            f"{path}: no lock of a GPU ({error.strerror}); expected a file of your own: remove it"
+        ) from None
+    return os.fdopen(handle, "r+")

@@ -178,14 +178,15 @@ def _check(probabilities, held_out, needed):
     if probabilities.ndim != 3 or 0 in probabilities.shape:
         raise BatError(f"probabilities have shape {probabilities.shape}; expected (m, n, k)")
     m, n, _ = probabilities.shape
-    sums = probabilities.sum(axis=2, dtype=np.float32)
-    wrong = np.argwhere(~(np.abs(sums - 1) < 0.02))  # float16 rounds; NaN is wrong as well
-    if wrong.size:
-        j, i = wrong[0]
-        raise BatError(
-            f"the probabilities of model {j} for sample {i} sum to {sums[j, i]}; expected 1: "
-            "give probabilities, not logits"
-        )
+    for j, of_model in enumerate(probabilities):
+        sums = of_model.sum(axis=1, dtype=np.float32)
+        wrong = np.flatnonzero(~(np.abs(sums - 1) < 0.02))  # float16 rounds; NaN is wrong as well
+        if wrong.size:
+            i = wrong[0]
+            raise BatError(
+                f"the probabilities of model {j} for sample {i} sum to {sums[i]}; expected 1: "
+                "give probabilities, not logits"
+            )
     if held_out is None:
         held_out = np.ones((m, n), bool)
     if held_out.shape != (m, n) or held_out.dtype != bool:

@@ -8,11 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bat.attacks import EvaluationAttack, eval_mode, forward, full_precision
-from bat.data import as_float
+from bat.attacks import EvaluationAttack, batch_of, device_of, eval_mode, forward, full_precision
 from bat.errors import BatError
 
 CLEAN = "clean"
+
+
+class NotFiniteError(BatError):
+    """A model whose logits are no finite numbers."""
+
 
 Progress = Callable[[str, int, int], None]  # (attack, samples done, samples in all)
 
@@ -30,8 +34,10 @@ def evaluate(
     """Judge each sample, clean and under each attack.
 
     Attacks run only on samples that are classified right without one, so
-    robust implies correct. The model is in eval mode, and afterwards as it was;
-    products are in float32 without TF32, or in the caller's autocast.
+    robust implies correct. A batch of images at a time is converted and
+    attacked; AutoAttack alone needs all at once. The model is in eval mode,
+    and afterwards as it was; products are in float32 without TF32, or in the
+    caller's autocast.
 
     Parameters
     ----------
@@ -48,7 +54,8 @@ def evaluate(
         sample's position and do not change with the batch size; those of
         AutoAttack do.
     progress : callable, optional
-        Called with the attack's name, the samples done and those in all.
+        Called between batches with the attack's name or ``clean``, the samples
+        done and those in all. What it raises ends the evaluation.
 
     Returns
     -------
@@ -58,30 +65,33 @@ def evaluate(
     Raises
     ------
     BatError
-        If images and labels do not fit each other or the model, or an attack
-        is called "clean".
+        If images and labels do not fit each other or the model, a logit is
+        not finite, or an attack is called "clean".
     AttackError
         If an attack returns something outside of its ball.
     """
     if CLEAN in attacks:
         raise BatError(f"an attack is named {CLEAN!r}, which is the column without attack: rename")
+    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+    reports = {name: _named(progress, name) for name in (CLEAN, *attacks)}
     with full_precision():
-        correct = correctness(model, images, labels, batch_size=batch_size)
+        correct = correctness(model, images, labels, batch_size=batch_size, progress=reports[CLEAN])
         flags = {CLEAN: correct}
         index = torch.from_numpy(np.flatnonzero(correct))
-        x = _as_images(torch.as_tensor(images)[index], _device(model))
-        y = torch.as_tensor(labels)[index].to(x.device, torch.int64)
         for name, attack in attacks.items():
             flags[name] = np.zeros(len(correct), dtype=bool)
             if len(index) == 0:
                 continue
-            report = None
-            if progress is not None:
-                report = _named(progress, name)
-            result = attack(
-                model, x, y, seed=seed, batch_size=batch_size, index=index, progress=report
+            robust = attack(
+                model,
+                images,
+                labels,
+                index,
+                seed=seed,
+                batch_size=batch_size,
+                progress=reports[name],
             )
-            flags[name][index.numpy()] = result.robust.cpu().numpy()
+            flags[name][index.numpy()] = robust.cpu().numpy()
     return flags
 
 
@@ -91,6 +101,7 @@ def correctness(
     labels: Tensor | np.ndarray,
     *,
     batch_size: int,
+    progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """Which samples are classified right in eval mode, without attack.
 
@@ -98,6 +109,8 @@ def correctness(
     ----------
     model, images, labels, batch_size
         As for `evaluate`.
+    progress : callable, optional
+        Called between batches with the samples done and those in all.
 
     Returns
     -------
@@ -106,21 +119,33 @@ def correctness(
     Raises
     ------
     BatError
-        If images and labels do not fit each other or the model.
+        If images and labels do not fit each other or the model, or a logit is
+        not finite.
     """
     images, labels = torch.as_tensor(images), torch.as_tensor(labels)
     _check(images, labels)
-    device = _device(model)
-    correct = []
+    device = device_of(model)
+    correct: list[Tensor] = []
     with eval_mode(model), torch.no_grad():
-        for batch, label in zip(images.split(batch_size), labels.split(batch_size), strict=True):
-            logits = forward(model, _as_images(batch, device))
+        for index in torch.arange(len(images)).split(batch_size):
+            x, y = batch_of(images, labels, index, device)
+            logits = forward(model, x)
             if not correct and int(labels.max()) >= logits.shape[1]:
                 raise BatError(
                     f"the model has {logits.shape[1]} classes and the data has a label "
                     f"{int(labels.max())}: this model was trained on another data set"
                 )
-            correct.append(logits.argmax(dim=1) == label.to(device))
+            if not bool(logits.isfinite().all()):
+                wrong = ~logits.isfinite().all(dim=1)
+                sample = int(index[int(wrong.nonzero()[0])])
+                raise NotFiniteError(
+                    f"the model's logits for sample {sample} are not finite ({int(wrong.sum())} of "
+                    f"{len(wrong)} in its batch), so nothing can be said of it: the training "
+                    "diverged, or the file is damaged"
+                )
+            correct.append(logits.argmax(dim=1) == y)
+            if progress is not None:
+                progress(int(index[-1]) + 1, len(images))
     return torch.cat(correct).cpu().numpy()
 
 
@@ -135,18 +160,10 @@ def accuracy(
     return float(correctness(model, images, labels, batch_size=batch_size).mean())
 
 
-def _named(progress: Progress, name: str) -> Callable[[int, int], None]:
+def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
     return lambda done, total: progress(name, done, total)
-
-
-def _device(model: nn.Module) -> torch.device:
-    parameter = next(model.parameters(), None)
-    return torch.device("cpu") if parameter is None else parameter.device
-
-
-def _as_images(images: Tensor, device: torch.device) -> Tensor:
-    images = images.to(device)
-    return as_float(images) if images.dtype == torch.uint8 else images
 
 
 def _check(images: Tensor, labels: Tensor) -> None:

@@ -99,6 +99,7 @@ def merge(
         "recipe": recipes[architecture][0],
         "influence": influence,
         "min_included_accuracy": min_included_accuracy,
+        "allow_unfitted": True,  # whoever merges sees the warning; a configuration refuses them
     }
     write_scores([written[architecture]], prepared, spec, out / "scores", command=command)
 

@@ -309,7 +309,7 @@ class BAT(PGDAT):
     Statistics: ``loss``, ``adversarial_loss`` (the weighted mean),
     ``reweighted`` (share of samples), ``mean_weight`` (over all samples, so the
     reweighted ones have ``1 - (1 - mean_weight) / reweighted``) and, unless
-    ``beta`` is 0, ``discrimination_loss``.
+    ``beta`` is 0, ``discrimination_loss`` (NaN for a batch without a pair).
 
     Equations (6) to (10) and algorithm 1. The paper leaves open: the weights
     come without gradient from the forward pass of the loss, with the model in
@@ -346,7 +346,7 @@ class BAT(PGDAT):
             "mean_weight": weights.mean(),
         }
         if self.beta != 0.0:
-            apart = discrimination_loss(
+            apart, n_pairs = discrimination(
                 features,
                 batch.y,
                 batch.typical,
@@ -354,7 +354,7 @@ class BAT(PGDAT):
                 form=self.form,
             )
             loss = loss + self.beta * apart
-            statistics["discrimination_loss"] = apart.detach()
+            statistics["discrimination_loss"] = apart.detach().where(n_pairs > 0, torch.nan)
         return loss, {"loss": loss.detach(), **statistics}
 
 
@@ -493,6 +493,13 @@ def discrimination_loss(
     Tensor of float32, scalar
         0, with gradients of 0, where no such pair has a k.
     """
+    return discrimination(features, y, typical, temperature=temperature, form=form)[0]
+
+
+def discrimination(
+    features: Tensor, y: Tensor, typical: Tensor, *, temperature: float, form: str
+) -> tuple[Tensor, Tensor]:
+    """`discrimination_loss`, and the number of pairs that it is the mean over, a scalar."""
     if form not in ("printed_normalized", "printed_raw", "infonce"):
         raise BatError(
             f"form is {form!r}, expected 'printed_normalized', 'printed_raw' or 'infonce'"
@@ -514,4 +521,5 @@ def discrimination_loss(
     if form == "infonce":
         denominator = torch.logaddexp(denominator, similarity)
     terms = torch.where(pairs, denominator - similarity, 0.0)
-    return terms.sum() / pairs.sum().clamp(min=1)
+    n_pairs = pairs.sum()
+    return terms.sum() / n_pairs.clamp(min=1), n_pairs

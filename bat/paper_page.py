@@ -20,7 +20,7 @@ from bat.escaping import for_markdown
 from bat.reading import regular_file
 from bat.statistics import mean_and_sd
 from bat.studies import study_name
-from bat.subsets import measured_samples, unpack
+from bat.subsets import followed_samples, unpack
 from bat.validation import read_checked
 
 NOT_RUN = "not run"
@@ -211,8 +211,10 @@ def _whole(results: Path, pair: Pair) -> dict[str, Ours]:
     for path in paths:
         table, metadata = read_checked(path, "history", None)
         info = read_json(results / pair[0] / "data" / "dataset.json")
-        measured = measured_samples(info, metadata["recipe"]["history"]["max_samples"])
         last = table.slice(table.num_rows - 1).to_pylist()[0]
+        bits = {split: last[f"{split}_clean"] for split in ("train", "test")}
+        limit = metadata["recipe"]["history"]["max_samples"]
+        measured = followed_samples(info, limit, bits)
         for quantity in paper.WHOLE:
             split, attack = quantity.split("-")
             correct = unpack(last[f"{split}_{attack}"], len(measured[split]))

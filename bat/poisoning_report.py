@@ -31,6 +31,7 @@ from bat.figures import (
     _styled,
     save_figure,
 )
+from bat.fit import fit_sentence
 from bat.subsets import generator
 from bat.tables import over_seeds, percent
 from bat.validation import check_model, read_checked
@@ -340,7 +341,7 @@ def write(dataset: Path, scores: Sequence[Path], out: Path) -> list[Path]:
     """
     prepared = data.load(dataset / "data")
     table, about = read_checked(dataset / "groups" / "train.parquet", "groups", prepared)
-    warning = caution({"train": about})
+    warning = f"{caution({'train': about})} {fit_sentence(about)}".strip()
     groups = pd.DataFrame({name: column(table, name) for name in ("typical", "atypical")})
     frames, facts = {}, []
     for path in scores:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -56,7 +55,8 @@ class Progress:
     done : int
         Steps that were done before this run; they do not enter the estimate.
     every : float
-        Seconds between two lines where the output is no terminal.
+        Seconds between two lines where the output is no terminal; within a
+        step they become rarer, so that a long one does not fill its log.
     """
 
     def __init__(self, title: str, total: int, *, done: int = 0, every: float = 5.0):
@@ -65,24 +65,27 @@ class Progress:
         self._last_line = self._start
         self._bar = None
 
-    def update(self, done: int, note: str = "") -> None:
-        """Say that ``done`` steps of the total are done."""
+    def update(self, done: float, note: str = "") -> None:
+        """Say that ``done`` steps of the total are done; a fraction is a step under way."""
         self.done = done
         if self._bar is not None:
             self._bar.update(self._task, completed=done, note=note)
             return
         now = time.monotonic()
-        if now - self._last_line >= self._every or done >= self.total:
+        wait = self._every
+        if done != int(done):
+            wait = max(wait, (now - self._start) / 20)
+        if now - self._last_line >= wait or done >= self.total:
             self._last_line = now
             log.info("%s: %s", self.title, self.line() + (f"; {note}" if note else ""))
 
     def advance(self, note: str = "") -> None:
         """Say that one more step is done."""
-        self.update(self.done + 1, note)
+        self.update(int(self.done) + 1, note)
 
     def line(self) -> str:
         """Steps done and the time left at the rate so far."""
-        line = f"{self.done} of {self.total}"
+        line = f"{int(self.done)} of {self.total}"
         elapsed, steps = time.monotonic() - self._start, self.done - self._first
         if self.done >= self.total:
             return f"{line} in {duration(elapsed)}"
@@ -95,7 +98,7 @@ class Progress:
 def progress(title: str, total: int, *, done: int = 0) -> Iterator[Progress]:
     """A `Progress` that is a bar on a terminal, and log lines elsewhere or beside a log file."""
     counter = Progress(title, total, done=done)
-    if not sys.stderr.isatty() or len(log.handlers) != 1:
+    if sys.stderr is None or not sys.stderr.isatty() or len(log.handlers) != 1:
         yield counter
         return
     from rich.console import Console
@@ -111,23 +114,3 @@ def progress(title: str, total: int, *, done: int = 0) -> Iterator[Progress]:
         counter._bar = bar
         counter._task = bar.add_task(for_terminal(title), total=total, completed=done, note="")
         yield counter
-
-
-@contextlib.contextmanager
-def stopped_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the block as an error does: what is half written is removed.
-
-    A scheduler sends it when a job has run out of time, is cancelled, or makes
-    room for another. The status, 143, is one that is tried again.
-    """
-
-    def stop(number: int, frame: object) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a scheduler may send several
-        log.warning("stopped by SIGTERM; what is finished is kept, and a new start goes on there")
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

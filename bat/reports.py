@@ -21,6 +21,7 @@ from bat.chance import (
 from bat.config import Config
 from bat.duplicates import duplicate_notes
 from bat.ensembles import alignment
+from bat.fit import fit_sentence
 from bat.statistics import above
 from bat.studies import ablation_name, study_name
 from bat.validation import check_convergence, check_model, read_checked
@@ -60,6 +61,14 @@ class Folder:
         """A table of this data set, and of no other, by its path in the folder."""
         table, metadata = read_checked(self.path / name, kind, self.prepared)
         return table.to_pandas(), metadata
+
+    def noted(self, caption: str, name: str) -> str:
+        """A caption, and what must be known of scores or groups that its artefact is made by."""
+        kind = "groups" if name.startswith("groups/") else Path(name).stem
+        if not (self.path / name).exists():  # a table without a run that goes by them
+            return caption
+        metadata = read_metadata(self.path / name, kind, fingerprint=self.prepared.fingerprint)
+        return f"{caption} {fit_sentence(metadata)}".strip()
 
 
 def fig5(folder: Folder, out: Path) -> list[Path]:
@@ -270,8 +279,12 @@ def _methods(
     judged = comparisons.accuracies(comparison.evaluations(runs))
     table = comparisons.methods_table(judged, paper=paper)
     evaluation = comparison.spec["evaluation"]
-    caption = comparisons.caption_methods(table, evaluation, comparison.specs(runs), paper=paper)
+    specs = comparison.specs(runs)
+    caption = comparisons.caption_methods(table, evaluation, specs, paper=paper)
     caption = f"{caption} {comparison.caution(runs)}".strip()
+    kinds = {spec["score"]["kind"] for spec in specs.values() if spec["score"]}
+    for kind in sorted(kinds):
+        caption = comparison.folder.noted(caption, f"scores/{kind}.parquet")
     shown = comparisons.presentation(table, evaluation["attacks"])
     return _write(table, shown, out, caption)
 
@@ -298,6 +311,7 @@ def fig4(comparison: Comparison, out: Path) -> list[Path]:
     evaluation = comparison.spec["evaluation"]
     caption = comparisons.caption_ablation(table, evaluation, comparison.specs(cells), n)
     caption = f"{caption} {comparison.caution(cells)}".strip()
+    caption = comparison.folder.noted(caption, "scores/memorization.parquet")
     return figures.save_figure(figures.draw_ablation(table, titles), out, table, caption)
 
 
@@ -325,6 +339,7 @@ def _study_figure(figure: str) -> Callable[[Comparison, Path], list[Path]]:
         titles = {"clean": "Clean accuracy", "pgd": "PGD accuracy"}
         caption = curves.caption(table, wanted, specs, comparison.dataset, comparison.architecture)
         caption = f"{caption} {comparison.folder.caution()}".strip()
+        caption = comparison.folder.noted(caption, "groups/train.parquet")
         return figures.save_figure(figures.draw_along_training(table, titles), out, table, caption)
 
     return draw
@@ -339,6 +354,7 @@ def typical(comparison: Comparison, out: Path) -> list[Path]:
     table = pd.concat(parts, ignore_index=True)
     caption = curves.caption_end_values(table, comparison.dataset, comparison.architecture)
     caption = f"{caption} {comparison.folder.caution()}".strip()
+    caption = comparison.folder.noted(caption, "groups/train.parquet")
     return _write(table, curves.present_end_values(table), out, caption)
 
 
@@ -353,6 +369,7 @@ def discrimination(comparison: Comparison, out: Path) -> list[Path]:
     table = pd.concat(parts, ignore_index=True)
     caption = representation.caption(table, measured, comparison.dataset, comparison.architecture)
     caption = f"{caption} {comparison.folder.caution()}".strip()
+    caption = comparison.folder.noted(caption, "groups/train.parquet")
     return _write(table, representation.present(table), out, caption)
 
 

@@ -6,8 +6,8 @@ the data. It can be stopped at any step and goes on exactly where it was.
 
 from __future__ import annotations
 
-import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +25,13 @@ from bat.checkpoints import load_model
 from bat.data import PreparedData, to_device
 from bat.devices import Runtime
 from bat.errors import BatError
-from bat.evaluation import evaluate
+from bat.evaluation import NotFiniteError, evaluate
+from bat.fit import fit_facts, fit_sentence
 from bat.models import build_model, require_size
 from bat.progress import Progress, log, progress
 from bat.statistics import above, below
-from bat.subsets import generator, measured_samples, pack, torch_seed
+from bat.stopping import Stopped, signals_kept
+from bat.subsets import HISTORY_SAMPLES, generator, measured_samples, pack, torch_seed
 from bat.training import DivergedError, Training
 from bat.validation import made_already, read_checked
 
@@ -67,7 +69,8 @@ def train_run(
     """Train one run; write ``last.pt``, ``best.pt`` and ``history.parquet`` into ``out``.
 
     Checkpoints are plain state dicts. While the run is under way, its state is
-    in ``resume.pt``; a run that is complete already is left as it is.
+    in ``resume.pt``, also while it selects or measures; a run that is complete
+    already is left as it is.
 
     Parameters
     ----------
@@ -88,38 +91,56 @@ def train_run(
     BatError
         If a group is empty, or a table is of another data set.
     DivergedError
-        If the loss is not finite; the last good checkpoint stays.
-    SystemExit
-        After SIGTERM, with the state written; the same call goes on from it.
+        If a loss, a weight or a prediction is not finite; the last good state
+        stays.
+    Stopped
+        After a signal, with the state written; the same call goes on from it.
     """
+    artifacts.remove_leftovers(out)
     made_of = read_inputs(prepared, spec, inputs)
     if _is_complete(out, prepared, spec, made_of):
         for name in ("last.pt", "best.pt", "history.parquet"):
             (out / name).touch()
+        (out / "resume.pt").unlink(missing_ok=True)
         log.info("%s: complete already", out)
         return
+    title = f"{spec['dataset']} {spec['architecture']} {spec['run']} seed {spec['seed']}"
+    log.info("%s: starts on %s", title, device.name)
+    if sentence := fit_sentence(made_of.fit):
+        log.warning("%s: %s", title, sentence)
     run = _Run(prepared, spec, made_of, device)
     resume = out / "resume.pt"
     run.resume_from(resume)
-    asked: list[int] = []
-    previous = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
-    title = f"{spec['dataset']} {spec['architecture']} {spec['run']} seed {spec['seed']}"
     written = time.monotonic()
-    try:
-        with progress(f"{title} epochs", run.recipe.epochs, done=run.training.epoch) as bar:
-            while run.training.epoch < run.recipe.epochs:
-                if not run.advance(lambda: bool(asked)):
-                    artifacts.write_torch(resume, run.state())
-                    log.info("%s: stopped in epoch %d, state kept", title, run.training.epoch + 1)
-                    raise SystemExit(128 + signal.SIGTERM)
-                bar.update(run.training.epoch, run.note())
-                if time.monotonic() - written >= checkpoint_every:
-                    artifacts.write_torch(resume, run.state())
-                    written = time.monotonic()
-    except DivergedError as error:
-        raise DivergedError(f"{title}: {error}; the last good state is in {resume}") from None
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+
+    def keep_state() -> None:
+        nonlocal written
+        artifacts.write_torch(resume, run.state())
+        written = time.monotonic()
+
+    with (
+        signals_kept() as asked,
+        progress(f"{title} epochs", run.recipe.epochs, done=len(run.rows)) as bar,
+    ):
+
+        def look_up() -> None:
+            bar.update(len(run.rows) + run.share(), run.note())
+            if asked:
+                keep_state()
+                log.info("%s: stopped in epoch %d, state kept", title, len(run.rows) + 1)
+                raise Stopped(asked[0], f"epoch {len(run.rows) + 1} goes on where it is")
+            if time.monotonic() - written >= checkpoint_every:
+                keep_state()
+
+        try:
+            while len(run.rows) < run.recipe.epochs:
+                run.advance(look_up)
+                bar.update(len(run.rows), run.note())
+        except DivergedError as error:
+            last = f"the last good state is in {resume}"
+            if not resume.exists():
+                last = "no state was kept, since it came before the first was due"
+            raise DivergedError(f"{title}: {error}; {last}") from None
     checkpoints = {
         name: artifacts.write_torch(out / f"{name}.pt", run.checkpoint(name, weights))
         for name, weights in (("last", run.weights()), ("best", run.best["weights"]))
@@ -137,6 +158,8 @@ def train_run(
         device=device.label(run.training.precision),
         best_epoch=run.best["epoch"],
         best_accuracy=run.best["accuracy"],
+        undefined_steps=run.undefined_steps(),
+        **made_of.fit,
     )
     resume.unlink(missing_ok=True)
 
@@ -161,12 +184,15 @@ class MadeOf:
     since : float
         Time at which these values were on disk already, in seconds since 1970;
         infinite where that is not known.
+    fit : dict
+        What the tables say of how the models behind them fitted, of the worst.
     """
 
     groups: pa.Table | None
     scores: pa.Table | None
     digests: dict[str, str]
     since: float
+    fit: dict
 
 
 def read_inputs(prepared: PreparedData, spec: dict, inputs: Inputs) -> MadeOf:
@@ -183,12 +209,14 @@ def read_inputs(prepared: PreparedData, spec: dict, inputs: Inputs) -> MadeOf:
     if spec["score"] is not None:
         kind = spec["score"]["kind"]
         wanted["scores"] = inputs.scores / f"{kind}.parquet", kind, [kind]
-    tables, digests, since = {}, {}, 0.0
+    tables, digests, since, facts = {}, {}, 0.0, []
     for name, (path, kind, columns) in wanted.items():
         tables[name], metadata = read_checked(path, kind, prepared)
         digests[kind] = artifacts.columns_digest(tables[name].select(columns))
         since = max(since, artifacts.written_before(path, metadata, columns))
-    return MadeOf(tables.get("groups"), tables.get("scores"), digests, since)
+        facts.append(fit_facts(metadata))
+    fit = min(facts, key=lambda f: f.get("accuracies", {}).get("included", 1.0), default={})
+    return MadeOf(tables.get("groups"), tables.get("scores"), digests, since, fit)
 
 
 def _is_complete(out: Path, prepared: PreparedData, spec: dict, made_of: MadeOf) -> bool:
@@ -290,8 +318,10 @@ class _Run:
             "test": (self.data.test_images, self.data.test_labels),
             "last": None,
         }[spec["selection"]["by"]]
-        self.measured = measured_samples(info, spec["history"]["max_samples"])
+        limit = spec["history"]["max_samples"] or HISTORY_SAMPLES
+        self.measured = measured_samples(info, None if limit == "all" else limit)
         self.rows: list[dict] = []
+        self.row: dict = {}  # of the epoch that is trained, and not yet selected and measured
         self.best: dict = {"accuracy": -1.0, "epoch": 0, "weights": {}}
 
     def resume_from(self, path: Path) -> None:
@@ -312,10 +342,9 @@ class _Run:
             log.info("%s: of other data, groups or scores; starting anew", path)
         else:
             self.training.restore(state["training"])
-            self.rows, self.best = state["rows"], state["best"]
-            log.info(
-                "going on in epoch %d, step %d", self.training.epoch + 1, self.training.step + 1
-            )
+            self.rows, self.best, self.row = state["rows"], state["best"], state.get("row", {})
+            step = "measuring it" if self.row else f"step {self.training.step + 1}"
+            log.info("going on in epoch %d, %s", len(self.rows) + 1, step)
 
     def _inputs(self) -> dict[str, str]:
         return {"data": self.prepared.info["fingerprint"], **self.made_of.digests}
@@ -326,6 +355,7 @@ class _Run:
             "inputs": self._inputs(),
             "training": self.training.state(),
             "rows": self.rows,
+            "row": self.row,
             "best": self.best,
         }
 
@@ -353,74 +383,107 @@ class _Run:
             for name, value in state.items()
         }
 
-    def advance(self, stop) -> bool:
-        """Train to the end of the epoch and measure; False where asked to stop before."""
+    def advance(self, look_up: Callable[[], None]) -> None:
+        """Train to the end of the epoch and measure; ``look_up`` may raise at every step.
+
+        It is called before each training step and between batches of the
+        measurements. `state` is then one from which a call goes on to the same end.
+        """
         training = self.training
-        statistics = training.run_epoch(stop)
-        if statistics is None:
-            return False
-        row: dict = {"epoch": training.epoch, **statistics}
-        accuracy = self._select()
-        row["selection_accuracy"] = accuracy
+        if not self.row:
+            # what `look_up` raises leaves the epoch in the middle
+            statistics = training.run_epoch(lambda: bool(look_up()))
+            self.row = {"epoch": training.epoch, "undefined": training.undefined, **statistics}
+        if "selection_accuracy" not in self.row:
+            self.row["selection_accuracy"] = self._select(look_up)
         every, last = self.spec["history"]["every"], training.epoch == self.recipe.epochs
         if last or (every and training.epoch % every == 0):
-            row |= self._measure()
+            self.row |= self._measure(look_up)
+        accuracy = self.row["selection_accuracy"]
         if accuracy is None or accuracy > self.best["accuracy"]:
             self.best = {
                 "accuracy": -1.0 if accuracy is None else accuracy,
                 "epoch": training.epoch,
                 "weights": self.weights(),
             }
-        self.rows.append(row)
-        return True
+        self.rows.append(self.row)
+        self.row = {}
+
+    def share(self) -> float:
+        """How much of the epoch under way is trained, below 1."""
+        if self.row:
+            return 0.999
+        return min(self.training.step / self.training.steps_per_epoch, 0.999)
 
     def note(self) -> str:
+        """Where the run is, and how it stands after the last whole epoch."""
+        where = "measuring" if self.row else f"step {self.training.step}"
+        if not self.rows:
+            return where
         row = self.rows[-1]
         note = f"loss {row['loss']:.3f}"
         if row["selection_accuracy"] is not None:
             by = self.spec["selection"]["by"]
             note += f", {by} accuracy under PGD {row['selection_accuracy']:.3f}"
-        return note
+        return note if self.share() == 0 else f"{note}; {where}"
 
-    def _flags(self, images: Tensor, labels: Tensor, steps: int) -> dict[str, np.ndarray]:
+    def _flags(
+        self, images: Tensor, labels: Tensor, steps: int, look_up: Callable[[], None]
+    ) -> dict[str, np.ndarray]:
         adversary = self.spec["adversary"]
         attack = PGD(eps=adversary["eps"], step=adversary["step"], steps=steps)
-        with self.device.autocast(self.training.precision):
-            return evaluate(
-                self.training.forward,
-                images,
-                labels,
-                {"pgd": attack},
-                batch_size=EVALUATION_BATCH,
-                seed=self.spec["seed"],
-            )
+        try:
+            with self.device.autocast(self.training.precision):
+                return evaluate(
+                    self.training.forward,
+                    images,
+                    labels,
+                    {"pgd": attack},
+                    batch_size=EVALUATION_BATCH,
+                    seed=self.spec["seed"],
+                    progress=lambda *done: look_up(),
+                )
+        except NotFiniteError as error:
+            raise DivergedError(
+                f"after step {self.training.steps_per_epoch}, the last of epoch "
+                f"{self.training.epoch}: {error}"
+            ) from None
 
-    def _select(self) -> float | None:
+    def _select(self, look_up: Callable[[], None]) -> float | None:
         if self.selection is None:
             return None
         steps = self.spec["selection"]["steps"]
-        return float(self._flags(*self.selection, steps)["pgd"].mean())
+        return float(self._flags(*self.selection, steps, look_up)["pgd"].mean())
 
-    def _measure(self) -> dict:
+    def _measure(self, look_up: Callable[[], None]) -> dict:
         row = {}
         for split in ("train", "test"):
             index = torch.from_numpy(self.measured[split]).to(self.device.device)
             images = getattr(self.data, f"{split}_images")[index]
             labels = getattr(self.data, f"{split}_labels")[index]
-            flags = self._flags(images, labels, self.spec["history"]["steps"])
+            flags = self._flags(images, labels, self.spec["history"]["steps"], look_up)
             row |= {f"{split}_{name}": pack(correct) for name, correct in flags.items()}
         return row
 
     def history(self) -> pa.Table:
-        """The rows as a table; statistics that a method does not have are null."""
+        """The rows as a table; statistics that a method or an epoch does not have are null."""
         schema = artifacts.SCHEMAS["history"]
-        unknown = {name for row in self.rows for name in row} - set(schema.names)
+        unknown = {name for row in self.rows for name in row} - {*schema.names, "undefined"}
         if unknown:
             raise BatError(f"statistics without a column in the history: {sorted(unknown)}")
         return pa.table(
-            [pa.array([row.get(f.name) for row in self.rows], type=f.type) for f in schema],
+            [
+                pa.array([row.get(f.name) for row in self.rows], type=f.type, from_pandas=True)
+                for f in schema
+            ],
             schema=schema,
         )
+
+    def undefined_steps(self) -> dict[str, list[int]]:
+        """For each statistic that some batch did not have, the number of such steps by epoch."""
+        counts = [row.get("undefined", {}) for row in self.rows]
+        names = sorted({name for of_epoch in counts for name in of_epoch})
+        return {name: [of_epoch.get(name, 0) for of_epoch in counts] for name in names}
 
 
 def training_index(prepared: PreparedData, spec: dict, groups: pa.Table | None) -> np.ndarray:

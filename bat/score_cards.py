@@ -8,6 +8,7 @@ import pyarrow as pa
 from bat.artifacts import column, read_table
 from bat.chance import counts_of, memorization_by_chance, pairs_by_chance
 from bat.escaping import for_markdown
+from bat.fit import fit_sentence
 from bat.score_files import FILE_NAMES, OPTIONAL, REQUIRED, Source
 from bat.statistics import above
 
@@ -101,8 +102,9 @@ def description(source: Source, found: dict) -> list[tuple[str, str]]:
         if name in metadata.get("accuracies", {}):
             rows.append((f"Accuracy, {what}", f"{metadata['accuracies'][name]:.2%}"))
     if "converged" in metadata:
-        reached = "yes" if metadata["converged"] else "no: memorization is understated"
-        rows.append(("Converged", reached))
+        rows.append(("Converged", "yes" if metadata["converged"] else "no"))
+    if sentence := fit_sentence(metadata):
+        rows.append(("Fit", sentence))
     for threshold, share in found["above"].items():
         text = f"{share:.1%} of the training samples"
         text += f", {_chance(found['above_by_chance'][threshold])}"

@@ -7,12 +7,13 @@ belong together, and writes its tables. The computing is done in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from bat import artifacts
 from bat.artifacts import ArtifactError, DamagedError, column, read_table, write_table
@@ -20,6 +21,7 @@ from bat.chance import counts_of, is_mostly_chance, memorization_by_chance
 from bat.data import PreparedData
 from bat.ensembles import confidence, disagreement
 from bat.errors import BatError
+from bat.fit import chance_accuracy, fit_facts, fit_sentence, require_fit
 from bat.memorization import convergence, influence, influence_convergence, memorization
 from bat.progress import log
 from bat.splits import test_groups, train_groups
@@ -58,6 +60,7 @@ def read_trials(
     *,
     recipe: dict,
     members: int = 0,
+    probabilities: np.ndarray | None = None,
 ) -> Trials:
     """Read the shards of one architecture.
 
@@ -75,6 +78,8 @@ def read_trials(
     members : int
         Read the class probabilities of the first so many trials, and only these
         trials.
+    probabilities : ndarray of float16, shape (members, n_train, n_classes), optional
+        Gets these, one trial at a time, so that several ensembles share an array.
 
     Raises
     ------
@@ -82,15 +87,23 @@ def read_trials(
         If a shard is damaged, missing, of another recipe or data set, or if
         trials are missing or double.
     """
+    wanted = range(members or n_trials)
+    n_train, n_test = prepared.info["n_train"], prepared.info["n_test"]
+    if members and probabilities is None:
+        shape = (members, n_train, len(prepared.info["class_names"]))
+        probabilities = np.empty(shape, np.float16)
     rows: dict[int, dict] = {}
     for path in shards:
         for row in _read_shard(
             Path(path), prepared.info["fingerprint"], recipe, with_probabilities=members > 0
         ):
-            if row["trial"] in rows:
-                raise ArtifactError(f"{path}: trial {row['trial']} is also in another shard")
-            rows[row["trial"]] = row
-    wanted = range(members or n_trials)
+            trial = row["trial"]
+            if trial in rows:
+                raise ArtifactError(f"{path}: trial {trial} is also in another shard")
+            content = row.pop("probabilities", None)
+            if members and trial in wanted:
+                _place(content, probabilities, trial, recipe, members)
+            rows[trial] = row
     missing = [trial for trial in wanted if trial not in rows]
     if missing:
         raise ArtifactError(
@@ -98,18 +111,6 @@ def read_trials(
             f"{len(shards)} shards; {len(wanted)} trials are needed"
         )
     chosen = [rows[trial] for trial in wanted]
-    n_train, n_test = prepared.info["n_train"], prepared.info["n_test"]
-    probabilities = None
-    if members:
-        shape = (n_train, len(prepared.info["class_names"]))
-        if any(row["probabilities"] is None for row in chosen):
-            raise ArtifactError(
-                f"the shards of {recipe['architecture']} hold no class probabilities for some of "
-                f"the first {members} trials; run the workflow, which trains these again"
-            )
-        probabilities = np.stack(
-            [np.frombuffer(row["probabilities"], np.float16).reshape(shape) for row in chosen]
-        )
     return Trials(
         included=np.stack([unpack(row["included"], n_train) for row in chosen]),
         train_correct=np.stack([unpack(row["train_correct"], n_train) for row in chosen]),
@@ -123,9 +124,23 @@ def read_trials(
     )
 
 
+def _place(
+    content: pa.Scalar, probabilities: np.ndarray, trial: int, recipe: dict, members: int
+) -> None:
+    """Copy one trial's class probabilities from its row's buffer to their place."""
+    if not content.is_valid:
+        raise ArtifactError(
+            f"the shards of {recipe['architecture']} hold no class probabilities for some of "
+            f"the first {members} trials; run the workflow, which trains these again"
+        )
+    place = probabilities[trial]
+    place[...] = np.frombuffer(content.as_buffer(), np.float16).reshape(place.shape)
+
+
 def _read_shard(
     path: Path, fingerprint: str, recipe: dict, *, with_probabilities: bool
-) -> list[dict]:
+) -> Iterator[dict]:
+    """The rows of a shard, their class probabilities where they lie in memory."""
     columns = artifacts.SCHEMAS["trials"].names
     if not with_probabilities:
         columns = [name for name in columns if name != "probabilities"]
@@ -144,7 +159,11 @@ def _read_shard(
             f"{path}: trained with another recipe than the configured one; run the workflow, "
             "which trains its trials again"
         )
-    return table.to_pylist()
+    contents = table["probabilities"] if with_probabilities else None
+    if with_probabilities:
+        table = table.drop_columns("probabilities")
+    for at, row in enumerate(table.to_pylist()):
+        yield row if contents is None else row | {"probabilities": contents[at]}
 
 
 def write_scores(
@@ -153,6 +172,19 @@ def write_scores(
     """Write ``memorization``, ``influence`` and ``test`` tables (equations 1 and 2)."""
     trials = read_trials(shards, prepared, spec["trials"], recipe=spec["recipe"])
     labels, test_labels = np.asarray(prepared.train_labels), np.asarray(prepared.test_labels)
+    provenance = {
+        "fingerprint": prepared.info["fingerprint"],
+        "dataset": spec["dataset"],
+        "recipe": trials.recipe,
+        "accuracies": trials.accuracies,
+        "chance_accuracy": chance_accuracy(labels),
+        "min_included_accuracy": spec["min_included_accuracy"],
+        "converged": trials.accuracies["included"] >= spec["min_included_accuracy"],
+        "influence": spec["influence"],
+        "command": command,
+    }
+    require_fit(provenance, spec.get("allow_unfitted", False))
+    _warn_of_fit(provenance)
     scores = memorization(trials.included, trials.train_correct)
     pairs = influence(
         trials.included,
@@ -162,25 +194,6 @@ def write_scores(
         pairs=spec["influence"]["pairs"],
         keep_above=spec["influence"]["keep_above"],
     )
-    threshold = spec["min_included_accuracy"]
-    converged = trials.accuracies["included"] >= threshold
-    if not converged:
-        log.warning(
-            "mean accuracy on the samples trained on is %.4f, below %.4f: these models do not "
-            "interpolate, and memorization is understated; train longer",
-            trials.accuracies["included"],
-            threshold,
-        )
-    provenance = {
-        "fingerprint": prepared.info["fingerprint"],
-        "dataset": spec["dataset"],
-        "recipe": trials.recipe,
-        "accuracies": trials.accuracies,
-        "min_included_accuracy": threshold,
-        "converged": converged,
-        "influence": spec["influence"],
-        "command": command,
-    }
     index = np.arange(len(labels))
     columns = {name: getattr(scores, name) for name in artifacts.SCHEMAS["memorization"].names[2:]}
     columns |= {"index": index, "label": labels}
@@ -198,6 +211,11 @@ def write_scores(
     write_table(out / "test.parquet", "test", columns, **provenance)
 
 
+def _warn_of_fit(metadata: dict) -> None:
+    if sentence := fit_sentence(metadata):
+        log.warning("%s Train longer", sentence)
+
+
 def write_ensembles(
     shards: dict[str, Sequence[Path]],
     prepared: PreparedData,
@@ -213,24 +231,33 @@ def write_ensembles(
     shards : dict of str to sequence of path
         By architecture.
     """
+    n, labels = spec["members"], np.asarray(prepared.train_labels)
+    n_classes = len(prepared.info["class_names"])
+    probabilities = np.empty((n * len(shards), len(labels), n_classes), np.float16)
     members = [
         read_trials(
-            paths, prepared, spec["members"], recipe=spec["recipes"][name], members=spec["members"]
+            paths,
+            prepared,
+            n,
+            recipe=spec["recipes"][name],
+            members=n,
+            probabilities=probabilities[at * n : (at + 1) * n],
         )
-        for name, paths in shards.items()
+        for at, (name, paths) in enumerate(shards.items())
     ]
-    probabilities = np.concatenate([trials.probabilities for trials in members])
     held_out = None
     if spec["samples"] == "held_out":
         held_out = ~np.concatenate([trials.included for trials in members])
-    labels = np.asarray(prepared.train_labels)
     provenance = {
         "fingerprint": prepared.info["fingerprint"],
         "dataset": spec["dataset"],
         "recipe": {name: t.recipe for name, t in zip(shards, members, strict=True)},
         "samples": spec["samples"],
+        "accuracies": min((t.accuracies for t in members), key=lambda means: means["included"]),
+        "chance_accuracy": chance_accuracy(labels),
         "command": command,
     }
+    _warn_of_fit(provenance)
     for name, values in (
         ("disagreement", disagreement(probabilities, held_out)),
         ("confidence", confidence(probabilities, labels, held_out)),
@@ -255,6 +282,8 @@ def write_groups(
             f"{scores}: groups.false_discovery needs the counts of every sample (n_included, "
             "n_excluded and the accuracies), which are not known for these scores; unset it"
         )
+    if sentence := fit_sentence(metadata):
+        log.warning("%s So are the groups made of them", sentence)
     train_typical, train_atypical = train_groups(
         column(train, "memorization"),
         column(train, "memorization_se"),
@@ -315,6 +344,7 @@ def write_groups(
             thresholds=thresholds,
             chance=chance,
             command=command,
+            **fit_facts(metadata),
         )
 
 

@@ -21,10 +21,11 @@ import pyarrow as pa
 from bat import artifacts, published, validation
 from bat.addresses import is_address, shown_address, shown_source
 from bat.archives import state_of
-from bat.artifacts import ArtifactError, column
+from bat.artifacts import ArtifactError, column, read_metadata
 from bat.data import PreparedData
 from bat.downloads import download
 from bat.escaping import for_markdown, plain
+from bat.fit import chance_accuracy, fit_facts, require_fit
 from bat.progress import log, progress
 from bat.rawdata import FileState
 from bat.revisions import score_files, write_record
@@ -165,6 +166,9 @@ def fetch(spec: dict, prepared: PreparedData, out: Path, *, command: str) -> str
         if matched is not None:
             with naming(staging, source.name):
                 check_all(staged.values(), prepared)
+        facts = fit_facts(read_metadata(staged["memorization"], "memorization"))
+        facts.setdefault("chance_accuracy", chance_accuracy(np.asarray(prepared.train_labels)))
+        require_fit(facts, spec.get("allow_unfitted", False))
         # only now, when all of them hold what they must
         for file in staged.values():
             with artifacts.atomic_path(out / file.name) as temporary:

@@ -117,6 +117,8 @@ def specifications(config: Config) -> dict[tuple[str, str], dict]:
                 "members": dataset.ensemble.members if in_ensemble else 0,
             }
         trials = {"trials": scores.trials, "recipe": trial_recipe(scores.architecture, scores)}
+        # written where it is asked for alone: the specifications of version 0.1.0 lack it
+        asked = {"allow_unfitted": True} if scores.allow_unfitted else {}
         specs[name, "scores"] = (
             common
             | trials
@@ -125,6 +127,7 @@ def specifications(config: Config) -> dict[tuple[str, str], dict]:
                 "influence": scores.influence.model_dump(mode="json"),
                 "min_included_accuracy": scores.min_included_accuracy,
             }
+            | asked
         )
         specs[name, "convergence"] = common | trials | {"stage_version": STAGES["convergence"]}
         specs[name, "ensembles"] = common | {
@@ -147,6 +150,7 @@ def specifications(config: Config) -> dict[tuple[str, str], dict]:
                 common
                 | source_specification(dataset)
                 | revisions.scores_revision(scores.source, config.results / name / "scores")
+                | asked
             )
         for stage in ("poisoning", "representation"):
             specs[name, stage] = common | {"stage_version": STAGES[stage]}

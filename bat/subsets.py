@@ -170,6 +170,10 @@ def unpack(packed: bytes, n: int) -> np.ndarray:
     return bits[:n]
 
 
+HISTORY_SAMPLES = 2000
+"""Samples of each split that are followed along training where nothing else is configured."""
+
+
 def measured_samples(info: Mapping[str, Any], max_samples: int | None) -> dict[str, np.ndarray]:
     """Choose the samples whose accuracy is followed along training.
 
@@ -196,3 +200,34 @@ def measured_samples(info: Mapping[str, Any], max_samples: int | None) -> dict[s
         keys = generator(0, 0, f"measured-{split}").bit_generator.random_raw(n)
         chosen[split] = np.sort(np.argsort(keys, kind="stable")[: max_samples or n])
     return chosen
+
+
+def followed_samples(
+    info: Mapping[str, Any], max_samples: int | str | None, bits: Mapping[str, bytes]
+) -> dict[str, np.ndarray]:
+    """The samples whose verdicts a history holds.
+
+    Parameters
+    ----------
+    info : mapping
+        As for `measured_samples`.
+    max_samples : int, "all" or None
+        The run's ``history.max_samples``. Unset it is ``HISTORY_SAMPLES``, and was
+        all samples in version 0.1.0; the length of the verdicts tells which.
+    bits : mapping of str to bytes or None
+        Packed verdicts of one epoch by split.
+
+    Returns
+    -------
+    dict of str to ndarray of int64
+        As `measured_samples` gives them.
+    """
+    if max_samples is not None:
+        return measured_samples(info, None if max_samples == "all" else max_samples)
+    every, some = measured_samples(info, None), measured_samples(info, HISTORY_SAMPLES)
+    return {
+        split: every[split]
+        if len(bits[split] or b"") == -(-info[f"n_{split}"] // 8)
+        else some[split]
+        for split in every
+    }

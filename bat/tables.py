@@ -18,6 +18,7 @@ from bat.artifacts import write_bytes
 from bat.chance import Counts, chance_text, memorization_by_chance, pairs_by_chance
 from bat.errors import BatError
 from bat.escaping import for_csv, for_latex, for_markdown, plain
+from bat.fit import fit_sentence
 from bat.significance import LEVEL, MANY_TRIALS, least_trials
 from bat.statistics import above, trials_needed
 
@@ -422,7 +423,7 @@ def provenance(metadata: Mapping[str, Any]) -> str:
     metadata : mapping
         Metadata of a score table: ``dataset``, ``recipe`` (``architecture``,
         ``trials``, ``subset_ratio``, ``seed``), ``accuracies`` (``included``,
-        ``excluded``, ``test``) and ``converged``; what is absent is left out.
+        ``excluded``, ``test``) and what `bat.fit` reads; what is absent is left out.
 
     Returns
     -------
@@ -458,9 +459,7 @@ def provenance(metadata: Mapping[str, Any]) -> str:
             " The scores were made on another version of the data and matched by "
             f"{metadata['matched']['by']}."
         )
-    if metadata.get("converged") is False:
-        text += " The models did not fit their subsets fully, so memorization is understated."
-    return text.strip()
+    return f"{text} {fit_sentence(metadata)}".strip()
 
 
 def caption_examples(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from bat.subsets import torch_seed
 
 
 class DivergedError(BatError):
-    """A loss that is no finite number."""
+    """A loss, a weight or a prediction that is no finite number."""
 
 
 def learning_rate(recipe: config.Optimization, step: int, steps_per_epoch: int) -> float:
@@ -93,6 +93,7 @@ class Training:
         self.precision = device.precision(recipe.precision)
         self.epoch, self.step = 0, 0
         self.statistics: dict[str, list[Tensor]] = {}  # of the steps of this epoch so far
+        self.undefined: dict[str, int] = {}  # steps of the last epoch without a statistic
         self.generators: dict[str, torch.Generator] = {}
         self.batch_size = min(recipe.batch_size, len(index))
         self.steps_per_epoch = len(index) // self.batch_size
@@ -108,8 +109,10 @@ class Training:
     def run_epoch(self, stop: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
         """Train to the end of the epoch; means of the objective's statistics over its steps.
 
-        The last batch of an epoch is left out where it would be smaller than
-        the others. The device is waited for once, at the end.
+        A statistic is NaN in steps that do not have it, which its mean leaves
+        out; how many these were is in ``undefined``. The last batch of an epoch
+        is left out where it would be smaller than the others. The device is
+        waited for once, at the end.
 
         Parameters
         ----------
@@ -120,12 +123,13 @@ class Training:
         Returns
         -------
         dict of str to float, or None
-            None where the epoch was left.
+            None where the epoch was left; NaN where no step had the statistic.
 
         Raises
         ------
         DivergedError
-            If a loss is not finite, naming the method, the epoch and the step.
+            If a loss, or a weight after the last step, is not finite, naming
+            the method, the epoch and the step.
         """
         self.model.train()
         if not self.generators:
@@ -142,13 +146,25 @@ class Training:
         }
         wrong = (~values["loss"].isfinite()).nonzero()
         if len(wrong):
-            raise DivergedError(
-                f"{self.objective.name}: the loss is {values['loss'][wrong[0, 0]]:g} in step "
-                f"{int(wrong[0, 0]) + 1} of epoch {self.epoch + 1}; lower the learning rate "
-                f"({self.recipe.lr:g}), or warm up"
+            step = int(wrong[0, 0])
+            raise self._diverged(f"the loss is {values['loss'][step]:g} in step {step + 1}")
+        broken = not_finite(self.model)
+        if broken:
+            raise self._diverged(
+                f"{broken} is not finite after step {self.step}, the last one, in spite of a "
+                "finite loss,"
             )
         self.epoch, self.step, self.statistics, self.generators = self.epoch + 1, 0, {}, {}
-        return {name: float(value.mean()) for name, value in values.items()}
+        self.undefined = {
+            name: missing for name, v in values.items() if (missing := int(v.isnan().sum()))
+        }
+        return {name: float(value.nanmean()) for name, value in values.items()}
+
+    def _diverged(self, what: str) -> DivergedError:
+        return DivergedError(
+            f"{self.objective.name}: {what} of epoch {self.epoch + 1}; lower the learning rate "
+            f"({self.recipe.lr:g}), or warm up"
+        )
 
     def _take_step(self, index: Tensor) -> None:
         position = self.epoch * self.steps_per_epoch + self.step
@@ -209,3 +225,10 @@ class Training:
         """The generator of one stream in this epoch."""
         seed = torch_seed(self.seed, self.trial, f"{stream}-{self.epoch}")
         return torch.Generator(device or self.device.device).manual_seed(seed)
+
+
+def not_finite(model: nn.Module) -> str:
+    """The first weight or running statistic of a model that is not finite, or nothing."""
+    tensors = {name: v for name, v in model.state_dict().items() if v.is_floating_point()}
+    finite = torch.stack([value.isfinite().all() for value in tensors.values()]).cpu()
+    return next((name for name, good in zip(tensors, finite, strict=True) if not good), "")

@@ -7,7 +7,9 @@ a trial that is found in any shard of the same recipe is not trained again.
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ from bat.models import build_model, require_size
 from bat.objectives import ERM
 from bat.progress import log, progress
 from bat.subsets import pack, subset, torch_seed
-from bat.training import Training
+from bat.training import DivergedError, Training
 
 EVALUATION_BATCH = 1000
 
@@ -65,6 +67,8 @@ def run_shard(
     fingerprint = prepared.info["fingerprint"]
     provenance = {"fingerprint": fingerprint, "recipe": recipe, "command": command}
     partial = out.parent / ".partial" / recipe["architecture"]
+    for folder in (out.parent, partial):
+        artifacts.remove_leftovers(folder)
     wanted = range(first, last + 1)
     found = {
         trial: row
@@ -76,10 +80,15 @@ def run_shard(
         log.info("%s: %d of %d are there already", title, len(found), len(wanted))
     missing = [trial for trial in wanted if trial not in found]
     if missing:
+        log.info("%s: %d to train on %s", title, len(missing), device.name)
         trainer = TrialTrainer(prepared, recipe, device)
         with progress(title, len(wanted), done=len(found)) as bar:
             for trial in missing:
-                row = trainer.train(trial, keep_probabilities=trial < members)
+                row = trainer.train(
+                    trial,
+                    keep_probabilities=trial < members,
+                    report=lambda share, note: bar.update(len(found) + min(share, 0.999), note),
+                )
                 found[trial] = pa.table(row, schema=artifacts.SCHEMAS["trials"])
                 path = partial / f"{trial:06d}.parquet"
                 artifacts.write_table(path, "trials", found[trial], **provenance)
@@ -87,7 +96,7 @@ def run_shard(
                     f"accuracy {row['included_accuracy'][0]:.3f} included, "
                     f"{row['test_accuracy'][0]:.3f} test"
                 )
-    elif out.exists() and _rows_of(out, fingerprint, recipe).keys() == found.keys():
+    elif _holds(out, found.keys(), fingerprint, recipe):
         out.touch()
         return
     table = pa.concat_tables([found[trial] for trial in wanted])
@@ -102,6 +111,9 @@ def _find(
     """Wanted trials of this recipe by number, each a table of one row."""
     paths = [partial / f"{trial:06d}.parquet" for trial in wanted]
     for path in folder.glob(f"{recipe['architecture']}-*.parquet"):
+        if not _SHARD.fullmatch(path.stem):
+            log.warning("%s: not used, a shard's name ends in its first and last trial", path)
+            continue
         first, last = shard_range(path)
         if first <= wanted[-1] and last >= wanted[0]:
             paths.append(path)
@@ -155,10 +167,26 @@ def check_coverage(prepared: PreparedData, recipe: dict, n_trials: int, n_held_o
             )
 
 
+_SHARD = re.compile(r".+-(\d+)-(\d+)")
+
+
 def shard_range(path: Path) -> tuple[int, int]:
     """First and last trial number that a shard's file name tells."""
-    first, last = path.stem.rsplit("-", 2)[1:]
-    return int(first), int(last)
+    name = _SHARD.fullmatch(path.stem)
+    if name is None:
+        raise BatError(
+            f"{path}: no name of a shard; expected ARCHITECTURE-FIRST-LAST.parquet with the "
+            "numbers of its first and last trial, as small_cnn-000000-000049.parquet"
+        )
+    return int(name[1]), int(name[2])
+
+
+def _holds(path: Path, trials: Collection[int], fingerprint: str, recipe: dict) -> bool:
+    """Whether a shard can be read, and has these trials and no others."""
+    try:
+        return _rows_of(path, fingerprint, recipe).keys() == set(trials)
+    except ArtifactError:
+        return False
 
 
 def _rows_of(path: Path, fingerprint: str, recipe: dict) -> dict[int, pa.Table]:
@@ -193,8 +221,28 @@ class TrialTrainer:
             seed=torch_seed(self.recipe["seed"], trial, "init"),
         )
 
-    def train(self, trial: int, *, keep_probabilities: bool) -> dict:
-        """Train one trial; its row, as columns of length one."""
+    def train(
+        self,
+        trial: int,
+        *,
+        keep_probabilities: bool,
+        report: Callable[[float, str], None] = lambda share, note: None,
+    ) -> dict:
+        """Train one trial; its row, as columns of length one.
+
+        Parameters
+        ----------
+        trial : int
+        keep_probabilities : bool
+        report : callable
+            Called before each step with the share of the steps that are done, and
+            where the trial is.
+
+        Raises
+        ------
+        DivergedError
+            If a loss, a weight or a probability is not finite, naming the trial.
+        """
         start = time.monotonic()
         n = len(self.data.train_labels)
         included = subset(self.recipe["seed"], trial, n, self.recipe["subset_ratio"])
@@ -210,11 +258,21 @@ class TrialTrainer:
             device=self.device,
             forward=self.forward,
         )
-        for _ in range(self.training.epochs):
-            training.run_epoch()
-        train = probabilities(self.model, self.data.train_images)
+        n_steps, epochs = training.steps_per_epoch, self.training.epochs
+
+        def say() -> bool:
+            share = (training.epoch * n_steps + training.step) / (epochs * n_steps)
+            report(share, f"trial {trial} in epoch {training.epoch + 1} of {epochs}")
+            return False
+
+        try:
+            for _ in range(epochs):
+                training.run_epoch(say)
+        except DivergedError as error:
+            raise DivergedError(f"trial {trial}: {error}") from None
+        train = self._judge(trial, self.data.train_images)
         train_correct = (train.argmax(1) == self.data.train_labels).cpu().numpy()
-        test = probabilities(self.model, self.data.test_images)
+        test = self._judge(trial, self.data.test_images)
         test_correct = (test.argmax(1) == self.data.test_labels).cpu().numpy()
         kept = train.to(torch.float16).cpu().numpy().tobytes() if keep_probabilities else None
         return {
@@ -230,6 +288,17 @@ class TrialTrainer:
             "device": [self.device.label(training.precision)],
             "probabilities": [kept],
         }
+
+    def _judge(self, trial: int, images: torch.Tensor) -> torch.Tensor:
+        found = probabilities(self.model, images)
+        wrong = int((~found.isfinite().all(1)).sum())
+        if wrong:
+            raise DivergedError(
+                f"trial {trial}: after the last epoch ({self.training.epochs}) the probabilities "
+                f"of {wrong} of {len(found)} samples are not finite; lower the learning rate "
+                f"({self.training.lr:g}), or warm up"
+            )
+        return found
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ from bat.data import PreparedData
 from bat.progress import log
 from bat.reading import Expected, check_values, parse_json, regular_file
 from bat.statistics import above, proportion_variance
-from bat.subsets import measured_samples, subset, unpack
+from bat.subsets import followed_samples, subset, unpack
 
 ROUNDING = 1e-9
 """Differences of float64 values that come from the order of operations alone."""
@@ -599,8 +599,10 @@ def _check_history(rows: _Rows, metadata: dict, prepared: PreparedData | None) -
         rows.within("selection_accuracy", 0, 1)
     if prepared is None:
         return
-    measured = measured_samples(prepared.info, recipe.get("history", {}).get("max_samples"))
-    for split, index in measured.items():
+    last = table.slice(table.num_rows - 1).to_pylist()[0] if table.num_rows else {}
+    bits = {split: last.get(f"{split}_clean") for split in ("train", "test")}
+    limit = recipe.get("history", {}).get("max_samples")
+    for split, index in followed_samples(prepared.info, limit, bits).items():
         clean, pgd = (table.column(f"{split}_{flag}").to_pylist() for flag in artifacts.FLAGS)
         for row, (of_clean, of_pgd) in enumerate(zip(clean, pgd, strict=True)):
             if of_clean is None and of_pgd is None:

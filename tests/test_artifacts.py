@@ -1,10 +1,13 @@
 """Files between stages: whole or not there, and never silently wrong."""
 
 import contextlib
+import errno
 import json
 import os
 import resource
+import stat
 import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -276,7 +279,7 @@ def test_a_small_file_of_very_many_rows_is_not_read(tmp_path, monkeypatch):
 
 def test_what_is_no_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for read in (artifacts.read_json, artifacts.read_torch, artifacts.sha256_of):
+    for read in (artifacts.read_json, artifacts.sha256_of):
         with pytest.raises(ArtifactError, match="pipe: is a named pipe, expected a file"):
             read(tmp_path / "pipe")
     with pytest.raises(ArtifactError, match="pipe: is a named pipe"):
@@ -284,3 +287,68 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
     (tmp_path / "deep.json").write_text("[" * 100_000)
     with pytest.raises(ArtifactError, match="nested deeper"):
         artifacts.read_json(tmp_path / "deep.json")
+
+
+# -- killed writers, and folders that are not disks -----------------------------------------
+
+
+def temporary_names(folder):
+    return sorted(path.name for path in folder.glob(".*.tmp"))
+
+
+def test_leftovers_of_killed_writers_go_and_live_writers_stay(tmp_path):
+    code = (
+        "import sys, time\nfrom bat.artifacts import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as t:\n    t.write_bytes(b'half'); print(flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    path = tmp_path / "resume.pt"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    for writer in writers:
+        writer.stdout.readline()
+    assert len(temporary_names(tmp_path)) == 2
+    writers[0].kill()
+    writers[0].wait()
+    (tmp_path / ".resume.pt.w8f2.tmp").touch()  # of version 0.1.0
+    (tmp_path / ".resume.pt.elsewhere~w8f2.tmp").touch()  # another machine may be writing it
+    (tmp_path / ".other.pt.w8f2.tmp").touch()
+    artifacts.write_bytes(path, b"whole")
+    left = temporary_names(tmp_path)
+    assert len(left) == 3
+    assert {".resume.pt.elsewhere~w8f2.tmp", ".other.pt.w8f2.tmp"} < set(left)
+    writers[1].kill()
+    for writer in writers:
+        writer.wait()
+        writer.stdout.close()
+    os.utime(tmp_path / ".resume.pt.elsewhere~w8f2.tmp", (1, 1))
+    artifacts.remove_leftovers(tmp_path)
+    assert temporary_names(tmp_path) == []
+    assert path.read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("refused", ["fsync", "chmod"])
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EPERM])
+def test_a_share_that_refuses_fsync_or_chmod_is_written_to(tmp_path, monkeypatch, refused, number):
+    def refuse(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, refused, refuse)
+    artifacts.write_bytes(tmp_path / "file", b"content")
+    assert (tmp_path / "file").read_bytes() == b"content"
+
+
+def test_what_failed_after_the_replacement_is_said_so(tmp_path, monkeypatch):
+    sync = os.fsync
+
+    def fails(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(ArtifactError, match=r"file: written, but .*Input/output error"):
+        artifacts.write_bytes(tmp_path / "file", b"content")
+    assert (tmp_path / "file").read_bytes() == b"content"

@@ -10,7 +10,7 @@ import pytest
 from bat import comparison, figures, tables
 from bat.comparison import PAPER
 from bat.errors import BatError
-from bat.subsets import measured_samples, pack
+from bat.subsets import followed_samples, measured_samples, pack
 
 ATTACKS = {
     "fgsm": {"eps": 8 / 255},
@@ -372,6 +372,19 @@ def groups_of(rng):
             {"index": np.arange(len(kind)), "typical": kind == 0, "atypical": kind == 1}
         )
     return frames
+
+
+def test_an_unset_budget_is_2000_and_was_everything():
+    """The length of the verdicts tells a history of version 0.1.0 from one of today."""
+    info = {"n_train": 5001, "n_test": 1999}
+    bits = {split: bytes(-(-n // 8)) for split, n in (("train", 5001), ("test", 1999))}
+    old = followed_samples(info, None, bits)
+    assert [len(index) for index in old.values()] == [5001, 1999]
+    new = followed_samples(info, None, bits | {"train": bytes(250)})
+    assert [len(index) for index in new.values()] == [2000, 1999]
+    for limit, n in ((None, 2000), (2000, 2000), ("all", 5001), (30, 30)):
+        size = {"train": bytes(-(-n // 8)), "test": bytes(250)}
+        assert len(followed_samples(info, limit, size)["train"]) == n
 
 
 @pytest.mark.parametrize("max_samples", [None, 30])

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import types
 
 import pytest
@@ -196,3 +197,32 @@ def test_a_gpu_that_is_not_there():
 
 def test_tests_run_on_one_thread():
     assert torch.get_num_threads() == 1
+
+
+def test_the_locks_lie_in_a_folder_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    with claim(["one"]) as number:
+        assert number == 0
+    (folder,) = tmp_path.iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o775)  # as version 0.1.0 made it under some umasks
+    with claim(["one"]):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    other = folder.stat().st_uid + 1
+    folder.rename(tmp_path / f"bat-devices-{other}")  # made by somebody else before
+    monkeypatch.setattr(os, "getuid", lambda: other)
+    with pytest.raises(BatError, match="belongs to the user"), claim(["one"]):
+        pass
+
+
+def test_no_link_is_followed_to_a_lock(tmp_path):
+    precious, locks = tmp_path / "precious", tmp_path / "locks"
+    precious.write_text("precious")
+    locks.mkdir()
+    (locks / "one-0.lock").symlink_to(precious)
+    with pytest.raises(BatError, match="no lock of a GPU"), claim(["one"], folder=locks):
+        pass
+    assert precious.read_text() == "precious"
+    (tmp_path / "link").symlink_to(locks)
+    with pytest.raises(BatError, match="no link"), claim(["one"], folder=tmp_path / "link"):
+        pass

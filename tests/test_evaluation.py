@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from bat.attacks import PGD, AttackResult, AutoAttack, cw, fgsm
+from bat.attacks import PGD, AutoAttack, cw, fgsm
 from bat.errors import BatError
 from bat.evaluation import accuracy, correctness, evaluate
 
@@ -96,11 +96,10 @@ def test_random_starts_belong_to_positions_in_the_set(case):
 def test_attacks_get_only_samples_that_are_right(case):
     net, images, labels = case
 
-    def attack(model, x, y, *, seed, batch_size, index, progress):
-        assert index.tolist() == list(range(6, 40)) and len(x) == len(y) == 34
-        assert x.dtype == torch.float32 and float(x.min()) >= 0 and float(x.max()) <= 1
+    def attack(model, x, y, index, *, seed, batch_size, progress):
+        assert index.tolist() == list(range(6, 40)) and len(x) == len(y) == 40
         progress(34, 34)
-        return AttackResult(x, index % 2 == 0)
+        return index % 2 == 0
 
     seen = []
     flags = evaluate(
@@ -108,7 +107,8 @@ def test_attacks_get_only_samples_that_are_right(case):
         progress=lambda *done: seen.append(done),
     )  # fmt: skip
     assert flags["odd"].tolist() == [i >= 6 and i % 2 == 0 for i in range(40)]
-    assert seen == [("odd", 34, 34)]
+    batches = [("clean", done, 40) for done in range(5, 41, 5)]
+    assert seen == [*batches, ("odd", 34, 34)]
 
 
 def test_a_model_that_is_always_wrong(case):
@@ -130,7 +130,7 @@ def test_float32_products_and_the_callers_settings_back(case):
     net, images, labels = case
     seen = []
 
-    def attack(model, x, y, **_):
+    def attack(model, x, y, index, **_):
         seen.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
         raise KeyboardInterrupt
 
@@ -169,3 +169,49 @@ def test_clean_is_no_name_for_an_attack(case):
     net, images, labels = case
     with pytest.raises(BatError, match="'clean'"):
         evaluate(net, images, labels, {"clean": fgsm(0.1)}, batch_size=16, seed=0)
+
+
+def test_an_evaluation_sees_clean_images_once_and_a_batch_at_a_time(case):
+    """Each attack once had a clean pass of its own, over all images as float."""
+    net, images, labels = case
+    seen = []
+    handle = net.register_forward_pre_hook(
+        lambda module, given: seen.append(given[0].detach().clone())
+    )
+    try:
+        attacks = {"one": PGD(eps=0.03, step=0.01, steps=1), "two": fgsm(0.03)}
+        evaluate(net, images, labels, attacks, batch_size=8, seed=0)
+    finally:
+        handle.remove()
+    assert max(len(x) for x in seen) == 8
+    clean = torch.from_numpy(images) / 255
+    shown = sum(int((x[:, None] == clean[None]).flatten(2).all(2).any(1).sum()) for x in seen)
+    # one starts from noise; two starts from the 34 images that are right, and judges them after
+    assert shown == 40 + 34
+
+
+def test_logits_that_are_no_numbers_judge_nothing(case):
+    net, images, labels = case
+
+    class Broken(nn.Module):
+        def forward(self, x):
+            logits = net(x)
+            return logits + torch.where(torch.arange(len(x)) == 3, torch.nan, 0.0)[:, None]
+
+    with pytest.raises(BatError, match=r"logits for sample 3 are not finite \(1 of 16"):
+        evaluate(Broken(), images, labels, {}, batch_size=16, seed=0)
+
+
+def test_what_progress_raises_ends_an_evaluation_between_batches(case):
+    net, images, labels = case
+    seen = []
+
+    def stop(name, done, total):
+        seen.append((name, done))
+        if name == "pgd":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(net, images, labels, ATTACKS, batch_size=20, seed=0, progress=stop)
+    names = [name for name, _ in seen]
+    assert names.count("clean") == 2 and names[-1] == "pgd" and names.count("pgd") == 1

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ORDER = """
-    escaping errors reading addresses progress
+    escaping errors reading addresses progress stopping fit
     config artifacts specifications subsets statistics significance downloads reference
     zips memorization ensembles splits chance published theory
     rawdata archives layouts revisions decoding sources duplicates data validation
@@ -218,3 +218,29 @@ def test_named_workflow_targets_exist(documents, repository, tmp_path):
     assert rules.keys() <= known, {name: rules[name] for name in rules.keys() - known}
     if files:
         snakemake("--dry-run", "--cores", 1, *files)
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_run(repository, tmp_path):
+    """Those of the workflow as dry runs, each as it stands; the others are parsed."""
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)
+    (tmp_path / "birds.yaml").write_text(block)
+    for folder in ("config", "workflow"):
+        (tmp_path / folder).symlink_to(repository / folder)
+    ran = []
+    for words in commands(text, ".venv/bin/snakemake"):
+        if not {"--report", "--unlock"} & set(words):  # which need finished results, or a lock
+            command = [sys.executable, "-m", "snakemake", *words, "--dry-run"]
+            done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+            assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
+            ran.append(words)
+    assert len(ran) == 3
+    (tmp_path / "results" / "cifar10").mkdir(parents=True, exist_ok=True)
+    code = "import sys; from bat.__main__ import _parser; _parser().parse_args(sys.argv[1:])"
+    found = commands(text, ".venv/bin/python -m bat") + commands(text, "python -m bat")
+    assert len(found) >= 2
+    for words in found:
+        command = [sys.executable, "-c", code, *words]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, f"{shlex.join(words)}\n{done.stderr}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from short_runs import CPU, EVALUATION, files, specification, train
 from bat import artifacts, runs, studies
 from bat.artifacts import ArtifactError
 from bat.errors import BatError
+from bat.fit import fit_sentence
 from bat.models import build_model
 from bat.subsets import unpack
 from bat.training import DivergedError
@@ -96,6 +98,143 @@ def test_a_stopped_run_goes_on_bit_for_bit(run, stop_at, few_digits, inputs, tmp
     assert not (tmp_path / "parts" / "last.pt").exists()
     train(tmp_path / "parts", few_digits, spec, inputs)
     assert files(tmp_path / "parts") == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("number", "batch"), [(signal.SIGTERM, 0), (signal.SIGINT, 2), (signal.SIGHUP, 5)]
+)
+def test_a_run_stopped_while_it_measures_goes_on_bit_for_bit(
+    number, batch, few_digits, inputs, tmp_path, monkeypatch
+):
+    """Once the signal was heard after the measurement alone, which may take an epoch's time."""
+    spec = specification()
+    train(tmp_path / "whole", few_digits, spec, inputs)
+    judged, seen = runs.evaluate, []
+
+    def evaluate(*arguments, progress, **settings):
+        def report(*done):
+            seen.append(done)
+            if len(seen) == batch + 1:
+                os.kill(os.getpid(), number)
+            progress(*done)
+
+        return judged(*arguments, progress=report, **settings)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr(runs, "evaluate", evaluate)
+        train(tmp_path / "parts", few_digits, spec, inputs)
+    assert ended.value.code == 128 + number
+    assert len(seen) == batch + 1  # no batch was judged after the signal
+    state = artifacts.read_torch(tmp_path / "parts" / "resume.pt")
+    assert state["row"]["epoch"] == 1 and state["rows"] == []
+    train(tmp_path / "parts", few_digits, spec, inputs)
+    assert files(tmp_path / "parts") == files(tmp_path / "whole")
+
+
+def test_the_state_is_written_in_the_middle_of_an_epoch_and_of_a_measurement(
+    few_digits, inputs, tmp_path, monkeypatch
+):
+    kept, write = [], artifacts.write_torch
+
+    def spy(path, value):
+        if path.name == "resume.pt":
+            kept.append((value["training"]["epoch"], value["training"]["step"], bool(value["row"])))
+        write(path, value)
+
+    monkeypatch.setattr(artifacts, "write_torch", spy)
+    train(tmp_path, few_digits, specification(), inputs)
+    assert {(0, 0, False), (0, 2, False), (1, 0, True), (1, 0, False), (3, 0, True)} <= set(kept)
+
+
+def test_what_a_killed_writer_left_is_gone_after_the_next_start(few_digits, inputs, tmp_path):
+    spec = specification()
+    left = tmp_path / f".resume.pt.{platform.node()}~abc.tmp"
+    left.write_bytes(b"half")
+    train(tmp_path, few_digits, spec, inputs)
+    (tmp_path / "resume.pt").write_bytes(b"killed before it was removed")
+    left.write_bytes(b"half")
+    train(tmp_path, few_digits, spec, inputs)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["best.pt", "history.parquet", "last.pt"]
+
+
+@pytest.mark.parametrize("run", ["erm-all", "bat-1-0.2"])
+def test_weights_that_are_no_numbers_after_a_finite_loss_are_an_error(
+    run, few_digits, inputs, tmp_path, monkeypatch
+):
+    step, taken = runs.Training._take_step, []
+
+    def breaking(self, index):
+        step(self, index)
+        taken.append(1)
+        if len(taken) == 2 * self.steps_per_epoch:
+            next(self.model.parameters()).data.view(-1)[0] = torch.inf
+
+    monkeypatch.setattr(runs.Training, "_take_step", breaking)
+    expected = r"seed 0: .*weight is not finite after step \d, the last one.* of epoch 2; lower"
+    with pytest.raises(DivergedError, match=expected) as caught:
+        train(tmp_path, few_digits, specification(run), inputs)
+    assert f"the last good state is in {tmp_path / 'resume.pt'}" in str(caught.value)
+    assert not (tmp_path / "last.pt").exists()
+
+
+def test_predictions_that_are_no_numbers_are_an_error(few_digits, inputs, tmp_path, monkeypatch):
+    advance = runs._Run.advance
+
+    def broken(self, look_up):
+        self.training.model.register_forward_hook(lambda model, given, logits: logits * torch.nan)
+        self.training.run_epoch = lambda stop: {"loss": 1.0}
+        advance(self, look_up)
+
+    monkeypatch.setattr(runs._Run, "advance", broken)
+    with pytest.raises(DivergedError, match=r"seed 0: after step .*sample 0 are not finite"):
+        runs.train_run(tmp_path, few_digits, specification(), inputs, device=CPU, command="test")
+    assert not (tmp_path / "resume.pt").exists()
+
+
+def test_a_state_that_is_not_there_is_not_named(few_digits, inputs, tmp_path):
+    spec = specification(training={"lr": 1e20, "schedule": "constant"})
+    with pytest.raises(DivergedError, match="no state was kept"):
+        runs.train_run(tmp_path, few_digits, spec, inputs, device=CPU, command="test")
+
+
+def test_statistics_that_a_batch_does_not_have_are_null_and_counted(
+    few_digits, inputs, tmp_path, monkeypatch
+):
+    """The typical samples: one batch has none in epoch 1, all have none in epoch 2."""
+    take = runs.Training._take_step
+
+    def without(self, index):
+        if self.epoch == 1 or (self.epoch, self.step) == (0, 1):
+            every, self.typical = self.typical, torch.zeros_like(self.typical)
+            take(self, index)
+            self.typical = every
+        else:
+            take(self, index)
+
+    monkeypatch.setattr(runs.Training, "_take_step", without)
+    train(tmp_path, few_digits, specification("bat-1-0.2"), inputs)
+    table, metadata = artifacts.read_table(tmp_path / "history.parquet", "history")
+    found = table.column("discrimination_loss").to_pylist()
+    assert found[1] is None and found[0] > 0 and found[2] > 0
+    assert metadata["undefined_steps"] == {"discrimination_loss": [1, 3, 0]}
+
+
+def test_a_run_carries_that_its_scores_are_noise(few_digits, inputs, tmp_path, caplog):
+    table, metadata = artifacts.read_table(inputs.scores / "memorization.parquet", "memorization")
+    facts = {"accuracies": {"included": 0.138}, "chance_accuracy": 0.1, "converged": False}
+    provenance = {key: metadata[key] for key in ("fingerprint", "recipe", "command")}
+    path = tmp_path / "scores" / "memorization.parquet"
+    artifacts.write_table(path, "memorization", table, **provenance, **facts)
+    runs.log.addHandler(caplog.handler)
+    try:
+        spec, poor = specification("bat-1-0.2"), runs.Inputs(inputs.groups, tmp_path / "scores")
+        train(tmp_path / "run", few_digits, spec, poor)
+    finally:
+        runs.log.removeHandler(caplog.handler)
+    said = "do not fit (included accuracy 13.8\u00a0%, chance 10.0\u00a0%): the scores are noise"
+    assert said in caplog.text
+    history = artifacts.read_metadata(tmp_path / "run" / "history.parquet", "history")
+    assert said in fit_sentence(history)
 
 
 @pytest.mark.parametrize("run", ["erm-all", "pgd-at", "trades", "mart", "gairat", "bat-1-0.2"])

@@ -11,9 +11,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from bat import artifacts, config, scoring, studies, trials
+from bat import tables as tables_of_readers
 from bat.artifacts import ArtifactError, column, read_table, write_table
 from bat.data import PreparedData
 from bat.devices import Runtime
+from bat.errors import BatError
+from bat.fit import fit_sentence
 from bat.memorization import memorization
 from bat.subsets import pack, subset
 
@@ -164,14 +167,46 @@ def test_trials_beyond_the_wanted_number_are_left_out(shards, objects):
     assert some.recipe["trials"] == 500
 
 
+def shard_of_accuracy(folder, included_accuracy):
+    """All trials, and what they are said to have reached on the samples trained on."""
+    poor = [
+        lookup_row(trial) | {"included_accuracy": included_accuracy} for trial in range(N_TRIALS)
+    ]
+    columns = {name: [row[name] for row in poor] for name in artifacts.SCHEMAS["trials"].names}
+    path = folder / "lookup-000000-001999.parquet"
+    write_table(path, "trials", columns, fingerprint="a" * 64, recipe=RECIPE, command="a test")
+    return path
+
+
+def test_scores_of_models_that_do_not_fit_are_refused_unless_asked_for(objects, tmp_path, caplog):
+    path, out = shard_of_accuracy(tmp_path, 0.6), tmp_path / "scores"
+    chance = 10 / N_TRAIN  # of the most frequent of the objects
+    assert 0.6 < chance + (1 - chance) / 2 < 0.7
+    with pytest.raises(BatError, match=r"included accuracy 60\.0.*chance 25\.0.*noise.*62\.5"):
+        scoring.write_scores([path], objects, SPEC, out, command="a test")
+    assert not out.exists()
+    scoring.write_scores([path], objects, SPEC | {"allow_unfitted": True}, out, command="a test")
+    groups = {"groups": config.Groups().model_dump(mode="json"), "dataset": "objects"}
+    scoring.log.addHandler(caplog.handler)
+    try:
+        scoring.write_groups(out, objects, groups, tmp_path / "groups", command="a test")
+    finally:
+        scoring.log.removeHandler(caplog.handler)
+    assert "noise" in caplog.text and "understated" not in caplog.text
+    for name in ("memorization", "influence", "test"):
+        metadata = read_table(out / f"{name}.parquet", name)[1]
+        assert "scores are noise" in fit_sentence(metadata)
+        assert "scores are noise" in tables_of_readers.provenance(metadata)
+    for split in ("train", "test"):
+        metadata = read_table(tmp_path / "groups" / f"{split}.parquet", "groups")[1]
+        assert "(included accuracy 60.0\u00a0%, chance 25.0\u00a0%)" in fit_sentence(metadata)
+
+
 def test_models_that_do_not_interpolate_are_told_of(shards, objects, tmp_path, caplog):
     spec = SPEC | {"min_included_accuracy": 1.0}
     scoring.write_scores(shards, objects, spec, tmp_path, command="a test")
     assert read_table(tmp_path / "test.parquet", "test")[1]["converged"]
-    poor = [lookup_row(trial) | {"included_accuracy": 0.9} for trial in range(N_TRIALS)]
-    columns = {name: [row[name] for row in poor] for name in artifacts.SCHEMAS["trials"].names}
-    path = tmp_path / "lookup-000000-001999.parquet"
-    write_table(path, "trials", columns, fingerprint="a" * 64, recipe=RECIPE, command="a test")
+    path = shard_of_accuracy(tmp_path, 0.9)
     scoring.log.addHandler(caplog.handler)
     try:
         scoring.write_scores([path], objects, SPEC, tmp_path, command="a test")

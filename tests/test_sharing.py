@@ -997,6 +997,7 @@ datasets:
       architecture: small_cnn-8
       trials: 30
       trials_per_job: 30
+      allow_unfitted: true
       training: {epochs: 2, batch_size: 30, augmentation: {crop: 1, flip: false}}
     ensemble: {architectures: [small_cnn-8, wrn-10-1], members: 2, samples: in_sample}
     groups: {typical_below: 0.1}

@@ -19,6 +19,7 @@ from bat.devices import Runtime
 from bat.errors import BatError
 from bat.models import build_model
 from bat.subsets import subset, unpack
+from bat.training import DivergedError
 
 SETTINGS = {
     "architecture": "small_cnn-4",
@@ -232,6 +233,59 @@ def test_rows_of_other_data_are_not_used(undisturbed, run, prepare):
     other = prepare(subsample={"train": 200, "test": 100, "seed": 1})
     assert rows(run(0, 0, prepared=other))[0] != rows(undisturbed)[0]
     assert rows(run(0, 0))[0] == rows(undisturbed)[0]
+
+
+def test_a_truncated_shard_whose_trials_lie_in_another_is_written_again(copied, run, undisturbed):
+    """Once it was an error, since nothing was missing."""
+    whole = shard_path(copied.parents[1], 0, 7)
+    run(0, 7)
+    copied.write_bytes(copied.read_bytes()[:-100])
+    run(0, 5)
+    assert rows(copied) == rows(undisturbed)
+    assert {t: row for t, row in rows(whole).items() if t < 6} == rows(undisturbed)
+
+
+def test_a_stray_file_beside_the_shards_is_named_and_not_used(copied, run, undisturbed, messages):
+    for name in ("small_cnn-4-copy.parquet", "small_cnn-4-000000-000005 (1).parquet"):
+        shutil.copy(copied, copied.with_name(name))
+    assert rows(run(2, 4)) == {trial: rows(undisturbed)[trial] for trial in (2, 3, 4)}
+    assert len([text for text in messages if "a shard's name ends in" in text]) == 2
+    with pytest.raises(BatError, match="no name of a shard"):
+        trials.shard_range(copied.with_name("small_cnn-4-copy.parquet"))
+
+
+# -- trainings that fail --------------------------------------------------------------------
+
+
+def test_a_loss_that_is_no_number_names_the_trial(few_digits):
+    training = SETTINGS["training"] | {"lr": 1e20, "schedule": "constant"}
+    scores = config.Scores(architecture=ARCHITECTURE, training=training)
+    trainer = trials.TrialTrainer(few_digits, studies.trial_recipe(ARCHITECTURE, scores), CPU)
+    with pytest.raises(DivergedError, match=r"^trial 7: erm: the loss is .* of epoch \d"):
+        trainer.train(7, keep_probabilities=False)
+
+
+def test_probabilities_that_are_no_numbers_are_an_error(few_digits, tmp_path, run, monkeypatch):
+    judge = trials.probabilities
+
+    def broken(model, images):
+        found = judge(model, images)
+        found[3] = torch.nan
+        return found
+
+    monkeypatch.setattr(trials, "probabilities", broken)
+    with pytest.raises(DivergedError, match=r"trial 0: .*epoch \(2\) .* of 1 of 200 samples"):
+        run(0, 1)
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_progress_is_told_within_a_trial(few_digits):
+    seen = []
+    trials.TrialTrainer(few_digits, RECIPE, CPU).train(
+        3, keep_probabilities=False, report=lambda *said: seen.append(said)
+    )
+    assert [share for share, _ in seen] == [0.0, 0.25, 0.5, 0.75]
+    assert seen[-1][1] == "trial 3 in epoch 2 of 2"
 
 
 # -- kill -9 --------------------------------------------------------------------------------

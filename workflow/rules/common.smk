@@ -24,6 +24,7 @@ try:
     from bat.config import load_config
     from bat.errors import BatError
     from bat.specifications import specification_name, specification_text
+    from bat.stopping import UNDER_WORKFLOW
 except ModuleNotFoundError as error:
     raise WorkflowError(
         f"the package bat cannot be imported ({error}): use the workflow from a checkout, in the "
@@ -45,10 +46,8 @@ if BESIDE:
 SPECS = studies.specifications(CONFIG)
 SPEC_NAMES = {key: specification_name(key[1], spec) for key, spec in SPECS.items()}
 SPECS_BY_NAME = {(key[0], name): SPECS[key] for key, name in SPEC_NAMES.items()}
-DEVICE = (
-    f"--device {CONFIG.compute.device} --jobs-per-gpu {CONFIG.compute.jobs_per_gpu} "
-    f"--{'' if CONFIG.compute.compile else 'no-'}compile"
-)
+DEVICE = f"--device {CONFIG.compute.device} --jobs-per-gpu {CONFIG.compute.jobs_per_gpu}"
+COMPILE = f"--{'' if CONFIG.compute.compile else 'no-'}compile"  # where models are trained
 SCORE_TABLES = ["memorization", "influence", "test", "disagreement", "confidence"]
 FIGURES = {
     "fig5": ["scores/memorization.parquet"],

@@ -18,7 +18,7 @@ rule trials:
         bat=BAT,
         data=subpath(input.data, parent=True),
         coverage=coverage,
-        device=DEVICE,
+        device=f"{DEVICE} {COMPILE}",
     message:
         "Training {wildcards.architecture} on random subsets of {wildcards.dataset}, "
         "trials {wildcards.first} to {wildcards.last}"
@@ -45,6 +45,8 @@ rule memorization:
     conda:
         "../../environment.yml"
     threads: 2
+    # what does not need the scores is done first, since models that did not fit end the run here
+    priority: -1
     resources:
         **RESOURCES["tables"],
     params:
@@ -157,6 +159,7 @@ for _figure, _inputs in FIGURES.items():
                 labels={"figure": _figure},
             ),
             f"<results>/{{dataset}}/figures/{_figure}.csv",
+            *(["<results>/{dataset}/figures/groups.md"] if _figure == "groups" else []),
         log:
             f"<logs>/{{dataset}}/figures/{_figure}.log",
         localrule: True

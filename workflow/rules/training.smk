@@ -26,7 +26,7 @@ rule train:
         data=subpath(input.data, parent=True),
         dataset=subpath(input.data, ancestor=2),
         out=subpath(output[0], parent=True),
-        device=DEVICE,
+        device=f"{DEVICE} {COMPILE}",
     message:
         "Training {wildcards.architecture} with {wildcards.run} on {wildcards.dataset}, "
         "seed {wildcards.seed}"
