@@ -42,11 +42,11 @@ rule memorization:
         "<logs>/{dataset}/memorization.tsv"
     wildcard_constraints:
         dataset=one_of(TRAINED),
+    # what does not need the scores is done first, since models that did not fit end the run here
+    priority: -1
     conda:
         "../../environment.yml"
     threads: 2
-    # what does not need the scores is done first, since models that did not fit end the run here
-    priority: -1
     resources:
         **RESOURCES["tables"],
     params:
