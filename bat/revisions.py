@@ -33,7 +33,7 @@ def write_record(folder: Path, files: Mapping[str, FileState], revision: str | N
     Parameters
     ----------
     folder : path
-        Where ``sources.json`` is written, if its content changes.
+        Where ``sources.json`` is written.
     files : mapping of str to FileState
         By the names of `data_files` or `score_files`. Without any there is no
         record, and one that is there is removed.
@@ -47,7 +47,7 @@ def write_record(folder: Path, files: Mapping[str, FileState], revision: str | N
     states = zip(*(files[name] for name in names), strict=True)
     columns = dict(zip(COLUMNS, [names, *map(list, states)], strict=True))
     value = {"format_version": 1, "revision": revision, "files": columns}
-    artifacts.write_json_if_changed(folder / RECORD, value)
+    artifacts.write_json(folder / RECORD, value)
 
 
 def read_record(folder: Path) -> tuple[dict[str, FileState], str | None] | None:
