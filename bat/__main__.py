@@ -235,18 +235,25 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 def _attacks(arguments: argparse.Namespace) -> dict:
     """The specification that is named, or that of the configuration for the data set."""
     from bat import config, studies
-    from bat.specifications import read_specification
+    from bat.specifications import latest_configurations, read_specification
 
     if arguments.spec is not None:
         return read_specification(arguments.spec)
-    specs = studies.specifications(config.read_config(*arguments.configfile))
     name = arguments.dataset.absolute().name
-    if (name, "evaluation") not in specs:
-        raise BatError(
-            f"{' + '.join(map(str, arguments.configfile))} configures no data set {name!r}, so "
-            "the attacks are not known; name its configuration with --configfile"
-        )
-    return specs[name, "evaluation"]
+    asked = [arguments.configfile] if arguments.configfile else []
+    if not asked:  # what the workflow was last started with, then the default
+        asked = [[path] for path in latest_configurations(arguments.dataset.parent)]
+        asked.append([Path("config/config.yaml")])
+    for paths in asked:
+        if arguments.configfile or paths[0].exists():
+            specs = studies.specifications(config.read_config(*paths))
+            if (name, "evaluation") in specs:
+                log.info("attacks as configured in %s", " + ".join(map(str, paths)))
+                return specs[name, "evaluation"]
+    raise BatError(
+        f"{' + '.join(str(path) for paths in asked for path in paths)}: configured is no data set "
+        f"{name!r}, so the attacks are not known; name its configuration with --configfile"
+    )
 
 
 def _represent(arguments: argparse.Namespace) -> None:
@@ -505,7 +512,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--checkpoint", type=Path, required=True, help="state dict of a model")
     command.add_argument("--dataset", **_DATASET)
     command.add_argument("--spec", type=Path, help="attacks; by default as configured")
-    command.add_argument("--configfile", **_CONFIGFILE)
+    text = "YAML files with the attacks; by default what the workflow was last started with"
+    command.add_argument("--configfile", type=Path, nargs="+", help=text)
     text = "table to write; by default in the data set's evaluations, named after the checkpoint"
     command.add_argument("--out", type=Path, help=text)
     command.add_argument("--arch", required=True, help="its architecture, as resnet18")
@@ -620,12 +628,6 @@ _DATASET = {
     "type": _results_of,
     "required": True,
     "help": "results folder of the data set, or its name in results/",
-}
-_CONFIGFILE = {
-    "type": Path,
-    "nargs": "+",
-    "default": [Path("config/config.yaml")],
-    "help": "YAML files, as snakemake takes them",
 }
 _OPTIONS = {
     "spec": (["--spec"], {"type": Path, "required": True, "help": "specification of the stage"}),

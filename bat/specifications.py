@@ -65,3 +65,17 @@ def read_specification(path: str | Path, *, seed: int | None = None) -> dict:
     if spec.get("seed", seed) != seed:
         raise ArtifactError(f"{path}: is of seed {spec['seed']}, and seed {seed} was asked for")
     return spec | {"seed": seed}
+
+
+def latest_configurations(results: Path) -> list[Path]:
+    """The configurations that workflows were started with in a results folder, the last first.
+
+    Raises
+    ------
+    ArtifactError
+        If one was edited or damaged.
+    """
+    paths = list((results / "specs").glob("configuration-*.json"))
+    for path in paths:
+        read_specification(path)
+    return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)

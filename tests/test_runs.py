@@ -19,6 +19,7 @@ from short_runs import CPU, EVALUATION, files, specification, train
 
 from bat import artifacts, runs, studies
 from bat.artifacts import ArtifactError
+from bat.checkpoint_files import read_checkpoint
 from bat.errors import BatError
 from bat.fit import fit_sentence
 from bat.models import build_model
@@ -125,7 +126,7 @@ def test_a_run_stopped_while_it_measures_goes_on_bit_for_bit(
         train(tmp_path / "parts", few_digits, spec, inputs)
     assert ended.value.code == 128 + number
     assert len(seen) == batch + 1  # no batch was judged after the signal
-    state = artifacts.read_torch(tmp_path / "parts" / "resume.pt")
+    state = read_checkpoint(tmp_path / "parts" / "resume.pt")
     assert state["row"]["epoch"] == 1 and state["rows"] == []
     train(tmp_path / "parts", few_digits, spec, inputs)
     assert files(tmp_path / "parts") == files(tmp_path / "whole")
@@ -455,7 +456,7 @@ def test_the_command_needs_a_checkpoint_an_architecture_and_a_data_set(
     options = ["--checkpoint", "colleague.pt", "--arch", "small_cnn-4", "--device", "cpu"]
     command = ["evaluate", *options, "--dataset", "digits", "--configfile"]
     done = run_bat(*command, "other.yaml", cwd=tmp_path, check=False)
-    assert "other.yaml configures no data set 'digits'" in done.stderr
+    assert "other.yaml: configured is no data set 'digits'" in done.stderr
     done = run_bat(*command, "digits.yaml", cwd=tmp_path)
     assert "clean: 0." in done.stderr
     out = folder / "small_cnn-4" / "evaluations" / "colleague" / "seed0.parquet"

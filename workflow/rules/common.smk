@@ -112,7 +112,9 @@ def keep_configuration():
     """Have jobs that read the workflow again read the configuration that it was started with."""
     name = specification_name("configuration", config)
     path = Path(RESULTS, "specs", f"{name}.json").absolute()
-    if not path.exists():
+    if path.exists():
+        path.touch()  # the last one that was started
+    else:
         text = json.dumps(config, indent=2, ensure_ascii=False)
         artifacts.write_bytes(path, text.encode())
     workflow.config_settings.configfiles = [path]
