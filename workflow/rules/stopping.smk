@@ -47,7 +47,10 @@ def end_local_jobs():
 
 
 def stop_on_signals():
-    """Take the signals that end Snakemake; it keeps its lock until the jobs are gone."""
+    """Take the signals that end Snakemake; it keeps its lock until the jobs are gone.
+
+    To be called after the scheduler has set its own handlers, and never in a dry run or in a job.
+    """
     graceful = signal.getsignal(signal.SIGTERM)  # Snakemake's own: no new jobs
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup
@@ -71,8 +74,3 @@ def stop_on_signals():
     for each in numbers:
         signal.signal(each, stop)
     os.environ[UNDER_WORKFLOW] = "1"
-
-
-# after the scheduler has set its own handlers, and never in a dry run or in a job
-onstart:
-    stop_on_signals()
