@@ -420,7 +420,7 @@ def table_digest(path: str | Path, kind: str, columns: Sequence[str]) -> str:
     content = read_metadata(path, kind).get("content")
     if content is None:
         return columns_digest(read_table(path, kind, columns=list(columns))[0])
-    return _combined({name: content[name] for name in columns})
+    return _combined({name: content.get(name, "") for name in columns})
 
 
 def columns_digest(table: pa.Table) -> str:
@@ -485,6 +485,33 @@ def read_json(path: str | Path) -> Any:
         return parse_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: not a readable JSON file ({error})") from None
+
+
+def write_label(path: Path, **label: Any) -> None:
+    """Write beside a file that has no metadata of its own what it is: its sha256 and a label."""
+    content = {"format_version": FORMAT_VERSION, "sha256": sha256_of(path), **label}
+    write_json(_label_of(path), signed(content))
+
+
+def check_label(path: Path, fingerprint: str) -> None:
+    """Refuse a file that is not what its label says, where it has one (`write_label`)."""
+    if not _label_of(path).exists():
+        return
+    label = read_signed(_label_of(path))
+    if label.get("fingerprint") != fingerprint or label.get("sha256") != sha256_of(path):
+        raise ArtifactError(
+            f"{path}: is not the file that {_label_of(path).name} beside it speaks of (edited, or "
+            f"of other data); {_REMAKE}"
+        )
+
+
+def remove_label(path: Path) -> None:
+    """Remove what `write_label` wrote, where another file takes the place of the one it is of."""
+    _label_of(path).unlink(missing_ok=True)
+
+
+def _label_of(path: Path) -> Path:
+    return path.with_suffix(".json")
 
 
 def signed(content: dict) -> dict:

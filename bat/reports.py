@@ -9,7 +9,7 @@ import pandas as pd
 
 from bat import comparison as comparisons
 from bat import curves, data, figures, representation, tables
-from bat.artifacts import ArtifactError, check_inputs, read_metadata, table_digest
+from bat.artifacts import ArtifactError, check_inputs, check_label, read_metadata, table_digest
 from bat.chance import (
     caution,
     chance_text,
@@ -24,7 +24,7 @@ from bat.ensembles import alignment
 from bat.fit import fit_sentence
 from bat.statistics import above
 from bat.studies import ablation_name, study_name
-from bat.validation import check_convergence, check_model, read_checked
+from bat.validation import check_convergence, check_model, groups_inputs, read_checked
 
 
 class Folder:
@@ -43,7 +43,11 @@ class Folder:
 
     def groups(self, split: str) -> tuple[pd.DataFrame, dict]:
         """The groups of a split as a data frame, and their metadata."""
-        return self.table(f"groups/{split}.parquet", "groups")
+        name = f"groups/{split}.parquet"
+        table, metadata = self.table(name, "groups")
+        if "inputs" in metadata:
+            check_inputs(self.path / name, metadata, groups_inputs(self.path / "scores"))
+        return table, metadata
 
     def chances(self) -> dict[str, dict]:
         """What is expected by chance of the atypical groups, by split; empty if not stated."""
@@ -130,6 +134,7 @@ def convergence(folder: Folder, out: Path) -> list[Path]:
     """How the scores settle with the number of trials."""
     path = folder.path / "scores" / "convergence.csv"
     check_convergence(path)
+    check_label(path, folder.prepared.fingerprint)
     rows = pd.read_csv(path)
     scores, metadata = folder.scores("memorization")
     about_pairs = folder.scores("influence")[1]

@@ -7,6 +7,7 @@ belong together, and writes its tables. The computing is done in
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from bat import artifacts
-from bat.artifacts import ArtifactError, DamagedError, column, read_table, write_table
+from bat.artifacts import ArtifactError, DamagedError, column, write_table
 from bat.chance import counts_of, is_mostly_chance, memorization_by_chance
 from bat.data import PreparedData
 from bat.ensembles import confidence, disagreement
@@ -26,6 +27,7 @@ from bat.memorization import convergence, influence, influence_convergence, memo
 from bat.progress import log
 from bat.splits import test_groups, train_groups
 from bat.subsets import unpack
+from bat.validation import GROUPS_MADE_OF, check_together, groups_inputs, read_checked
 
 CONVERGENCE_REPEATS = 20
 
@@ -51,6 +53,14 @@ class Trials:
     accuracies: dict[str, float]
     recipe: dict
     probabilities: np.ndarray | None = None
+
+    def digest(self) -> str:
+        """What stands for the trials in the ``inputs`` of what is made of them."""
+        digest = hashlib.sha256()
+        for mask in (self.included, self.train_correct, self.test_correct):
+            digest.update(f"{mask.shape}\n".encode())
+            digest.update(np.packbits(mask))
+        return digest.hexdigest()
 
 
 def read_trials(
@@ -94,15 +104,14 @@ def read_trials(
         probabilities = np.empty(shape, np.float16)
     rows: dict[int, dict] = {}
     for path in shards:
-        for row in _read_shard(
-            Path(path), prepared.info["fingerprint"], recipe, with_probabilities=members > 0
-        ):
+        for row in _read_shard(Path(path), prepared, recipe, with_probabilities=members > 0):
             trial = row["trial"]
             if trial in rows:
                 raise ArtifactError(f"{path}: trial {trial} is also in another shard")
             content = row.pop("probabilities", None)
             if members and trial in wanted:
                 _place(content, probabilities, trial, recipe, members)
+                _check_probabilities(path, prepared, row, probabilities[trial])
             rows[trial] = row
     missing = [trial for trial in wanted if trial not in rows]
     if missing:
@@ -137,16 +146,28 @@ def _place(
     place[...] = np.frombuffer(content.as_buffer(), np.float16).reshape(place.shape)
 
 
+def _check_probabilities(
+    path: Path, prepared: PreparedData, row: dict, probabilities: np.ndarray
+) -> None:
+    """Refuse class probabilities that are not those of the trial's own predictions."""
+    correct = unpack(row["train_correct"], prepared.info["n_train"])
+    top = probabilities.max(axis=1)
+    alone = (probabilities == top[:, None]).sum(axis=1) == 1  # float16 makes ties of float32
+    right = probabilities.argmax(axis=1) == np.asarray(prepared.train_labels)
+    if not np.isfinite(top).all() or (alone & (right != correct)).any():
+        raise ArtifactError(
+            f"{path}: the class probabilities of trial {row['trial']} are not finite, or another "
+            "trial's; remove the shard and run the workflow, which trains its trials again"
+        )
+
+
 def _read_shard(
-    path: Path, fingerprint: str, recipe: dict, *, with_probabilities: bool
+    path: Path, prepared: PreparedData, recipe: dict, *, with_probabilities: bool
 ) -> Iterator[dict]:
     """The rows of a shard, their class probabilities where they lie in memory."""
-    columns = artifacts.SCHEMAS["trials"].names
-    if not with_probabilities:
-        columns = [name for name in columns if name != "probabilities"]
+    without = () if with_probabilities else ("probabilities",)
     try:
-        metadata = artifacts.read_metadata(path, "trials", fingerprint=fingerprint)
-        table, _ = read_table(path, "trials", columns=columns)
+        table, metadata = read_checked(path, "trials", prepared, without=without)
     except DamagedError as error:
         aside = path.with_name(path.name + ".damaged")
         path.replace(aside)
@@ -182,6 +203,8 @@ def write_scores(
         "converged": trials.accuracies["included"] >= spec["min_included_accuracy"],
         "influence": spec["influence"],
         "command": command,
+        "identity": {"dataset": spec["dataset"]},
+        "inputs": {"trials": trials.digest()},
     }
     require_fit(provenance, spec.get("allow_unfitted", False))
     _warn_of_fit(provenance)
@@ -256,6 +279,9 @@ def write_ensembles(
         "accuracies": min((t.accuracies for t in members), key=lambda means: means["included"]),
         "chance_accuracy": chance_accuracy(labels),
         "command": command,
+        "identity": {"dataset": spec["dataset"]},
+        "inputs": {f"trials of {name}": t.digest() for name, t in zip(shards, members, strict=True)}
+        | {"probabilities": hashlib.sha256(probabilities).hexdigest()},
     }
     _warn_of_fit(provenance)
     for name, values in (
@@ -271,9 +297,11 @@ def write_groups(
 ) -> None:
     """Write the typical and atypical groups of both splits (paper, 3.1 and 3.2)."""
     fingerprint = prepared.info["fingerprint"]
-    train, _ = read_table(scores / "memorization.parquet", "memorization", fingerprint=fingerprint)
-    test, _ = read_table(scores / "test.parquet", "test", fingerprint=fingerprint)
-    pairs, metadata = read_table(scores / "influence.parquet", "influence", fingerprint=fingerprint)
+    tables = {
+        kind: read_checked(scores / f"{kind}.parquet", kind, prepared) for kind in GROUPS_MADE_OF
+    }
+    check_together(scores, tables)
+    (train, _), (pairs, metadata), (test, _) = tables.values()
     thresholds = spec["groups"]
     significance, rate = thresholds["significance"], thresholds.get("false_discovery")
     counts = counts_of(train, test, metadata)
@@ -344,6 +372,8 @@ def write_groups(
             thresholds=thresholds,
             chance=chance,
             command=command,
+            identity={"dataset": spec["dataset"], "split": split},
+            inputs=groups_inputs(scores),
             **fit_facts(metadata),
         )
 
@@ -374,3 +404,10 @@ def write_convergence(
     )
     table = pd.DataFrame([row | more for row, more in zip(rows, of_pairs, strict=True)])
     artifacts.write_bytes(out, table.to_csv(index=False).encode())
+    artifacts.write_label(
+        out,
+        fingerprint=prepared.info["fingerprint"],
+        identity={"dataset": spec["dataset"]},
+        inputs={"trials": trials.digest()},
+        recipe=trials.recipe,
+    )

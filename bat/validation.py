@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def check_files(
             by_folder.setdefault(path.parent, {})[kind] = table, metadata
         yield path, f"{kind}, {table.num_rows} rows"
     for folder, tables in by_folder.items():
-        _check_together(folder, tables)
+        check_together(folder, tables)
 
 
 def check_all(files: Iterable[Path], prepared: PreparedData | None = None) -> None:
@@ -103,7 +103,7 @@ def check_table(path: Path, prepared: PreparedData | None = None) -> tuple[str, 
 
 
 def read_checked(
-    path: Path, kind: str, prepared: PreparedData | None, *, columns: list[str] | None = None
+    path: Path, kind: str, prepared: PreparedData | None, *, without: Sequence[str] = ()
 ) -> tuple[pa.Table, dict]:
     """Read one table of a known kind and check everything that it promises by itself.
 
@@ -114,8 +114,8 @@ def read_checked(
         A key of `artifacts.SCHEMAS`.
     prepared : PreparedData or None
         The data set in use; a table of another one is refused.
-    columns : list of str, optional
-        Read only these; rules of values are then not asked.
+    without : sequence of str
+        Columns that are not read, and that no rule asks for.
 
     Returns
     -------
@@ -138,10 +138,25 @@ def read_checked(
                 f"{path}: {found} rows, and the data set has {expected} samples; it belongs to "
                 "another data set, or rows were lost"
             )
+    columns = [name for name in artifacts.SCHEMAS[kind].names if name not in without]
     table, _ = read_table(path, kind, columns=columns)
-    if columns is None and kind in _CHECKS:
+    if kind in _CHECKS:
         _CHECKS[kind](_Rows(path, table), metadata, prepared)
     return table, metadata
+
+
+GROUPS_MADE_OF = ("memorization", "influence", "test")
+"""Kinds of the score tables that groups are made of."""
+
+
+def groups_inputs(scores: Path) -> dict[str, str]:
+    """What stands for the score tables in the ``inputs`` of groups; `scores` is their folder."""
+    return {
+        kind: artifacts.table_digest(
+            scores / f"{kind}.parquet", kind, artifacts.SCHEMAS[kind].names
+        )
+        for kind in GROUPS_MADE_OF
+    }
 
 
 def check_model(path: Path, metadata: Mapping[str, Any], checkpoint: Path) -> None:
@@ -659,7 +674,8 @@ def _check_trials(rows: _Rows, metadata: dict, prepared: PreparedData | None) ->
     if prepared is None:
         return
     n, n_test, path = prepared.info["n_train"], prepared.info["n_test"], rows.path
-    for row in rows.table.drop_columns(["probabilities"]).to_pylist():
+    read = [name for name in rows.table.column_names if name != "probabilities"]
+    for row in rows.table.select(read).to_pylist():
         number = row["trial"]
         try:
             included, train, test = (
@@ -710,7 +726,21 @@ _SPLIT = {
 # -- tables that lie together ---------------------------------------------------------------
 
 
-def _check_together(folder: Path, tables: dict[str, tuple[pa.Table, dict]]) -> None:
+def check_together(folder: Path, tables: dict[str, tuple[pa.Table, dict]]) -> None:
+    """Check tables that lie in one folder against each other.
+
+    Parameters
+    ----------
+    folder : path
+        For the messages.
+    tables : dict
+        Tables and their metadata by kind.
+
+    Raises
+    ------
+    ArtifactError
+        If they are of other data sets or trials, or contradict each other.
+    """
     names = list(tables)
     first = names[0]
     for name in names[1:]:
@@ -720,6 +750,11 @@ def _check_together(folder: Path, tables: dict[str, tuple[pa.Table, dict]]) -> N
             )
     one_run = [name for name in ("memorization", "influence", "test") if name in tables]
     for name in one_run[1:]:
+        made_of = [tables[kind][1].get("inputs", {}).get("trials") for kind in (one_run[0], name)]
+        if None not in made_of and made_of[0] != made_of[1]:
+            raise ArtifactError(
+                f"{folder}: {one_run[0]}.parquet and {name}.parquet were made of different trials"
+            )
         if tables[name][1]["recipe"] != tables[one_run[0]][1]["recipe"]:
             raise ArtifactError(
                 f"{folder}: {one_run[0]}.parquet and {name}.parquet come from different recipes"

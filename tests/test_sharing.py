@@ -130,7 +130,8 @@ def rewrite(path, metadata=None, **columns):
     """Change columns of a table, or its metadata, and keep the rest."""
     table = pq.read_table(path)
     found = json.loads(table.schema.metadata[b"bat"])
-    found.pop("checksum")  # which would tell any of these changes
+    for name in ("checksum", "content"):  # which would tell any of these changes
+        found.pop(name, None)
     for name, values in columns.items():
         at = table.schema.get_field_index(name)
         field = table.schema.field(at)
@@ -797,6 +798,7 @@ def swap_rows(folder):
     order = np.arange(table.num_rows)
     order[:2] = 1, 0
     pq.write_table(table.take(pa.array(order)), path)
+    rewrite(path)
     return path
 
 

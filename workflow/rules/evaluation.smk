@@ -7,7 +7,8 @@ rule evaluate:
         spec=evaluation_spec,
         data="<results>/{dataset}/data/dataset.json",
     output:
-        "<results>/{dataset}/{architecture}/evaluations/{run}/seed{seed}.parquet",
+        # kept when the job starts again; one of the same model and attacks is left as it is
+        update("<results>/{dataset}/{architecture}/evaluations/{run}/seed{seed}.parquet"),
     log:
         "<logs>/{dataset}/{architecture}/evaluations/{run}-seed{seed}.log",
     benchmark:

@@ -10,7 +10,7 @@ rule poisoning_scores:
         stage=specification("poisoning"),
         data="<results>/{dataset}/data/dataset.json",
     output:
-        "<results>/{dataset}/{architecture}/poisoning/{run}/seed{seed}.parquet",
+        update("<results>/{dataset}/{architecture}/poisoning/{run}/seed{seed}.parquet"),
     log:
         "<logs>/{dataset}/{architecture}/poisoning/{run}-seed{seed}.log",
     benchmark:

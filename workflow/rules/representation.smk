@@ -10,7 +10,7 @@ rule represent:
         stage=specification("representation"),
         data="<results>/{dataset}/data/dataset.json",
     output:
-        "<results>/{dataset}/{architecture}/representation/{run}/seed{seed}.json",
+        update("<results>/{dataset}/{architecture}/representation/{run}/seed{seed}.json"),
     log:
         "<logs>/{dataset}/{architecture}/representation/{run}-seed{seed}.log",
     benchmark:

@@ -27,15 +27,16 @@ rule trials:
         " {params.coverage} --threads {threads} {params.device} --log {log:q}"
 
 
+# outputs are kept until the new ones are whole: what was made of equal values is not made again
 rule memorization:
     input:
         spec=specification("scores"),
         data="<results>/{dataset}/data/dataset.json",
         shards=score_shards,
     output:
-        "<results>/{dataset}/scores/memorization.parquet",
-        "<results>/{dataset}/scores/influence.parquet",
-        "<results>/{dataset}/scores/test.parquet",
+        update("<results>/{dataset}/scores/memorization.parquet"),
+        update("<results>/{dataset}/scores/influence.parquet"),
+        update("<results>/{dataset}/scores/test.parquet"),
     log:
         "<logs>/{dataset}/memorization.log",
     benchmark:
@@ -66,8 +67,8 @@ rule ensembles:
         data="<results>/{dataset}/data/dataset.json",
         shards=ensemble_shards,
     output:
-        "<results>/{dataset}/scores/disagreement.parquet",
-        "<results>/{dataset}/scores/confidence.parquet",
+        update("<results>/{dataset}/scores/disagreement.parquet"),
+        update("<results>/{dataset}/scores/confidence.parquet"),
     log:
         "<logs>/{dataset}/ensembles.log",
     benchmark:
@@ -122,8 +123,8 @@ rule group_tables:
         spec=specification("groups"),
         data="<results>/{dataset}/data/dataset.json",
     output:
-        "<results>/{dataset}/groups/train.parquet",
-        "<results>/{dataset}/groups/test.parquet",
+        update("<results>/{dataset}/groups/train.parquet"),
+        update("<results>/{dataset}/groups/test.parquet"),
     log:
         "<logs>/{dataset}/groups.log",
     localrule: True
