@@ -505,11 +505,6 @@ def check_label(path: Path, fingerprint: str) -> None:
         )
 
 
-def remove_label(path: Path) -> None:
-    """Remove what `write_label` wrote, where another file takes the place of the one it is of."""
-    _label_of(path).unlink(missing_ok=True)
-
-
 def _label_of(path: Path) -> Path:
     return path.with_suffix(".json")
 

@@ -173,7 +173,10 @@ def fetch(spec: dict, prepared: PreparedData, out: Path, *, command: str) -> str
         for file in staged.values():
             with artifacts.atomic_path(out / file.name) as temporary:
                 shutil.copyfile(file, temporary)
-        artifacts.remove_label(out / FILE_NAMES["convergence"])
+        if "convergence" in staged:
+            artifacts.write_label(
+                out / FILE_NAMES["convergence"], fingerprint=prepared.fingerprint, command=command
+            )
         name = shown_source(spec["source"])
         here = Source(name, {kind: out / f.name for kind, f in staged.items()})
         note = _note(spec, here, matched)

@@ -45,6 +45,7 @@ def study(few_digits, tmp_path_factory):
     n = few_digits.info["n_train"]
     scores = scores_of(n).assign(label=np.asarray(few_digits.train_labels))
     scores["predicted_clean"] = (scores["label"] + 1) % 10
+    scores["predicted"] = (scores["label"] + 2) % 10
     atypical = np.zeros(n, bool)
     atypical[rng.permutation(n)[:N_ATYPICAL]] = True
     facts = {"fingerprint": few_digits.fingerprint, "command": "test"}

@@ -17,7 +17,7 @@ from bat.errors import BatError
 from bat.subsets import generator, pack, subset, unpack
 
 N_TRIALS = 60
-RECIPE = {"architecture": "made", "subset_ratio": 0.7, "seed": 5}
+RECIPE = {"architecture": "made", "subset_ratio": 0.7, "seed": 5, "training": {}}
 SPEC = {
     "dataset": "digits",
     "trials": N_TRIALS,

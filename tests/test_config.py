@@ -350,8 +350,8 @@ def paths_of(settings):
         "folder": a.data.folder,
         "zip": b.data.path,
         "images": c.data.path,
-        "train": d.data.train,
-        "test": d.data.test,
+        "train": d.data.train[0],
+        "test": d.data.test[0],
         "checkpoint": a.external["theirs"].checkpoint,
         "source": d.scores.source,
     }

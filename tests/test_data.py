@@ -225,7 +225,7 @@ def claim_too_much(path):
         (lambda f: change_json(f, "class_names", ["0"] * 9), "names 9 classes"),
         (lambda f: change_json(f, "class_names", list(range(10))), "class_names.0"),
         (lambda f: change_json(f, "mean", [0.1, 0.2]), "one value for each channel"),
-        (lambda f: change_json(f, "mean", [float("nan")]), "mean.0"),
+        (lambda f: change_json(f, "mean", [float("nan")]), "cannot be read"),
         (lambda f: change_json(f, "std", [-0.1]), "std.0"),
         (lambda f: change_json(f, "notes", None), "dataset.json: notes"),
     ],

@@ -172,7 +172,7 @@ def made(tmp_path_factory):
     raw = {"datasets": {"d": {"data": {"source": "digits"}}}}
     specs = studies.specifications(load_config(raw))
     for name in ("groups", "figures"):
-        artifacts.write_json(folder / "specs" / f"{name}.json", specs[f"d/specs/{name}.json"])
+        artifacts.write_json(folder / "specs" / f"{name}.json", specs["d", name])
     scoring.write_groups(
         folder / "scores",
         prepared,

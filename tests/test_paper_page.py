@@ -63,7 +63,7 @@ def compared(what, kinds):
 def write_history(results, pair, correct):
     """Two seeds of PGD-AT on four training and two test samples."""
     recipe = {
-        "training": {"epochs": 9},
+        "training": {"epochs": 2},
         "history": {"max_samples": None, "steps": 5},
         "adversary": {"eps": 8 / 255},
         "objective": {"method": "pgd-at"},
@@ -75,10 +75,11 @@ def write_history(results, pair, correct):
     )
     schema = artifacts.SCHEMAS["history"]
     for seed, flags in enumerate(correct):
-        columns = {name: [None, None] for name in schema.names} | {"epoch": [8, 9]}
+        columns = {name: [None, None] for name in schema.names}
+        columns |= {"epoch": [1, 2], "loss": [0.5, 0.25]}
         columns |= {name: [None, pack(np.array(bits, bool))] for name, bits in flags.items()}
         path = folder / f"seed{seed}" / "history.parquet"
-        facts = {"fingerprint": "f", "recipe": recipe, "command": "a test"}
+        facts = {"fingerprint": "f" * 64, "recipe": recipe, "command": "a test"}
         artifacts.write_table(path, "history", columns, **facts)
 
 
@@ -142,8 +143,9 @@ def test_share_of_atypical_samples(tmp_path):
     errors = np.array([0.01, 0.1, 0.1, 0.1])
     n = len(values)
     columns = {"memorization": values, "memorization_se": errors}
-    columns |= {name: np.zeros(n) for name in ("accuracy_included", "accuracy_excluded")}
-    columns |= {name: np.arange(n) for name in ("index", "label", "n_included", "n_excluded")}
+    unknown = ("accuracy_included", "accuracy_excluded", "n_included", "n_excluded")
+    columns |= dict.fromkeys(unknown, [None] * n)
+    columns |= {name: np.arange(n) for name in ("index", "label")}
     recipe = {"trials": 33, "architecture": "resnet9"}
     for name in ("cifar10", "digits"):
         artifacts.write_json(
@@ -154,7 +156,7 @@ def test_share_of_atypical_samples(tmp_path):
             tmp_path / name / "scores" / "memorization.parquet",
             "memorization",
             columns,
-            fingerprint="f",
+            fingerprint="f" * 64,
             recipe=recipe,
             command="a test",
         )
@@ -179,7 +181,7 @@ def test_whole_sets_come_from_the_last_epoch_of_all_seeds(tmp_path):
     found = rows(paper_page.page(tmp_path), "Fitting the whole training set (section 2.2)")
     row = quantity(found, "cifar100", "training set, clean")
     assert (row["Paper"], row["Ours"]) == ("100 %", "75.0 ± 35.4 %")
-    assert row["Made with"] == "9 epochs, 2 seeds, PGD-5 at eps 8/255"
+    assert row["Made with"] == "2 epochs, 2 seeds, PGD-5 at eps 8/255"
     assert quantity(found, "cifar100", "test set, adversarial")["Ours"] == "0.0 ± 0.0 %"
     assert len(found) == 4
 

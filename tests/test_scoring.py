@@ -26,7 +26,7 @@ N_TRIALS, RATIO = 2000, 0.7
 COPIES = [1, 1, 1, 2, 2, 3, 4, 6, 10, 10]  # how often each object is in the training set
 OBJECT = np.repeat(np.arange(len(COPIES)), COPIES)
 N_TRAIN = len(OBJECT)
-RECIPE = {"architecture": "lookup", "subset_ratio": RATIO, "seed": 3}
+RECIPE = {"architecture": "lookup", "subset_ratio": RATIO, "seed": 3, "training": {}}
 SPEC = {
     "dataset": "objects",
     "trials": N_TRIALS,
