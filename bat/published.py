@@ -153,7 +153,7 @@ def largest_standard_error(score: np.ndarray, n_in: float, n_out: float) -> np.n
     Examples
     --------
     >>> largest_standard_error(np.array([0.0, 0.9]), 2800, 1200).round(4)
-    array([0.0172, 0.0087])
+    array([0.0173, 0.0087])
     """
     share = np.clip(0.5 + score * n_in / (n_in + n_out), np.maximum(0, score), 1 + score)
     share = np.minimum(share, 1)

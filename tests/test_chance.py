@@ -25,6 +25,7 @@ SPEC = {
     "influence": {"pairs": "same_class", "keep_above": 0.02},
     "min_included_accuracy": 0.5,
 }
+FIGURES = {"atypical_above": 0.15, "influence_above": 0.15, "precision": 0.05}
 CARRIED = [3, 14, 15, 92]  # test samples that are right where one training sample was seen
 
 
@@ -75,8 +76,6 @@ def results(folder, prepared, *, carried: bool):
     scoring.write_scores([shard], prepared, SPEC, folder / "scores", command="a test")
     scoring.write_convergence([shard], prepared, SPEC, folder / "scores" / "convergence.csv")
     (folder / "data").symlink_to(prepared.folder)
-    spec = {"atypical_above": 0.15, "influence_above": 0.15, "precision": 0.05}
-    artifacts.write_json(folder / "specs" / "figures.json", spec)
     return folder
 
 
@@ -112,7 +111,7 @@ def test_a_group_of_noise_is_called_so_everywhere(without, few_digits, tmp_path,
     assert 40 <= found["train"]["members"] < 44  # every fifth of 200 is memorized indeed
     assert found["train"]["expected"] < 8
     assert "train atypical" not in caplog.text
-    folder = reports.Folder(without)
+    folder = reports.Folder(without, FIGURES)
     caution = f"of the {len(members)} test atypical samples about"
     assert caution in folder.caution()
     reports.groups(folder, tmp_path / "groups")
@@ -143,7 +142,7 @@ def test_the_rate_of_false_discoveries_is_kept_and_what_is_planted_is_found(
     stands = column(pairs, "q") <= 0.1
     assert sorted(set(column(pairs, "test_index")[stands])) == CARRIED
     assert metadata["chance"]["standing"] == stands.sum()
-    reports.fig7(reports.Folder(planted), tmp_path / "fig7")
+    reports.fig7(reports.Folder(planted, FIGURES), tmp_path / "fig7")
     shown = pd.read_csv(tmp_path / "fig7.csv")
     n_first = len(set(column(pairs, "train_index")[stands]))
     assert n_first >= 2
@@ -178,8 +177,8 @@ def test_tables_of_an_older_version_are_read_and_grouped(planted, few_digits, tm
         path = planted / "scores" / f"{kind}.parquet"
         table = pq.read_table(path)
         metadata = json.loads(table.schema.metadata[b"bat"])
-        metadata.pop("checksum")
-        metadata.pop("chance", None)
+        for name in ("checksum", "content", "inputs", "identity", "chance"):
+            metadata.pop(name, None)
         if kind == "influence":
             table = table.drop_columns(["q"])
         if kind == "memorization":
@@ -205,7 +204,7 @@ def test_tables_of_an_older_version_are_read_and_grouped(planted, few_digits, tm
     artifacts.write_json(
         old / "specs" / "figures.json", {"atypical_above": 0.15, "influence_above": 0.15}
     )
-    reports.fig7(reports.Folder(old), tmp_path / "fig7")
+    reports.fig7(reports.Folder(old, FIGURES), tmp_path / "fig7")
     assert b"more than chance is not known" in (tmp_path / "fig7.png").read_bytes()
 
 

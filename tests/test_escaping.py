@@ -198,7 +198,8 @@ def no_mathematics(monkeypatch):
 @pytest.mark.parametrize("name", list(reports.FIGURES))
 @pytest.mark.usefixtures("no_mathematics")
 def test_figures_and_their_tables(made, tmp_path, name):
-    for path in reports.FIGURES[name](reports.Folder(made), tmp_path / name):
+    spec = artifacts.read_json(made / "specs" / "figures.json")
+    for path in reports.FIGURES[name](reports.Folder(made, spec), tmp_path / name):
         assert path.stat().st_size
         if path.suffix == ".csv":
             no_formula(path.read_text(encoding="utf-8"))
@@ -259,7 +260,7 @@ def test_cards_and_notes(made, tmp_path, capsys):
 def test_what_is_printed(made, tmp_path, capsys):
     config = tmp_path / "c.yaml"
     text = {
-        "d": {"data": {"source": "digits"}, "scores": {"source": HOSTILE[:-1].replace("://", "")}}
+        "d": {"data": {"source": "digits"}, "scores": {"source": plain(HOSTILE).replace("://", "")}}
     }
     raw = {"results": str(made.parent), "datasets": text}
     config.write_text(json.dumps(raw))

@@ -239,13 +239,13 @@ def test_specifications_say_what_changed(tmp_path):
     settings = config.load_config(
         {"results": str(tmp_path / "r"), "datasets": {"d": {"data": raw}}}
     )
-    plain = studies.specifications(settings)["d/specs/data.json"]
+    plain = studies.specifications(settings)["d", "data"]
     assert set(plain) == {"dataset", "stage_version", "data"} and "held_out" not in plain["data"]
     source = Source(settings.datasets["d"].data, tmp_path / "r" / "d" / "data")
     source.prepare()
-    assert studies.specifications(settings)["d/specs/data.json"] == plain
+    assert studies.specifications(settings)["d", "data"] == plain
     change(folder / "train" / "cat" / "0.png")
-    spec = studies.specifications(settings)["d/specs/data.json"]
+    spec = studies.specifications(settings)["d", "data"]
     assert spec == plain | source.revision()
 
 

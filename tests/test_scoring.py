@@ -18,7 +18,7 @@ from bat.devices import Runtime
 from bat.errors import BatError
 from bat.fit import fit_sentence
 from bat.memorization import memorization
-from bat.subsets import pack, subset
+from bat.subsets import pack, subset, unpack
 
 # -- a learner whose scores are known -------------------------------------------------------
 
@@ -92,11 +92,11 @@ def lookup_row(trial: int) -> dict:
     }
 
 
-def write_shards(folder, cuts, order=1, recipe=RECIPE):
-    """Shards between the cuts, their rows in order or reversed."""
+def write_shards(folder, cuts, recipe=RECIPE):
+    """Shards between the cuts."""
     paths = []
     for first, stop in itertools.pairwise(cuts):
-        rows = pd.DataFrame([lookup_row(trial) for trial in range(first, stop)][::order])
+        rows = pd.DataFrame([lookup_row(trial) for trial in range(first, stop)])
         paths.append(folder / f"lookup-{first:06d}-{stop - 1:06d}.parquet")
         columns = {name: rows[name].tolist() for name in artifacts.SCHEMAS["trials"].names}
         provenance = {"fingerprint": "a" * 64, "recipe": recipe, "command": "a test"}
@@ -153,7 +153,7 @@ def test_influence_of_a_lookup_learner(tables):
 
 
 def test_grouping_and_order_of_shards_change_no_byte(tables, objects, tmp_path):
-    shards = write_shards(tmp_path, [0, 123, 1500, N_TRIALS], order=-1)
+    shards = write_shards(tmp_path, [0, 123, 1500, N_TRIALS])
     scoring.write_scores(shards[::-1], objects, SPEC, tmp_path / "out", command="a test")
     for name in ("memorization", "influence", "test"):
         file = f"{name}.parquet"
@@ -167,11 +167,16 @@ def test_trials_beyond_the_wanted_number_are_left_out(shards, objects):
     assert some.recipe["trials"] == 500
 
 
-def shard_of_accuracy(folder, included_accuracy):
-    """All trials, and what they are said to have reached on the samples trained on."""
-    poor = [
-        lookup_row(trial) | {"included_accuracy": included_accuracy} for trial in range(N_TRIALS)
-    ]
+def shard_of_accuracy(folder, n_right):
+    """All trials, of models that are right on so many of the 28 samples trained on."""
+    poor = []
+    for trial in range(N_TRIALS):
+        row = lookup_row(trial)
+        included = unpack(row["included"], N_TRAIN)
+        correct = unpack(row["train_correct"], N_TRAIN).copy()
+        correct[np.flatnonzero(included)[n_right:]] = False
+        accuracy = correct[included].mean()
+        poor.append(row | {"train_correct": pack(correct), "included_accuracy": accuracy})
     columns = {name: [row[name] for row in poor] for name in artifacts.SCHEMAS["trials"].names}
     path = folder / "lookup-000000-001999.parquet"
     write_table(path, "trials", columns, fingerprint="a" * 64, recipe=RECIPE, command="a test")
@@ -179,10 +184,10 @@ def shard_of_accuracy(folder, included_accuracy):
 
 
 def test_scores_of_models_that_do_not_fit_are_refused_unless_asked_for(objects, tmp_path, caplog):
-    path, out = shard_of_accuracy(tmp_path, 0.6), tmp_path / "scores"
+    path, out = shard_of_accuracy(tmp_path, 17), tmp_path / "scores"
     chance = 10 / N_TRAIN  # of the most frequent of the objects
-    assert 0.6 < chance + (1 - chance) / 2 < 0.7
-    with pytest.raises(BatError, match=r"included accuracy 60\.0.*chance 25\.0.*noise.*62\.5"):
+    assert 17 / 28 < chance + (1 - chance) / 2 < 0.7
+    with pytest.raises(BatError, match=r"included accuracy 60\.7.*chance 25\.0.*noise.*62\.5"):
         scoring.write_scores([path], objects, SPEC, out, command="a test")
     assert not out.exists()
     scoring.write_scores([path], objects, SPEC | {"allow_unfitted": True}, out, command="a test")
@@ -199,14 +204,14 @@ def test_scores_of_models_that_do_not_fit_are_refused_unless_asked_for(objects, 
         assert "scores are noise" in tables_of_readers.provenance(metadata)
     for split in ("train", "test"):
         metadata = read_table(tmp_path / "groups" / f"{split}.parquet", "groups")[1]
-        assert "(included accuracy 60.0\u00a0%, chance 25.0\u00a0%)" in fit_sentence(metadata)
+        assert "(included accuracy 60.7\u00a0%, chance 25.0\u00a0%)" in fit_sentence(metadata)
 
 
 def test_models_that_do_not_interpolate_are_told_of(shards, objects, tmp_path, caplog):
     spec = SPEC | {"min_included_accuracy": 1.0}
     scoring.write_scores(shards, objects, spec, tmp_path, command="a test")
     assert read_table(tmp_path / "test.parquet", "test")[1]["converged"]
-    path = shard_of_accuracy(tmp_path, 0.9)
+    path = shard_of_accuracy(tmp_path, 25)
     scoring.log.addHandler(caplog.handler)
     try:
         scoring.write_scores([path], objects, SPEC, tmp_path, command="a test")
@@ -215,7 +220,7 @@ def test_models_that_do_not_interpolate_are_told_of(shards, objects, tmp_path, c
     assert "memorization is understated" in caplog.text
     metadata = read_table(tmp_path / "memorization.parquet", "memorization")[1]
     assert not metadata["converged"]
-    assert metadata["accuracies"]["included"] == pytest.approx(0.9)
+    assert metadata["accuracies"]["included"] == pytest.approx(25 / 28)
 
 
 def test_convergence_of_a_lookup_learner(shards, objects, tmp_path):
