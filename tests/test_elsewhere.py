@@ -22,6 +22,7 @@ CONFIG = {
         "d": {
             "data": {"source": "digits", "subsample": {"train": 60, "test": 20}},
             "scores": {
+                "allow_unfitted": True,  # which so short a training is
                 "architecture": "small_cnn-4",
                 "trials": 12,
                 "subset_ratio": 0.5,

@@ -1,5 +1,6 @@
 """Commands that are asked to end, or whose output is closed; what they record of themselves."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -121,10 +122,16 @@ def test_options_are_read():
             for sub in group.choices.values():
                 yield from leaves(sub)
 
+    def function(name):
+        found = re.search(rf"^def {name}\(.*?(?=^def |\Z)", source, re.M | re.S)
+        return found[0] if found else ""
+
     shared = {"log", "help", "device", "threads", "jobs_per_gpu", "compile"}
     for parser in leaves(commands._parser()):
         run = parser.get_default("run").__name__
-        body = re.search(rf"^def {run}\(.*?(?=^def |\Z)", source, re.M | re.S)[0]
+        body = function(run)
+        for helper in set(re.findall(r"(_\w+)\(arguments", body)) - {run}:
+            body += function(helper)
         for action in parser._actions:
             name = action.dest
             if name == "compile":
@@ -160,19 +167,23 @@ def test_a_head_that_is_stopped_ends_its_jobs(number, to_all, repository, tmp_pa
         head = subprocess.Popen(
             list(map(str, command)), stdout=printed, stderr=printed, start_new_session=True
         )
-    logs = tmp_path / "logs" / "d" / "trials"
-    deadline = time.monotonic() + 120
-    while sum("in epoch" in log.read_text() for log in logs.glob("*.log")) < 2:
-        assert head.poll() is None and time.monotonic() < deadline
-        time.sleep(0.1)
-    before = len((tmp_path / "printed").read_text())
-    (os.killpg if to_all else os.kill)(head.pid, number)
-    start = time.monotonic()
-    assert head.wait(30) == 1
-    assert time.monotonic() - start < 15
-    with pytest.raises(ProcessLookupError):
-        os.killpg(head.pid, 0)  # no job is left
-    assert not list(tmp_path.glob(".snakemake/locks/*"))
-    (line,) = (tmp_path / "printed").read_text()[before:].split("\n\n")[-1].strip().splitlines()
-    assert "what is finished is kept. To go on: snakemake --cores 2 --directory" in line
-    assert all("stopped by" in log.read_text().splitlines()[-1] for log in logs.glob("*.log"))
+    try:
+        logs = tmp_path / "logs" / "d" / "trials"
+        deadline = time.monotonic() + 120
+        while sum("in epoch" in log.read_text() for log in logs.glob("*.log")) < 2:
+            assert head.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        before = len((tmp_path / "printed").read_text())
+        (os.killpg if to_all else os.kill)(head.pid, number)
+        start = time.monotonic()
+        assert head.wait(30) == 1
+        assert time.monotonic() - start < 15
+        with pytest.raises(ProcessLookupError):
+            os.killpg(head.pid, 0)  # no job is left
+        assert not list(tmp_path.glob(".snakemake/locks/*"))
+        (line,) = (tmp_path / "printed").read_text()[before:].split("\n\n")[-1].strip().splitlines()
+        assert "what is finished is kept. To go on: snakemake --cores 2 --directory" in line
+        assert all("stopped by" in log.read_text().splitlines()[-1] for log in logs.glob("*.log"))
+    finally:  # a failed test leaves nothing running
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(head.pid, signal.SIGKILL)

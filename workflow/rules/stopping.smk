@@ -58,7 +58,7 @@ def stop_on_signals():
 
     def stop(number, frame):
         for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
+            signal.signal(each, lambda number, frame: None)  # one is enough
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         again = shlex.join(["snakemake", *sys.argv[1:]])
         line = f"\nStopped by {name}; what is finished is kept. To go on: {again}\n"
