@@ -738,7 +738,9 @@ def check_identity(path: str | Path, metadata: Mapping[str, Any]) -> None:
     MisplacedError
     """
     recipe, expected = metadata.get("recipe"), place_of(path)
-    said = {**metadata, **(recipe if isinstance(recipe, dict) else {})}
+    recipe = recipe if isinstance(recipe, dict) else {}
+    # the seed of attacks or subsets is no run's
+    said = metadata | (recipe if "run" in recipe else {k: recipe[k] for k in recipe if k != "seed"})
     said |= metadata.get("identity") or {}
     wrong = [key for key, value in expected.items() if key in said and said[key] != value]
     if wrong:

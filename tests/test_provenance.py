@@ -130,6 +130,12 @@ def test_an_evaluation_of_another_seed_is_refused(old, copied, few_digits):
     shutil.copy(folder / "seed1.parquet", folder / "seed0.parquet")
     if old:  # the recipe of an evaluation names no run, the file's sha256 the checkpoint
         rewrite(folder / "seed0.parquet", drop=("identity", "inputs", "content"))
+        (folder / "seed1.parquet").unlink()
+        evaluate(copied, few_digits, 1)
+        rewrite(folder / "seed1.parquet", drop=("identity", "inputs", "content"))
+        before = (folder / "seed1.parquet").read_bytes()
+        evaluate(copied, few_digits, 1)  # its own, of version 0.1.0: left as it is
+        assert (folder / "seed1.parquet").read_bytes() == before
         evaluate(copied, few_digits)
         inputs_now = read_checked(folder / "seed0.parquet", "evaluations", few_digits)[1]["inputs"]
         assert inputs_now["checkpoint"] == runs.checkpoint_digest(place(copied) / "best.pt")
