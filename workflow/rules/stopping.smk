@@ -10,6 +10,9 @@ import psutil
 from snakemake.logging import logger
 from snakemake.shell import shell
 
+# a job on a cluster inherits it, and speaks for itself
+os.environ.pop(UNDER_WORKFLOW, None)
+
 GRACE = 8.0  # seconds for a job to write down where it is
 
 
