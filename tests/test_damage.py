@@ -46,7 +46,7 @@ KINDS = {
 }
 AT_MOST = int(os.environ.get("BAT_DAMAGE_STAGES", 3))  # stages that are run after each damage
 OF_DATA = ("scores", "ensembles", "groups", "train bat-1-0.2/seed0", "evaluate pgd-at/seed0")
-OF_DATA += ("fig5", "fig7", "sheet", "table history", "trials", "interrupted")
+OF_DATA += ("figure fig5", "figure fig7", "sheet", "table history", "trials", "interrupted")
 
 Damage = Mapping[str, bytes | None]
 """Content of files by path; None where one is gone."""
