@@ -138,7 +138,7 @@ def write_sheet(
         If there are answers to another sheet in ``out``, whose key this would
         replace, or fewer than two samples are atypical.
     """
-    prepared = data.load(folder)
+    prepared = data.load(folder, verify=True)
     fingerprint = prepared.fingerprint
     table, metadata = read_checked(scores, "poisoning", prepared)
     members, about = read_checked(groups, "groups", prepared)

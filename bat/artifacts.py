@@ -694,7 +694,7 @@ _PLACES = [
         r"/(?P<architecture>[^/]+)/(?:evaluations|poisoning|representation)/(?P<run>[^/]+)"
         r"/seed(?P<seed>\d+)\.\w+$",
         r"/(?P<architecture>[^/]+)/runs/(?P<run>[^/]+)/seed(?P<seed>\d+)"
-        r"/(?:(?P<checkpoint>best|last)\.pt|(?:history|resume)\.\w+)$",
+        r"/(?:(?P<checkpoint>best|last|resume)\.pt|history\.\w+)$",
         r"/trials/(?P<architecture>[^/]+)-(?P<first>\d{6})-(?P<last>\d{6})\.parquet$",
         r"/groups/(?P<split>train|test)\.parquet$",
     )

@@ -72,6 +72,13 @@ def load_model(
                 f"{path}: a model with the {what} {printable(theirs)}, asked for with "
                 f"{printable(ours)}; name the architecture and the data set it was trained with"
             )
+    of_run = is_ours(path) and path.resolve().parents[4] == prepared.folder.resolve().parent
+    if of_run and stated.get("fingerprint", info["fingerprint"]) != info["fingerprint"]:
+        raise ArtifactError(
+            f"{path}: a model that was trained on other data than the run's (fingerprint "
+            f"{printable(stated['fingerprint'])}, and that in use is {info['fingerprint']}); run "
+            "the workflow, which trains it again"
+        )
     model = build_model(architecture, n_classes=len(names), channels=channels)
     statistics = load_weights(
         model, path, content, f"{architecture} with {len(names)} classes", key=key

@@ -339,7 +339,7 @@ def write(dataset: Path, scores: Sequence[Path], out: Path) -> list[Path]:
     ArtifactError
         If a table is missing, damaged or of another data set.
     """
-    prepared = data.load(dataset / "data")
+    prepared = data.load(dataset / "data", verify=True)
     table, about = read_checked(dataset / "groups" / "train.parquet", "groups", prepared)
     warning = f"{caution({'train': about})} {fit_sentence(about)}".strip()
     groups = pd.DataFrame({name: column(table, name) for name in ("typical", "atypical")})

@@ -37,6 +37,10 @@ class Folder:
         self.path, self.spec = Path(path), spec or {}
         self.prepared = data.load(self.path / "data")
 
+    def shown(self) -> data.PreparedData:
+        """The data set, its images compared with their checksums: for what shows them."""
+        return data.load(self.path / "data", verify=True)
+
     def scores(self, kind: str) -> tuple[pd.DataFrame, dict]:
         """A score table as a data frame, and its metadata."""
         return self.table(f"scores/{kind}.parquet", kind)
@@ -79,7 +83,7 @@ def fig5(folder: Folder, out: Path) -> list[Path]:
     """Training images of low, middle and high memorization."""
     scores, metadata = folder.scores("memorization")
     table = tables.memorization_examples(scores, folder.prepared.info["class_names"])
-    ax = figures.plot_memorization_examples(table, folder.prepared.train_images)
+    ax = figures.plot_memorization_examples(table, folder.shown().train_images)
     caption = tables.caption_examples(table, metadata)
     return figures.save_figure(ax.figure, out, table, caption)
 
@@ -104,9 +108,8 @@ def fig7(folder: Folder, out: Path) -> list[Path]:
         atypical_above=folder.spec["atypical_above"],
         influence_above=folder.spec["influence_above"],
     )
-    ax = figures.plot_influence_pairs(
-        table, folder.prepared.train_images, folder.prepared.test_images
-    )
+    shown = folder.shown()
+    ax = figures.plot_influence_pairs(table, shown.train_images, shown.test_images)
     return figures.save_figure(ax.figure, out, table, tables.caption_pairs(table, metadata))
 
 

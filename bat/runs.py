@@ -352,6 +352,7 @@ class _Run:
     def state(self) -> dict:
         return {
             "spec": self.spec,
+            "identity": _identity(self.spec) | {"checkpoint": "resume"},
             "inputs": self._inputs(),
             "training": self.training.state(),
             "rows": self.rows,

@@ -17,7 +17,7 @@ import pyarrow as pa
 import torch
 
 from bat import artifacts, config
-from bat.artifacts import ArtifactError
+from bat.artifacts import ArtifactError, MisplacedError
 from bat.data import PreparedData, as_float, to_device
 from bat.devices import Runtime
 from bat.errors import BatError
@@ -27,6 +27,7 @@ from bat.objectives import ERM
 from bat.progress import log, progress
 from bat.subsets import pack, subset, torch_seed
 from bat.training import DivergedError, Training
+from bat.validation import read_checked
 
 EVALUATION_BATCH = 1000
 
@@ -64,15 +65,14 @@ def run_shard(
     command : str
         For the metadata.
     """
-    fingerprint = prepared.info["fingerprint"]
-    provenance = {"fingerprint": fingerprint, "recipe": recipe, "command": command}
+    provenance = {"fingerprint": prepared.fingerprint, "recipe": recipe, "command": command}
     partial = out.parent / ".partial" / recipe["architecture"]
     for folder in (out.parent, partial):
         artifacts.remove_leftovers(folder)
     wanted = range(first, last + 1)
     found = {
         trial: row
-        for trial, row in _find(out.parent, partial, wanted, fingerprint, recipe).items()
+        for trial, row in _find(out.parent, partial, wanted, prepared, recipe).items()
         if trial >= members or row["probabilities"][0].is_valid
     }
     title = f"{out.parent.parent.name} {recipe['architecture']} trials {first}-{last}"
@@ -96,7 +96,7 @@ def run_shard(
                     f"accuracy {row['included_accuracy'][0]:.3f} included, "
                     f"{row['test_accuracy'][0]:.3f} test"
                 )
-    elif _holds(out, found.keys(), fingerprint, recipe):
+    elif _holds(out, found.keys(), prepared, recipe):
         out.touch()
         return
     table = pa.concat_tables([found[trial] for trial in wanted])
@@ -106,7 +106,7 @@ def run_shard(
 
 
 def _find(
-    folder: Path, partial: Path, wanted: range, fingerprint: str, recipe: dict
+    folder: Path, partial: Path, wanted: range, prepared: PreparedData, recipe: dict
 ) -> dict[int, pa.Table]:
     """Wanted trials of this recipe by number, each a table of one row."""
     paths = [partial / f"{trial:06d}.parquet" for trial in wanted]
@@ -120,7 +120,9 @@ def _find(
     rows: dict[int, pa.Table] = {}
     for path in filter(Path.exists, paths):
         try:
-            found = _rows_of(path, fingerprint, recipe)
+            found = _rows_of(path, prepared, recipe)
+        except MisplacedError:
+            raise
         except ArtifactError as error:
             log.warning("not used, its trials are trained again: %s", error)
             continue
@@ -181,20 +183,19 @@ def shard_range(path: Path) -> tuple[int, int]:
     return int(name[1]), int(name[2])
 
 
-def _holds(path: Path, trials: Collection[int], fingerprint: str, recipe: dict) -> bool:
+def _holds(path: Path, trials: Collection[int], prepared: PreparedData, recipe: dict) -> bool:
     """Whether a shard can be read, and has these trials and no others."""
     try:
-        return _rows_of(path, fingerprint, recipe).keys() == set(trials)
+        return _rows_of(path, prepared, recipe).keys() == set(trials)
     except ArtifactError:
         return False
 
 
-def _rows_of(path: Path, fingerprint: str, recipe: dict) -> dict[int, pa.Table]:
-    if artifacts.read_metadata(path, "trials")["fingerprint"] != fingerprint:
+def _rows_of(path: Path, prepared: PreparedData, recipe: dict) -> dict[int, pa.Table]:
+    about = artifacts.read_metadata(path, "trials")
+    if about["fingerprint"] != prepared.fingerprint or about["recipe"] != recipe:
         return {}
-    table, metadata = artifacts.read_table(path, "trials")
-    if metadata["recipe"] != recipe:
-        return {}
+    table, _ = read_checked(path, "trials", prepared)
     return {int(t): table.slice(i, 1) for i, t in enumerate(artifacts.column(table, "trial"))}
 
 

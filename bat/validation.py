@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bat import artifacts
@@ -347,6 +348,13 @@ _METADATA: Expected = {
     "chance": (dict,),
     "converged": (bool,),
     "min_included_accuracy": (float, 0, 1),
+    "chance_accuracy": (float, 0, 1),
+    "checkpoints": (dict,),
+    "checkpoint_sha256": (str,),
+    "best_epoch": (int, 0, 2**31 - 1),
+    "best_accuracy": (float, -1, 1),
+    "undefined_steps": (dict,),
+    "attack": (dict,),
     "standard_errors": (str,),
     "samples": (str,),
     "command": (str,),
@@ -608,6 +616,10 @@ def _check_evaluations(rows: _Rows, metadata: dict, prepared: PreparedData | Non
 
 def _check_history(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:
     recipe, table = metadata["recipe"], rows.table
+    if "inputs" in metadata and metadata.get("checkpoints", {}).keys() != {"last", "best"}:
+        raise ArtifactError(
+            f"{rows.path}: the metadata do not say which checkpoints, last and best, the run left"
+        )
     rows.every(rows["epoch"] == np.arange(1, table.num_rows + 1), "epochs count from 1 up")
     rows.every(np.isfinite(rows["loss"]), "loss is a finite number")
     epochs = recipe.get("training", {}).get("epochs")
@@ -663,9 +675,20 @@ def _check_groups(rows: _Rows, metadata: dict, prepared: PreparedData | None) ->
         )
 
 
+def _some(trial: np.ndarray) -> str:
+    return f"{trial.min()} to {trial.max()} ({len(trial)})" if len(trial) else "of no number"
+
+
 def _check_trials(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:
     trial, recipe = rows["trial"], metadata["recipe"]
     rows.every(trial >= 0, "trial is 0 or more")
+    said = artifacts.place_of(rows.path)
+    if "first" in said and {*trial.tolist()} != {*range(said["first"], said["last"] + 1)}:
+        raise MisplacedError(
+            f"{rows.path}: holds the trials {_some(trial)}, and its name says {said['first']} to "
+            f"{said['last']}: a file was put in another's place. Put the right one back, or remove "
+            "it and run the command again that made it"
+        )
     rows.every(
         np.append(True, np.diff(trial) > 0)[: len(trial)], "trials are sorted, each number once"
     )
@@ -677,6 +700,14 @@ def _check_trials(rows: _Rows, metadata: dict, prepared: PreparedData | None) ->
     if prepared is None:
         return
     n, n_test, path = prepared.info["n_train"], prepared.info["n_test"], rows.path
+    if "probabilities" in rows.table.column_names:
+        size = 2 * n * len(prepared.info["class_names"])  # float16
+        found = set(pc.unique(pc.binary_length(rows.table["probabilities"])).to_pylist())
+        if strange := found - {size, None}:
+            raise ArtifactError(
+                f"{path}: class probabilities of {min(strange)} bytes, expected {size}: one number "
+                "of 2 bytes for each training sample and class"
+            )
     read = [name for name in rows.table.column_names if name != "probabilities"]
     for row in rows.table.select(read).to_pylist():
         number = row["trial"]
