@@ -211,7 +211,7 @@ def test_tables_come_over_bit_for_bit(made, archive, few_digits, tmp_path, kind)
     out = tmp_path / "digits" / "scores"
     note = fetch(source, few_digits, out, tables=score_files.OPTIONAL)
     assert sorted(p.name for p in out.iterdir()) == sorted(
-        [*score_files.FILE_NAMES.values(), "source.md", "sources.json"]
+        [*score_files.FILE_NAMES.values(), "convergence.json", "source.md", "sources.json"]
     )
     for name in score_files.FILE_NAMES.values():
         assert (out / name).read_bytes() == (made / "scores" / name).read_bytes()
