@@ -349,7 +349,6 @@ _METADATA: Expected = {
     "converged": (bool,),
     "min_included_accuracy": (float, 0, 1),
     "chance_accuracy": (float, 0, 1),
-    "chance_accuracy": (float, 0, 1),
     "checkpoints": (dict,),
     "checkpoint_sha256": (str,),
     "best_epoch": (int, 0, 2**31 - 1),
