@@ -317,7 +317,9 @@ def stages() -> list[Stage]:
     shown = ("shown/*", "shown/*/*")
     for figure in reports.FIGURES:
         more = ("scores/*", _GROUPS) if figure == "groups" else ("scores/*",)
-        found.append(Stage(f"figure {figure}", (_DATA, *more), shown, bound(_figure, figure), ("figures",)))
+        found.append(
+            Stage(f"figure {figure}", (_DATA, *more), shown, bound(_figure, figure), ("figures",))
+        )
     for name, reads in {
         "methods": (f"{place}/evaluations/*/*", "scores/memorization.parquet"),
         "history": ("groups/*", "scores/*", f"{place}/runs/[bp]*/*/history.parquet"),
