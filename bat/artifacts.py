@@ -672,13 +672,14 @@ def _check_form(path: Path, metadata: Any) -> None:
 def _check_columns(path: Path, kind: str, schema: pa.Schema) -> None:
     """Refuse a file without a column that must be there, or with another type of one."""
     expected = SCHEMAS[kind]
-    wrong = [
+    twice = len(set(schema.names)) != len(schema.names)
+    wrong = twice or [
         field
         for field in expected
         if (field.name not in schema.names and field.name not in NULLABLE.get(kind, ()))
         or (field.name in schema.names and schema.field(field.name).type != field.type)
     ]
-    if wrong or len(set(schema.names)) != len(schema.names):
+    if wrong:
         found = ", ".join(f"{f.name}: {f.type}" for f in schema)
         words = ", ".join(f"{f.name}: {f.type}" for f in expected)
         raise ArtifactError(f"{path}: has columns ({found}), expected ({words})")

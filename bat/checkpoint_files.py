@@ -22,6 +22,7 @@ from bat.artifacts import (
     values_digest,
 )
 from bat.escaping import plain
+from bat.reading import Expected, check_values
 
 
 class _StandIn:
@@ -84,8 +85,20 @@ def read_checkpoint(path: Path) -> Any:
         digest = content.pop("digest", None)
         if digest != values_digest(content):
             raise DamagedError(f"{path}: damaged (its values belie their digest); {advice(path)}")
+        check_values(str(path), content, _FORM, ArtifactError)
         check_identity(path, content)
     return content
+
+
+_FORM: Expected = {
+    "format_version": (int,),
+    "identity": (dict,),
+    "architecture": (str,),
+    "class_names": (list,),
+    "fingerprint": (str,),
+    "epoch": (int,),
+    "package_version": (str,),
+}
 
 
 def names_inputs(content: Any) -> bool:

@@ -20,7 +20,7 @@ import bat
 from bat import artifacts, config, objectives
 from bat.artifacts import ArtifactError, MisplacedError, column
 from bat.attacks import PGD, AutoAttack, cw, fgsm
-from bat.checkpoint_files import checkpoint_digest, of_file, read_checkpoint
+from bat.checkpoint_files import checkpoint_digest, of_file, printable, read_checkpoint
 from bat.checkpoints import load_model
 from bat.data import PreparedData, to_device
 from bat.devices import Runtime
@@ -29,6 +29,7 @@ from bat.evaluation import NotFiniteError, evaluate
 from bat.fit import fit_facts, fit_sentence
 from bat.models import build_model, require_size
 from bat.progress import Progress, log, progress
+from bat.reading import Expected, check_values
 from bat.statistics import above, below
 from bat.stopping import Stopped, signals_kept
 from bat.subsets import HISTORY_SAMPLES, generator, measured_samples, pack, torch_seed
@@ -278,6 +279,18 @@ def _adopt(
     return True
 
 
+_STATE: Expected = {
+    "spec": (dict,),
+    "inputs": (dict,),
+    "identity": (dict,),
+    "training": (dict,),
+    "rows": (list,),
+    "row": (dict,),
+    "best": (dict,),
+}
+_STEPS: Expected = {"epoch": (int, 0, 2**31 - 1), "step": (int, 0, 2**31 - 1)}
+
+
 class _Run:
     def __init__(self, prepared: PreparedData, spec: dict, made_of: MadeOf, device: Runtime):
         self.spec, self.device, self.prepared, self.made_of = spec, device, prepared, made_of
@@ -331,6 +344,8 @@ class _Run:
         state = read_checkpoint(path)
         if not isinstance(state, dict) or not {"spec", "training", "rows", "best"} <= state.keys():
             raise ArtifactError(f"{path}: holds no state of a run; remove it to start anew")
+        check_values(str(path), state, _STATE, ArtifactError)
+        check_values(str(path), state["training"], _STEPS, ArtifactError)
         content = {"inputs": {}} | state | {"recipe": state["spec"]}
         artifacts.check_identity(path, content)
         early = (
@@ -341,7 +356,15 @@ class _Run:
         elif early or artifacts.changed_inputs(content, self._inputs()):
             log.info("%s: of other data, groups or scores; starting anew", path)
         else:
-            self.training.restore(state["training"])
+            try:
+                if "inputs" in state:  # version 0.1.0 noted no precision
+                    _ = state["training"]["precision"]
+                self.training.restore(state["training"])
+            except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+                raise ArtifactError(
+                    f"{path}: holds no state of this run ({type(error).__name__}: "
+                    f"{printable(error)}); remove it to start anew"
+                ) from None
             self.rows, self.best, self.row = state["rows"], state["best"], state.get("row", {})
             step = "measuring it" if self.row else f"step {self.training.step + 1}"
             log.info("going on in epoch %d, %s", len(self.rows) + 1, step)

@@ -695,8 +695,9 @@ def _check_trials(rows: _Rows, metadata: dict, prepared: PreparedData | None) ->
     rows.every(rows["seed"] == recipe["seed"], f"seed is the recipe's, {recipe['seed']}")
     for name in ("included_accuracy", "excluded_accuracy", "test_accuracy"):
         rows.within(name, 0, 1)
-    for name in ("included", "train_correct", "test_correct"):
-        rows.known(name)
+    rows.every((rows["seconds"] >= 0) & np.isfinite(rows["seconds"]), "seconds are 0 or more")
+    for name in ("included", "train_correct", "test_correct", "device"):
+        _ = rows[name]  # no nulls
     if prepared is None:
         return
     n, n_test, path = prepared.info["n_train"], prepared.info["n_test"], rows.path
