@@ -1,3 +1,3 @@
 """Memorization, influence, and their part in adversarial training."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
