@@ -29,6 +29,7 @@ from bat.comparison import LABELS
 from bat.curves import compared
 from bat.errors import BatError
 from bat.progress import log
+from bat.reading import Expected, check_values
 from bat.statistics import proportion_variance
 from bat.tables import difference_text, mean_text
 
@@ -42,6 +43,16 @@ MEASURES = {
 """What is measured of each model, and what readers call it."""
 
 PROBE_ITERATIONS = 1000
+_FORM: Expected = {
+    "recipe": (dict,),
+    "identity": (dict,),
+    "inputs": (dict,),
+    **dict.fromkeys(("n_train", "n_test", "dim"), (int, 1, 2**31 - 1)),
+    "n_undirected": (int, 0, 2**31 - 1),
+    "probe_train_accuracy": (float, 0, 1),
+    "probe_iterations": (int, 0, 2**31 - 1),
+    "probe_converged": (bool,),
+}
 
 
 # -- measures -------------------------------------------------------------------------------
@@ -215,12 +226,20 @@ def read_measures(path: Path, fingerprint: str) -> dict:
             f"{path}: speaks of the data set with fingerprint {content.get('fingerprint')}, and "
             f"the one in use is {fingerprint}; make it again"
         )
+    missing = sorted({*_FORM} - {"identity", "inputs"} - content.keys())
+    if missing:
+        raise ArtifactError(f"{path}: has no {', '.join(missing)}; make it again")
+    check_values(str(path), content, _FORM, ArtifactError)
+    training = content["recipe"].get("training")
+    if not isinstance(training, dict) or not isinstance(training.get("epochs"), int):
+        raise ArtifactError(f"{path}: its recipe names no epochs of training; make it again")
     check_identity(path, content)
     for name in MEASURES:
         low = 0.0 if name == "probe_accuracy" else -2.0
         for key, least in ((name, low), (f"{name}_se", 0.0)):
             value = content.get(key)
-            if not isinstance(value, int | float) or not least <= value <= 2.0:
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not least <= value <= 2.0:
                 raise ArtifactError(
                     f"{path}: {key} is {value!r}, expected a number from {least:g} to 2; "
                     "make it again"

@@ -368,6 +368,11 @@ _RECIPE: Expected = {
     "seed": (int, 0, 2**63 - 1),
     "training": (dict,),
     "stage_version": (int,),
+    "dataset": (str,),
+    "run": (str,),
+    "attacks": (dict,),
+    "adversary": (dict,),
+    "history": (dict,),
 }
 _INFLUENCE: Expected = {"pairs": (str,), "keep_above": (float, -1, 1)}
 _MATCHED: Expected = {"by": (str,), "n_train": (int, 1, 2**31 - 1), "n_test": (int, 0, 2**31 - 1)}
@@ -449,6 +454,11 @@ def _check_memorization(rows: _Rows, metadata: dict, prepared: PreparedData | No
         rows.every((se > 0) & (se <= 1), "memorization_se is above 0, and at most 1")
     counts = ("n_included", "n_excluded", "accuracy_included", "accuracy_excluded")
     if not all([rows.known(name) for name in counts]):
+        if "trials" in metadata.get("inputs", {}):
+            raise ArtifactError(
+                f"{rows.path}: made of trials, and {' or '.join(counts)} have no values; remove it "
+                "and run the command again that made it"
+            )
         return
     n_in, n_out, acc_in, acc_out = (rows[name] for name in counts)
     rows.every((n_in > 0) & (n_out > 0), "n_included and n_excluded are at least 1")
@@ -607,7 +617,10 @@ def _check_evaluations(rows: _Rows, metadata: dict, prepared: PreparedData | Non
         return
     n = prepared.info["n_test"]
     rows.every(index < n, f"index is below {n}")
-    expected = min(metadata["recipe"].get("max_samples") or n, n)
+    limit = metadata["recipe"].get("max_samples")
+    if limit is not None:
+        check_values(str(rows.path), {"max_samples": limit}, {"max_samples": (int,)}, ArtifactError)
+    expected = min(limit or n, n)
     if len(index) != expected:
         raise ArtifactError(
             f"{rows.path}: {len(index)} rows, and {expected} samples were judged; evaluate again"
@@ -625,6 +638,10 @@ def _check_history(rows: _Rows, metadata: dict, prepared: PreparedData | None) -
     epochs = recipe.get("training", {}).get("epochs")
     if epochs is not None and table.num_rows != epochs:
         raise ArtifactError(f"{rows.path}: {table.num_rows} rows, and the run has {epochs} epochs")
+    for name in artifacts.STATISTICS:
+        values = table.column(name).drop_null().to_numpy()
+        if not np.isfinite(values).all():
+            raise ArtifactError(f"{rows.path}: {name} is no finite number in some epoch")
     if rows.known("selection_accuracy"):
         rows.within("selection_accuracy", 0, 1)
     if prepared is None:
@@ -654,6 +671,13 @@ def _check_history(rows: _Rows, metadata: dict, prepared: PreparedData | None) -
 def _check_poisoning(rows: _Rows, metadata: dict, prepared: PreparedData | None) -> None:
     rows.index_and_label(None if prepared is None else np.asarray(prepared.train_labels))
     rows.within("score", 0, 1)
+    recipe, attack = metadata["recipe"], metadata.get("attack")
+    asked = {**recipe.get("adversary", {}), "steps": recipe.get("history", {}).get("steps")}
+    if "adversary" in recipe and attack != asked:
+        raise ArtifactError(
+            f"{rows.path}: the attack is {attack!r:.80}, and the run asks for {asked!r:.80}; remove "
+            "it and run the command again that made it"
+        )
     for name in ("predicted", "predicted_clean"):
         rows.every(rows[name] != rows["label"], f"{name} is another class than the label")
         if prepared is not None:
