@@ -675,8 +675,8 @@ def _check_poisoning(rows: _Rows, metadata: dict, prepared: PreparedData | None)
     asked = {**recipe.get("adversary", {}), "steps": recipe.get("history", {}).get("steps")}
     if "adversary" in recipe and attack != asked:
         raise ArtifactError(
-            f"{rows.path}: the attack is {attack!r:.80}, and the run asks for {asked!r:.80}; remove "
-            "it and run the command again that made it"
+            f"{rows.path}: the attack is {attack!r:.80}, and the run asks for {asked!r:.80}; "
+            "remove it and run the command again that made it"
         )
     for name in ("predicted", "predicted_clean"):
         rows.every(rows[name] != rows["label"], f"{name} is another class than the label")
