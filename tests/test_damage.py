@@ -44,8 +44,8 @@ KINDS = {
     "representations": "*/representation/*/*",
     "specifications": "specs/*",
 }
-AT_MOST = int(os.environ.get("BAT_DAMAGE_STAGES", 3))  # stages that are run after each damage
-OF_A_FILE = int(os.environ.get("BAT_DAMAGE_OF_A_FILE", 25))  # damages of each, by seed
+AT_MOST = int(os.environ.get("BAT_DAMAGE_STAGES", 1))  # stages that are run after each damage
+OF_A_FILE = int(os.environ.get("BAT_DAMAGE_OF_A_FILE", 10))  # damages of each, by seed
 OF_DATA = ("scores", "ensembles", "groups", "train bat-1-0.2/seed0", "evaluate pgd-at/seed0")
 OF_DATA += ("figure fig5", "figure fig7", "sheet", "table history", "trials", "interrupted")
 
@@ -239,22 +239,29 @@ def test_every_file_has_its_kind_and_its_reader(folder):
 def misplaced(folder: Folder, kind: str) -> Iterator[tuple[str, Damage]]:
     rng = random.Random(1)
     for name in victims(folder, kind):
-        suffix, here = Path(name).suffix, folder.content
-        same = [other for other in of_kind(folder, kind) if Path(other).suffix == suffix]
-        same = [other for other in same if other != name and here[other] != here[name]]
-        for other in rng.sample(same, min(5, len(same))):
+        found = [*other_files(folder, kind, name, rng)]
+        yield from rng.sample(found, min(OF_A_FILE, len(found)))
+
+
+def other_files(
+    folder: Folder, kind: str, name: str, rng: random.Random
+) -> Iterator[tuple[str, Damage]]:
+    suffix, here = Path(name).suffix, folder.content
+    same = [other for other in of_kind(folder, kind) if Path(other).suffix == suffix]
+    same = [other for other in same if other != name and here[other] != here[name]]
+    for other in rng.sample(same, min(5, len(same))):
+        yield f"{other} copied to {name}", {name: here[other]}
+        yield f"{other} and {name} swapped", {name: here[other], other: here[name]}
+    for another in KINDS:
+        found = [o for o in of_kind(folder, another) if Path(o).suffix == suffix]
+        if another != kind and found:
+            other = rng.choice(found)
             yield f"{other} copied to {name}", {name: here[other]}
-            yield f"{other} and {name} swapped", {name: here[other], other: here[name]}
-        for another in KINDS:
-            found = [o for o in of_kind(folder, another) if Path(o).suffix == suffix]
-            if another != kind and found:
-                other = rng.choice(found)
-                yield f"{other} copied to {name}", {name: here[other]}
-        if folder.other.get(name, here[name]) != here[name]:
-            yield f"another data set's copied to {name}", {name: folder.other[name]}
-        for odd in ("{}-copy", "{} (1)", "Copy of {}", "{}.orig", ".{}"):
-            copy = str(Path(name).with_name(odd.format(Path(name).stem) + suffix))
-            yield f"{copy} beside {name}", {copy: here[name], name: here[name]}
+    if folder.other.get(name, here[name]) != here[name]:
+        yield f"another data set's copied to {name}", {name: folder.other[name]}
+    for odd in ("{}-copy", "{} (1)", "Copy of {}", "{}.orig", ".{}"):
+        copy = str(Path(name).with_name(odd.format(Path(name).stem) + suffix))
+        yield f"{copy} beside {name}", {copy: here[name], name: here[name]}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -369,7 +376,8 @@ def _npy(array: np.ndarray) -> bytes:
 def changes(folder: Folder, kind: str) -> Iterator[tuple[str, Damage]]:
     rng = random.Random(2)
     for name in victims(folder, kind):
-        for what, content in changed(folder.content[name], Path(name).suffix, rng):
+        found = [*changed(folder.content[name], Path(name).suffix, rng)]
+        for what, content in rng.sample(found, min(OF_A_FILE, len(found))):
             yield f"{name}: {what}", {name: content}
 
 
