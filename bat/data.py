@@ -44,6 +44,7 @@ from bat.rawdata import (
     draw_balanced,
     source_name,
 )
+from bat.reading import HEADER_ERRORS
 from bat.revisions import RECORD, write_record
 from bat.sources import read_source
 
@@ -421,7 +422,7 @@ def _open_array(folder: Path, name: str) -> np.ndarray:
         raise DataError(f"{path} is no regular file; {AGAIN}")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, OverflowError, MemoryError) as error:
+    except (*HEADER_ERRORS, OSError, EOFError, OverflowError, MemoryError) as error:
         raise DataError(f"{path} cannot be read ({error}); {AGAIN}") from None
     if not isinstance(array, np.ndarray):
         raise DataError(f"{path} is no array but an archive of arrays; {AGAIN}")

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import stat
+import tokenize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -13,6 +14,9 @@ from bat.errors import BatError
 
 if TYPE_CHECKING:
     import numpy as np
+
+HEADER_ERRORS = (ValueError, SyntaxError, tokenize.TokenError)
+"""What numpy raises at the header of a damaged ``.npy`` file, which is a literal of Python."""
 
 MAX_DEPTH = 64  # of lists and mappings within each other
 
@@ -109,7 +113,7 @@ def read_array(path: str | Path, error: type[BatError] = BatError) -> np.ndarray
             check_array(file, os.fstat(file.fileno()).st_size)
             file.seek(0)
             return np.lib.format.read_array(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, OverflowError, MemoryError) as problem:
+    except (*HEADER_ERRORS, OSError, EOFError, OverflowError, MemoryError) as problem:
         if isinstance(problem, BatError):
             raise
         raise error(f"{path}: no readable array ({problem})") from None
