@@ -41,6 +41,10 @@ $(NOX):
 test-slurm: $(INSTALLED)
 	$(BIN)/python -m pytest tests/slurm/check_slurm.py --durations=0
 
+# a small finished results folder, each of its files put wrong in generated ways; some minutes
+test-damage: $(INSTALLED)
+	$(BIN)/python -m pytest tests/check_damage.py -n auto
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
