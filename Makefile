@@ -8,7 +8,7 @@ CORES ?= all
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo install test matrix test-slurm lint format schema clean
+.PHONY: demo install test matrix test-slurm test-damage lint format schema clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
