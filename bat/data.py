@@ -425,6 +425,7 @@ def _open_array(folder: Path, name: str) -> np.ndarray:
     except (*HEADER_ERRORS, OSError, EOFError, OverflowError, MemoryError) as error:
         raise DataError(f"{path} cannot be read ({error}); {AGAIN}") from None
     if not isinstance(array, np.ndarray):
+        array.close()
         raise DataError(f"{path} is no array but an archive of arrays; {AGAIN}")
     return array
 

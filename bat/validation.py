@@ -691,6 +691,10 @@ def _check_groups(rows: _Rows, metadata: dict, prepared: PreparedData | None) ->
         "no sample is typical and atypical",
     )
     chance = metadata.get("chance", {})
+    known = {key: value for key, value in chance.items() if value is not None}
+    numbers = dict.fromkeys(("expected", "false_discovery"), (float, 0, math.inf))
+    numbers["members"] = (int, 0, 2**31 - 1)
+    check_values(f"{rows.path}: chance", known, numbers, ArtifactError)
     members = np.count_nonzero(rows["atypical"])
     if chance and chance.get("members") != members:
         raise ArtifactError(

@@ -476,6 +476,8 @@ def impossible_tables(content: bytes, rng: random.Random) -> Iterator[tuple[str,
     yield "a row twice", signed_table(pa.concat_tables([table, table.slice(0, 1)]), about)
     yield "no rows", signed_table(table.slice(0, 0), about)
     for key, other in edits(about, lambda value: rng.sample(other_types(value), 2), depth=2):
+        if key == "chance.expected" and _at(other, key) is None:
+            continue  # not known, which captions say
         yield f"metadata {key} {_at(other, key)!r:.40}", signed_table(table, other)
     for raw in (b"[1, 2]", b"3", b"null", b"[" * 100_000, b'{"a":' * 100_000, b'"x', b"{}"):
         other = table.replace_schema_metadata({"bat": raw})
