@@ -8,7 +8,7 @@ CORES ?= all
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo install test matrix test-slurm test-damage lint format schema clean
+.PHONY: demo install test matrix test-slurm lint format schema clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
@@ -40,10 +40,6 @@ $(NOX):
 # the workflow on a real Slurm of one node, and what it survives; about a quarter of an hour
 test-slurm: $(INSTALLED)
 	$(BIN)/python -m pytest tests/slurm/check_slurm.py --durations=0
-
-# a small finished results folder, each of its files put wrong in generated ways; some minutes
-test-damage: $(INSTALLED)
-	$(BIN)/python -m pytest tests/check_damage.py -n auto
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
