@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 
 from bat.artifacts import SCHEMAS, ArtifactError
-from bat.reading import check_array
+from bat.reading import HEADER_ERRORS, check_array
 from bat.statistics import proportion_variance
 from bat.zips import DAMAGED, Limits, open_zip
 
@@ -197,7 +197,7 @@ class _Arrays:
                 check_array(file, member.file_size)
             with self.archive.open(member) as file:
                 return np.lib.format.read_array(file, allow_pickle=False)
-        except (*DAMAGED, KeyError, MemoryError) as error:
+        except (*DAMAGED, *HEADER_ERRORS, KeyError, MemoryError) as error:
             raise ArtifactError(
                 f"{self.path}: {key!r} cannot be read ({error}); the file is damaged or holds "
                 "Python objects, which are not loaded"

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from bat import published
 from bat.artifacts import ArtifactError
 from bat.published import TOLERANCE
+from bat.reading import HEADER_ERRORS
 
 TEXT = {".csv", ".tsv", ".txt"}
 SUFFIXES = TEXT | {".npy", ".npz", ".parquet"}
@@ -142,7 +143,7 @@ def read_score_list(path: Path) -> ScoreList:
 
 _UNREADABLE = (
     *(OSError, EOFError, ValueError, KeyError, RuntimeError, MemoryError),
-    *(pa.ArrowException, zlib.error, zipfile.BadZipFile, csv.Error),
+    *(pa.ArrowException, zlib.error, zipfile.BadZipFile, csv.Error, *HEADER_ERRORS),
 )
 
 

@@ -1,5 +1,8 @@
 """Lists of memorization scores as people share them, read into tables or refused by name."""
 
+import io
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -263,3 +266,25 @@ def test_tables_of_ours_are_no_lists(tmp_path):
     (tmp_path / "convergence.csv").write_text("n_trials,se_p95\n")
     np.savez(tmp_path / "cifar.npz", tr_mem=SCORES, tt_labels=INDEX)
     assert not any(is_score_list(path) for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_a_header_that_is_damaged_anywhere_is_refused_by_name(suffix, tmp_path):
+    """Python's own parser reads the header, and fails in ways of its own."""
+    path = tmp_path / f"scores.{suffix}"
+    scores, plain = np.linspace(0, 1, 20), io.BytesIO()
+    np.save(plain, scores)
+    for offset in range(10, 90):
+        content = bytearray(plain.getvalue())
+        content[offset] ^= 1
+        if suffix == "npz":
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("memorization.npy", bytes(content))
+        else:
+            path.write_bytes(content)
+        try:
+            found = read_score_list(path).memorization
+        except ArtifactError as error:
+            assert path.name in str(error)
+        else:
+            assert len(found) == len(scores)
