@@ -26,7 +26,7 @@ NAMES = (
     b"$(touch OWNED).jpg",
     b"no extension",
     b"IMG_0001.PNG",
-    b"it's a \"bird\".jpg",
+    b'it\'s a "bird".jpg',
     b"{dataset}.jpg",
     "雪の鳥🐦.jpg".encode(),
     b"a" * 240 + b".jpg",
