@@ -266,7 +266,7 @@ def _short(name: str, inches: float, size: float) -> str:
     name = plain(name)
     if _width(name, size) <= inches:
         return for_figure(name)
-    cuts = (f"{name[:length]}…" for length in range(1, len(name)))
+    cuts = (f"{name[:length]}…" for length in range(len(name)))
     fitting = itertools.takewhile(lambda cut: _width(cut, size) <= inches, cuts)
     return for_figure(deque(fitting, 1).pop())
 
