@@ -138,7 +138,7 @@ def _decode_chunk(
 
 
 def _decode(name: str, blob: bytes, channels: int, resize: int | None) -> tuple[np.ndarray, bool]:
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     mode = {1: "L", 3: "RGB"}[channels]
     try:
@@ -155,6 +155,12 @@ def _decode(name: str, blob: bytes, channels: int, resize: int | None) -> tuple[
             if resize and image.size != (resize, resize):
                 image = image.resize((resize, resize), Image.Resampling.BICUBIC)
             pixels = np.asarray(image)
+    except UnidentifiedImageError:
+        found = "of a format that is not known here" if blob else "empty"
+        raise DataError(
+            f"{name} does not decode as an image (it is {found}); replace or remove the file, or "
+            "convert it to JPEG or PNG"
+        ) from None
     except Exception as error:  # decoders raise whatever they like on damaged bytes
         raise DataError(
             f"{name} does not decode as an image ({error}); replace or remove the file"

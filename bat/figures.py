@@ -11,7 +11,10 @@ and hold no global state.
 
 import functools
 import io
+import itertools
 import textwrap
+import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -22,7 +25,9 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from bat.artifacts import write_bytes
@@ -256,10 +261,22 @@ def _with_error(score: str, error: float) -> str:
     return score if pd.isna(error) else f"{score} ± {error:.2f}"
 
 
-def _short(name: str, length: int) -> str:
-    """A name as it is drawn, cut where it is too long."""
+def _short(name: str, inches: float, size: float) -> str:
+    """A name as it is drawn in letters of a size in points, cut where it is too wide."""
     name = plain(name)
-    return for_figure(name if len(name) <= length else name[: length - 1] + "…")
+    if _width(name, size) <= inches:
+        return for_figure(name)
+    cuts = (f"{name[:length]}…" for length in range(len(name)))
+    fitting = itertools.takewhile(lambda cut: _width(cut, size) <= inches, cuts)
+    return for_figure(deque(fitting, 1).pop())
+
+
+def _width(text: str, size: float) -> float:
+    """What a text takes in inches."""
+    font = FontProperties(family=STYLE["font.family"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of missing glyphs, which drawing the text says too
+        return TextPath((0, 0), for_figure(text), size=size, prop=font).get_extents().width / 72
 
 
 @_styled
@@ -291,7 +308,7 @@ def plot_memorization_examples(
         _show(ax, images[item.index], x, y, size)
         _frame(ax, x, y, size, "#555555")
         label = f"{_with_error(_score(item.memorization), item.memorization_se)}\n"
-        label += _short(str(item.class_name), 11)
+        label += _short(str(item.class_name), size, 6)
         ax.text(x + size / 2, y + size + 0.03, label, fontsize=6, ha="center", va="top")
     for row, column in sorted(empty):
         x, y = left + column * (size + gap), row * (size + text)
@@ -349,7 +366,7 @@ def plot_influence_pairs(
             (x, pair.train_class, f"mem {_score(pair.memorization)}", pair.memorization_se),
             (right, pair.test_class, f"{mark}infl {_score(pair.influence)}", pair.influence_se),
         ):
-            label = f"{_short(str(name), 13)}\n{_with_error(score, error)}"
+            label = f"{_short(str(name), size, 5.6)}\n{_with_error(score, error)}"
             ax.text(corner + size / 2, y + size + 0.04, label, fontsize=5.6, ha="center", va="top")
     for column in range(min(n_columns, len(table))):
         for shift, split in ((0, "train"), (size + gap, "test")):

@@ -209,11 +209,11 @@ def plot_examples(
         if item.role != "atypical":
             continue
         roles = set(table.loc[table["place"] == item.place, "role"])
-        label = f"{_short(item.label, 11)}\n{_score(item.score)}"
+        label = f"{_short(item.label, _SIZE, 5.8)}\n{_score(item.score)}"
         for role, size, text in (
             ("atypical", _SIZE, label),
-            ("label", _WIDE, _short(item.label, 32)),
-            ("predicted", _WIDE, _short(item.predicted, 32)),
+            ("label", _WIDE, _short(item.label, _WIDE, 5.8)),
+            ("predicted", _WIDE, _short(item.predicted, _WIDE, 5.8)),
         ):
             x, y = _corner(item.place, role, 0)
             below = y + _SIZE + 0.035

@@ -58,19 +58,19 @@ def test_test_images_of_another_size_are_refused(folder):
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "reason"),
     [
-        b"",
-        b"not an image",
-        encode(pixels(0))[:-30],
-        encode(pixels(0, (64, 64, 3)), "JPEG")[:900],
-        encode(np.zeros((6, 6), np.int32), "TIFF"),
+        (b"", "it is empty"),
+        (b"not an image", "a format that is not known here"),
+        (encode(pixels(0))[:-30], "("),
+        (encode(pixels(0, (64, 64, 3)), "JPEG")[:900], "("),
+        (encode(np.zeros((6, 6), np.int32), "TIFF"), "more than 8 bits"),
     ],
     ids=["empty", "text", "truncated PNG", "truncated JPEG", "32-bit"],
 )
-def test_an_image_that_does_not_decode_is_named(folder, content):
+def test_an_image_that_does_not_decode_is_named(folder, content, reason):
     (folder / "test" / "dog" / "1.png").write_bytes(content)
-    refused(pets(folder), str(folder / "test" / "dog" / "1.png"), "does not decode")
+    refused(pets(folder), str(folder / "test" / "dog" / "1.png"), "does not decode", reason)
 
 
 def test_an_enormous_image_is_not_decoded(folder, monkeypatch):

@@ -129,7 +129,7 @@ def test_examples_show_each_image_at_its_place(examples):
     left = [image.get_extent()[0] for image in ax.images]
     assert np.argsort(left[:10]).tolist() == list(range(10))
     assert words(ax).count("none") == 1
-    assert words(ax)[0] == "−0.03 ± 0.05\na very lon…"
+    assert words(ax)[0] == "−0.03 ± 0.05\na very long…"
     assert {"mem ≈ 0", "mem ≈ 0.5", "mem ≈ 1"} <= set(words(ax))
     assert overlapping(ax.figure) == []
 
@@ -142,8 +142,24 @@ def test_pairs_show_train_left_of_test(pairs):
         np.testing.assert_array_equal(train.get_array(), IMAGES[pair.train_index, 0])
         np.testing.assert_array_equal(test.get_array(), IMAGES[7 + pair.test_index, 0])
         assert train.get_extent()[1] < test.get_extent()[0]
-    assert "a very long …\nmem 0.91 ± 0.02" in words(ax)
+    assert "a very long class…\nmem 0.91 ± 0.02" in words(ax)
     assert overlapping(ax.figure) == []
+
+
+@pytest.mark.parametrize("name", ["W" * 20, "iiiiiiiiiiiiiiiiiiiiiiiiii" * 9, "$_{W}$ " * 5, "köl"])
+def test_names_are_cut_where_they_would_meet(pairs, examples, name):
+    named = pairs.assign(train_class=name, test_class=name)
+    for ax in (
+        figures.plot_influence_pairs(named, IMAGES, IMAGES),
+        figures.plot_memorization_examples(examples.assign(class_name=name), IMAGES),
+    ):
+        renderer = FigureCanvasAgg(ax.figure).get_renderer()
+        labels = [text for text in ax.texts if "\n" in text.get_text()]
+        assert len(labels) > 6 and all(
+            text.get_text().count("…") == (name != "köl") for text in labels
+        )
+        boxes = [text.get_window_extent(renderer) for text in labels]
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
 
 
 def test_no_pairs_is_said(pairs):
