@@ -255,6 +255,21 @@ def metric_values(
     return table
 
 
+def _half_measured(measured: pd.DataFrame) -> float:
+    """Trials after which no measured share by chance is above a half; NaN where the last is."""
+    trials, share = (measured[name].to_numpy(float) for name in ("n_trials", "share_by_chance"))
+    if not share[-1] <= 0.5:
+        return np.nan
+    above_half = np.flatnonzero(~(share <= 0.5))
+    if not above_half.size:
+        return trials[0]
+    at = above_half[-1]
+    if np.isnan(share[at]):
+        return trials[at + 1]
+    between = (share[at] - 0.5) / (share[at] - share[at + 1])
+    return float(np.ceil(trials[at] * (trials[at + 1] / trials[at]) ** between))
+
+
 def convergence_study(
     rows: pd.DataFrame,
     *,
@@ -290,7 +305,8 @@ def convergence_study(
         trials and the trials needed, with 0 ``repeats`` and correlations of NaN; in
         all of them ``precision`` and ``n_needed``. ``share_by_chance`` is the share
         of the pairs above that chance gives, at most 1, and ``n_needed_influence``
-        the trials with which it is at most a half; NaN where not known.
+        the trials with which it is at most a half, as measured where that was
+        reached and else by the continuation; NaN where not known.
 
     Notes
     -----
@@ -312,9 +328,13 @@ def convergence_study(
         needed = trials_needed(last["se_p95"], n_last, precision)
     else:
         needed = least_trials(lambda trials: errors(trials)[1] <= precision, n_last)
+    measured = rows.assign(source="measured", share_by_chance=np.nan)
+    if "influence_above" in rows:
+        share = rows["influence_by_chance"] / rows["influence_above"].where(lambda n: n > 0)
+        measured["share_by_chance"] = share.clip(upper=1)
     chance = _chance_ahead(last, counts, chosen, influence_above)
-    needed_influence = np.nan
-    if chance is not None:
+    needed_influence = _half_measured(measured)
+    if chance is not None and np.isnan(needed_influence):
         needed_influence = least_trials(lambda trials: chance(trials) <= 0.5, n_last)
     end = np.nanmax([2 * n_last, needed, needed_influence])
     trials = np.unique(np.geomspace(n_last, end, 20).round().astype(int))
@@ -322,10 +342,6 @@ def convergence_study(
     further.insert(0, "n_trials", trials)
     further.insert(1, "repeats", 0)
     further["share_by_chance"] = [np.nan if chance is None else chance(n) for n in trials.tolist()]
-    measured = rows.assign(source="measured", share_by_chance=np.nan)
-    if "influence_above" in rows:
-        share = rows["influence_by_chance"] / rows["influence_above"].where(lambda n: n > 0)
-        measured["share_by_chance"] = share.clip(upper=1)
     table = pd.concat([measured, further.assign(source="extrapolated")], ignore_index=True)
     return table.assign(
         precision=float(precision), n_needed=int(needed), n_needed_influence=needed_influence

@@ -305,3 +305,28 @@ def test_planted_near_duplicates_of_digits_are_found(prepare, tmp_path):
     scoring.write_scores([shard], prepared, spec, tmp_path / "scores", command="a test")
     members, _ = group(tmp_path, prepared, tmp_path / "groups", false_discovery=0.1)
     assert members.size == 0
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ([0.9, 0.7, 0.3], 142),  # half-way between 100 and 200 in their logarithms
+        ([0.4, 0.3, 0.2], 50),
+        ([0.4, 0.7, 0.3], 142),  # it must stay below a half
+        ([0.9, 0.8, 0.6], None),
+        ([float("nan"), 0.4, 0.3], 100),
+    ],
+)
+def test_trials_until_half_of_the_pairs_are_real_are_those_measured(shares, expected):
+    rows = pd.DataFrame(
+        {
+            "n_trials": [50, 100, 200],
+            "repeats": 20,
+            "se_mean": [0.1, 0.07, 0.05],
+            "se_p95": [0.2, 0.14, 0.1],
+            "influence_above": 100.0,
+            "influence_by_chance": [100 * share for share in shares],
+        }
+    )
+    found = tables.convergence_study(rows, precision=0.05)["n_needed_influence"].iloc[0]
+    assert np.isnan(found) if expected is None else found == expected
