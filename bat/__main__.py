@@ -97,7 +97,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
     from pydantic import TypeAdapter
 
     from bat import config, data
-    from bat.specifications import read_specification
+    from bat.files.specifications import read_specification
 
     spec = read_specification(arguments.spec)
     source = TypeAdapter(config.AnyData).validate_python(spec["data"])
@@ -126,8 +126,9 @@ def _prepare(arguments: argparse.Namespace) -> None:
 
 
 def _trials(arguments: argparse.Namespace) -> None:
-    from bat import data, trials
-    from bat.specifications import read_specification
+    from bat import data
+    from bat.files.specifications import read_specification
+    from bat.training import trials
 
     spec, prepared = read_specification(arguments.spec), data.load(arguments.data, verify=True)
     trials.check_coverage(prepared, spec["recipe"], arguments.n_trials, arguments.n_held_out)
@@ -145,7 +146,7 @@ def _trials(arguments: argparse.Namespace) -> None:
 
 def _memorization(arguments: argparse.Namespace) -> None:
     from bat import data, scoring
-    from bat.specifications import read_specification
+    from bat.files.specifications import read_specification
 
     spec, prepared = read_specification(arguments.spec), data.load(arguments.data)
     command = _command(arguments)
@@ -154,7 +155,7 @@ def _memorization(arguments: argparse.Namespace) -> None:
 
 def _convergence(arguments: argparse.Namespace) -> None:
     from bat import data, scoring
-    from bat.specifications import read_specification
+    from bat.files.specifications import read_specification
 
     spec, prepared = read_specification(arguments.spec), data.load(arguments.data)
     scoring.write_convergence(arguments.shards, prepared, spec, arguments.out)
@@ -162,7 +163,7 @@ def _convergence(arguments: argparse.Namespace) -> None:
 
 def _ensembles(arguments: argparse.Namespace) -> None:
     from bat import data, scoring
-    from bat.specifications import read_specification
+    from bat.files.specifications import read_specification
 
     spec, prepared = read_specification(arguments.spec), data.load(arguments.data)
     shards: dict[str, list[Path]] = {name: [] for name in spec["recipes"]}
@@ -173,7 +174,7 @@ def _ensembles(arguments: argparse.Namespace) -> None:
 
 def _groups(arguments: argparse.Namespace) -> None:
     from bat import data, scoring
-    from bat.specifications import read_specification
+    from bat.files.specifications import read_specification
 
     spec, prepared = read_specification(arguments.spec), data.load(arguments.data)
     scoring.write_groups(
@@ -182,7 +183,9 @@ def _groups(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from bat import artifacts, data, runs
+    from bat import data
+    from bat.files import artifacts
+    from bat.training import runs
 
     spec = _run_specification(arguments)
     prepared = data.load(arguments.data, verify=True)
@@ -201,7 +204,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _run_specification(arguments: argparse.Namespace) -> dict:
-    from bat.specifications import read_specification
+    from bat.files.specifications import read_specification
 
     spec = read_specification(arguments.spec, seed=arguments.seed)
     if "seed" not in spec:
@@ -210,7 +213,8 @@ def _run_specification(arguments: argparse.Namespace) -> dict:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from bat import data, runs
+    from bat import data
+    from bat.training import runs
 
     folder = arguments.dataset
     place = folder / arguments.arch / "evaluations" / arguments.checkpoint.stem
@@ -234,8 +238,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 def _attacks(arguments: argparse.Namespace) -> dict:
     """The specification that is named, or that of the configuration for the data set."""
-    from bat import config, studies
-    from bat.specifications import latest_configurations, read_specification
+    from bat import config
+    from bat.files.specifications import latest_configurations, read_specification
+    from bat.plan import studies
 
     if arguments.spec is not None:
         return read_specification(arguments.spec)
@@ -257,7 +262,8 @@ def _attacks(arguments: argparse.Namespace) -> dict:
 
 
 def _represent(arguments: argparse.Namespace) -> None:
-    from bat import data, features
+    from bat import data
+    from bat.studies import features
 
     spec = _run_specification(arguments)
     prepared = data.load(arguments.data, verify=True)
@@ -289,8 +295,8 @@ def _device(arguments: argparse.Namespace):
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from bat import reports
-    from bat.specifications import read_specification
+    from bat.figures import reports
+    from bat.files.specifications import read_specification
 
     spec = read_specification(arguments.spec)
     if arguments.artefact in reports.FIGURES:
@@ -305,7 +311,8 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _poisoning(arguments: argparse.Namespace) -> None:
-    from bat import data, poisoning
+    from bat import data
+    from bat.studies import poisoning
 
     spec = _run_specification(arguments)
     prepared = data.load(arguments.data, verify=True)
@@ -321,14 +328,14 @@ def _poisoning(arguments: argparse.Namespace) -> None:
 
 
 def _draw_poisoning(arguments: argparse.Namespace) -> None:
-    from bat import poisoning_report
+    from bat.figures import poisoning_report
 
     for path in poisoning_report.write(arguments.dataset, arguments.scores, arguments.out):
         log.info("%s", path)
 
 
 def _sheet(arguments: argparse.Namespace) -> None:
-    from bat import annotation
+    from bat.studies import annotation
 
     key = annotation.write_sheet(
         arguments.scores, arguments.groups, arguments.data, arguments.out, seed=arguments.seed
@@ -339,27 +346,28 @@ def _sheet(arguments: argparse.Namespace) -> None:
 
 
 def _answers(arguments: argparse.Namespace) -> None:
-    from bat import annotation
+    from bat.studies import annotation
 
     for path in annotation.write_answer_tables(arguments.key, arguments.answers, arguments.out):
         log.info("%s", path)
 
 
 def _theory(arguments: argparse.Namespace) -> None:
-    from bat import theory_report
+    from bat.figures import theory_report
 
     for path in theory_report.write_theory(arguments.out):
         log.info("%s", path)
 
 
 def _paper(arguments: argparse.Namespace) -> None:
-    from bat import paper_page
+    from bat.tables import paper_page
 
     log.info("%s", paper_page.write_page(arguments.results, arguments.out))
 
 
 def _summary(arguments: argparse.Namespace) -> None:
-    from bat import config, reports
+    from bat import config
+    from bat.figures import reports
 
     _say("\n".join(reports.summary(config.read_config(*arguments.configfile))))
 
@@ -375,7 +383,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _fetch(arguments: argparse.Namespace) -> None:
     from bat import data, sharing
-    from bat.specifications import read_specification
+    from bat.files.specifications import read_specification
 
     spec, prepared = read_specification(arguments.spec), data.load(arguments.data)
     command = _command(arguments)
@@ -400,7 +408,8 @@ def _validate(arguments: argparse.Namespace) -> None:
 
 
 def _merge(arguments: argparse.Namespace) -> None:
-    from bat import config, data, merging
+    from bat import config, data
+    from bat.scoring import merging
 
     prepared, defaults = data.load(arguments.data), config.Scores()
     influence = {"pairs": arguments.pairs, "keep_above": arguments.keep_above}
@@ -421,7 +430,8 @@ def _merge(arguments: argparse.Namespace) -> None:
 def _plan(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from bat import config, planning
+    from bat import config
+    from bat.plan import costs as planning
 
     paths = arguments.configfile or arguments.laid or [Path("config/config.yaml")]
     console = Console(width=None if sys.stdout.isatty() else 110)
@@ -431,7 +441,7 @@ def _plan(arguments: argparse.Namespace) -> None:
 
 def _schema(arguments: argparse.Namespace) -> None:
     if arguments.markdown:
-        from bat import reference
+        from bat.config import reference
 
         print(reference.configuration_reference(), end="")
         return
@@ -441,7 +451,8 @@ def _schema(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from bat import addresses, config, planning
+    from bat import addresses, config
+    from bat.plan import costs as planning
 
     settings = config.read_config(*arguments.configfile)
     for name, dataset in settings.datasets.items():

@@ -15,3 +15,7 @@ class BatError(ValueError):
 
     def __init__(self, *args: Any):
         super().__init__(*(for_terminal(arg) if isinstance(arg, str) else arg for arg in args))
+
+
+class DataError(BatError):
+    """What is wrong with which file of a data set, and what to do about it."""

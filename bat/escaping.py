@@ -136,3 +136,12 @@ def for_figure(text: str) -> str:
     '\\$\\frac\\$'
     """
     return for_terminal(text).replace("$", r"\$")
+
+
+def shown(path: object) -> str:
+    r"""A path as messages and records name it: bytes and characters that do not print escaped.
+
+    >>> print(shown("caf\udce9\n.png"))
+    caf\xe9\n.png
+    """
+    return plain(str(path))

@@ -38,9 +38,9 @@ from torchvision import transforms
 
 from bat import config, data
 from bat.attacks import PGD
+from bat.attacks.evaluation import evaluate
 from bat.data import DeviceData
 from bat.devices import Runtime, runtime
-from bat.evaluation import evaluate
 from bat.models import build_model
 from bat.objectives import PGDAT
 from bat.training import Training, learning_rate

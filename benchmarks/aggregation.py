@@ -119,7 +119,7 @@ def plain_scores(included, correct, correct_test, labels_train, labels_test, arg
 
 
 def our_scores(included, correct, correct_test, labels_train, labels_test, args):
-    from bat.memorization import influence, memorization
+    from bat.scores.memorization import influence, memorization
 
     found = influence(
         included,

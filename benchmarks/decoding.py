@@ -2,7 +2,7 @@
 
     python benchmarks/decoding.py --shared ../shared/data --workers 1 2 --repeats 3
 
-Times are those of `bat.sources.read_source`: opening, checksums, decoding, checks.
+Times are those of `bat.data.sources.read_source`: opening, checksums, decoding, checks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import PIL.features
 import pyarrow
 
 from bat import config
-from bat.sources import read_source
+from bat.data.sources import read_source
 
 
 def processor() -> str:

@@ -20,12 +20,12 @@ import numpy as np
 import pandas as pd
 
 from bat import data, scoring
-from bat.artifacts import read_metadata
-from bat.chance import Counts, counts_of, memorization_by_chance
-from bat.memorization import MemorizationScores, influence, memorization
-from bat.significance import LEVEL, benjamini_hochberg
-from bat.splits import test_groups, train_groups
-from bat.tables import csv_text
+from bat.files.artifacts import read_metadata
+from bat.report.tables import csv_text
+from bat.scores.chance import Counts, counts_of, memorization_by_chance
+from bat.scores.groups import test_groups, train_groups
+from bat.scores.memorization import MemorizationScores, influence, memorization
+from bat.scores.significance import LEVEL, benjamini_hochberg
 
 ABOVE = 0.15
 

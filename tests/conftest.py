@@ -66,7 +66,8 @@ def inputs(few_digits, tmp_path_factory):
     """Made-up scores and groups of the few digits: every fifth sample is atypical."""
     import numpy as np
 
-    from bat import artifacts, runs
+    from bat.files import artifacts
+    from bat.training import runs
 
     folder = tmp_path_factory.mktemp("tables")
     n = few_digits.info["n_train"]

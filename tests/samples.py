@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from bat import config
-from bat.rawdata import DataError
-from bat.sources import read_source
+from bat.data.sources import read_source
+from bat.errors import DataError
 
 WNIDS = ("n03", "n01", "n02")
 

@@ -4,8 +4,10 @@ import json
 
 import torch
 
-from bat import config, runs, studies
+from bat import config
 from bat.devices import Runtime
+from bat.plan import studies
+from bat.training import runs
 
 CPU = Runtime(torch.device("cpu"))
 EVALUATION = {

@@ -18,21 +18,13 @@ import numpy as np
 import pandas as pd
 from short_runs import CPU
 
-from bat import (
-    annotation,
-    artifacts,
-    config,
-    data,
-    features,
-    poisoning,
-    poisoning_report,
-    reports,
-    runs,
-    scoring,
-    studies,
-    trials,
-)
-from bat.specifications import read_specification, specification_name
+from bat import config, data, scoring
+from bat.figures import poisoning_report, reports
+from bat.files import artifacts
+from bat.files.specifications import read_specification, specification_name
+from bat.plan import studies
+from bat.studies import annotation, features, poisoning
+from bat.training import runs, trials
 
 ARCHITECTURE, OTHER = "small_cnn-4", "small_cnn-5"
 RUNS = ("pgd-at", "bat-1-0.2", "erm-atypical-20", "pgd-at-atypical-20")

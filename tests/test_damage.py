@@ -25,8 +25,8 @@ import small_results
 import torch
 from small_results import Again, Stage, matches, nothing_drawn, nothing_trained, stages
 
-from bat import artifacts
 from bat.errors import BatError
+from bat.files import artifacts
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("damage")]
 

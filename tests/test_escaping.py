@@ -15,25 +15,20 @@ from jinja2 import Template
 from markdown_it import MarkdownIt
 from matplotlib.mathtext import MathTextParser
 from samples import encode, pets, pixels
-from test_sharing import MERGE, N_TRIALS, RECIPE, rewrite, specification, write_shard
+from sharing.test_sharing import MERGE, N_TRIALS, RECIPE, rewrite, specification, write_shard
 
-from bat import (
-    artifacts,
-    data,
-    figures,
-    paper_page,
-    poisoning_report,
-    reports,
-    scoring,
-    sharing,
-    studies,
-    tables,
-)
+from bat import data, scoring, sharing
 from bat.__main__ import main
-from bat.annotation_page import Item, page
 from bat.config import load_config
 from bat.escaping import for_csv, for_figure, for_html, for_latex, for_markdown, for_terminal, plain
+from bat.figures import drawing as figures
+from bat.figures import poisoning_report, reports
+from bat.files import artifacts
+from bat.plan import studies
 from bat.progress import log, start_logging
+from bat.report import tables
+from bat.report.annotation_page import Item, page
+from bat.tables import paper_page
 
 HOSTILE = (
     "=1+1 <img src=x onerror=alert(1)>|$\\frac$ \x1b[31m\u202e [red]r[/red] "

@@ -1,4 +1,4 @@
-"""The order of the house: layers, pinned versions, and documents that name what exists."""
+"""The order of the house: rooms, pinned versions, and documents that name what exists."""
 
 import ast
 import re
@@ -6,48 +6,63 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 import yaml
 
-ORDER = """
-    escaping errors reading addresses progress stopping fit
-    config artifacts specifications subsets statistics significance downloads reference
-    zips memorization ensembles splits chance published theory
-    rawdata archives layouts revisions decoding sources duplicates data validation
-    devices models attacks
-    objectives evaluation checkpoint_files
-    state_dicts checkpoints
-    training
-    trials runs poisoning
-    scoring merging score_lists score_files score_cards score_matching sharing
-    studies pace planning tables comparison curves representation annotation_page annotation
-    features paper paper_page
-    figures poisoning_report theory_report
-    reports
-    __main__
-"""
-LAYERS = ORDER.split()
-"""Every module, each importing only those before it."""
+ROOMS = [
+    "scores",
+    "config",
+    "files",
+    "data",
+    "validation",
+    "models",
+    "attacks",
+    "objectives",
+    "checkpoints",
+    "training",
+    "scoring",
+    "sharing",
+    "plan",
+    "report",
+    "studies",
+    "figures",
+    "tables",
+    "commands",
+]
+"""The rooms of the house, each importing only from those before it and from the ground.
 
-TORCH = {"devices", "models", "attacks", "objectives", "evaluation", "training"}
-TORCH |= {"trials", "runs", "poisoning", "features", "pace"}
-TORCH |= {"checkpoint_files", "state_dicts", "checkpoints"}
-TORCH_IN_FUNCTIONS = {"artifacts", "data", "memorization", "planning", "sources"}
+The ground is what lies in ``bat/`` itself; it imports from no room. Within a room, and on the
+ground, files import each other in one direction.
+"""
+
+ENTRANCES = {"bat", "bat.__main__"}
+"""Modules that look into every room: the public names, and the command line."""
+
+TORCH = {"models", "attacks", "objectives", "checkpoints", "training"}
+TORCH |= {"bat.devices", "bat.studies.features", "bat.studies.poisoning", "bat.plan.pace"}
+"""Rooms and modules that import torch when they are loaded."""
+
+TORCH_IN_FUNCTIONS = {
+    "bat.files.artifacts",
+    "bat.data.prepared",
+    "bat.data.sources",
+    "bat.scores.memorization",
+    "bat.plan.costs",
+}
 
 
 def imports(path: Path) -> list[tuple[str, bool]]:
-    """Modules that a file imports, and whether it does so when it is loaded."""
+    """Modules and names that a file imports, and whether it does so when it is loaded."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module == "bat":
-            names = [f"bat.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names = [node.module]
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
         found += [(name, node in tree.body) for name in names]
@@ -56,42 +71,83 @@ def imports(path: Path) -> list[tuple[str, bool]]:
 
 @pytest.fixture(scope="module")
 def modules(repository):
-    """Imports of every module by its name."""
-    files = (repository / "bat").glob("*.py")
-    return {path.stem: imports(path) for path in files if path.stem != "__init__"}
+    """Imports of every module by its dotted name."""
+    found = {}
+    for path in (repository / "bat").rglob("*.py"):
+        parts = path.relative_to(repository).with_suffix("").parts
+        found[".".join(parts).removesuffix(".__init__")] = imports(path)
+    return found
 
 
-# -- layers ---------------------------------------------------------------------------------
+def room_of(module: str) -> str:
+    """The room of one of our modules; empty for the ground."""
+    room = module.split(".")[1] if "." in module else ""
+    return room if room in ROOMS else ""
 
 
-def test_every_module_has_its_place(modules):
-    assert set(modules) == set(LAYERS), "give new modules a place in LAYERS, take lost ones out"
-    assert len(LAYERS) == len(set(LAYERS))
+def module_of(name: str, modules) -> str | None:
+    """Which of our modules an imported name lies in."""
+    while name not in modules and "." in name:
+        name = name.rpartition(".")[0]
+    return name if name in modules else None
 
 
-def test_modules_import_only_from_lower_layers(modules):
-    for number, name in enumerate(LAYERS):
-        below, found = LAYERS[:number], modules[name]
-        used = {module.split(".")[1] for module, _ in found if module.startswith("bat.")}
-        assert used <= set(below), f"bat/{name}.py imports {sorted(used - set(below))}"
+def uses_torch(module: str, allowed: set[str]) -> bool:
+    return module in allowed or room_of(module) in allowed
+
+
+# -- rooms ----------------------------------------------------------------------------------
+
+
+def test_every_folder_is_a_room_that_says_what_lives_there(modules, repository):
+    folders = {path.parent.name for path in (repository / "bat").glob("*/__init__.py")}
+    assert folders == set(ROOMS)
+    for room in ROOMS:
+        text = (repository / "bat" / room / "__init__.py").read_text(encoding="utf-8")
+        assert ast.get_docstring(ast.parse(text)), f"bat/{room}/__init__.py has no docstring"
+
+
+def test_rooms_import_only_from_rooms_above(modules):
+    place = {"": -1} | {room: number for number, room in enumerate(ROOMS)}
+    for name in modules.keys() - ENTRANCES:
+        for imported, _ in modules[name]:
+            module = module_of(imported, modules)
+            if module and module != "bat":
+                assert place[room_of(module)] <= place[room_of(name)], f"{name} imports {imported}"
+
+
+def test_within_a_room_files_have_one_direction(modules):
+    for room in ("", *ROOMS):
+        inside = {name for name in modules if room_of(name) == room and name not in ENTRANCES}
+        inside.discard(f"bat.{room}")  # its entrance shows what its files hold
+        graph = {}
+        for name in inside:
+            used = {module_of(imported, modules) for imported, _ in modules[name]}
+            graph[name] = (used & inside) - {name}
+        tuple(TopologicalSorter(graph).static_order())  # raises CycleError, naming the circle
 
 
 def test_only_what_trains_or_attacks_imports_torch(modules):
     for name, found in modules.items():
         torch = [at_load for module, at_load in found if module.split(".")[0] == "torch"]
-        assert not any(torch) or name in TORCH, f"bat/{name}.py imports torch when it is loaded"
-        assert not torch or name in TORCH | TORCH_IN_FUNCTIONS, f"bat/{name}.py imports torch"
+        assert not any(torch) or uses_torch(name, TORCH), f"{name} imports torch when it is loaded"
+        assert not torch or uses_torch(name, TORCH | TORCH_IN_FUNCTIONS), f"{name} imports torch"
 
 
-def test_all_else_starts_without_the_slow_libraries():
-    quick = [name for name in LAYERS if name not in TORCH]
+def test_all_else_starts_without_the_slow_libraries(modules):
+    quick = sorted(name for name in modules if not uses_torch(name, TORCH))
     slow = ("torch", "torchvision", "scipy", "sklearn", "autoattack", "snakemake")
     code = (
-        f"import importlib, sys\nfor name in {quick}: importlib.import_module('bat.' + name)\n"
+        f"import importlib, sys\nfor name in {quick}: importlib.import_module(name)\n"
         f"print([name for name in {slow} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_tests_lie_in_the_rooms_of_what_they_test(repository):
+    folders = {path.parent.name for path in (repository / "tests").glob("*/test_*.py")}
+    assert folders <= set(ROOMS)
 
 
 # -- versions -------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ import yaml
 from PIL import Image
 
 from bat import data
-from bat.artifacts import read_json
-from bat.layouts import image_names
+from bat.data.layouts import image_names
+from bat.files.artifacts import read_json
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 

@@ -13,8 +13,9 @@ import pytest
 import torch
 from short_runs import CPU, EVALUATION, files, specification, train
 
-from bat import artifacts, runs
-from bat.artifacts import ArtifactError, MisplacedError, place_of
+from bat.files import artifacts
+from bat.files.artifacts import ArtifactError, MisplacedError, place_of
+from bat.training import runs
 from bat.validation import read_checked
 
 RUN = "pgd-at-atypical-20"

@@ -13,8 +13,10 @@ import pytest
 import yaml
 
 from bat import __main__ as commands
-from bat import artifacts, config, studies
-from bat.artifacts import read_metadata
+from bat import config
+from bat.files import artifacts
+from bat.files.artifacts import read_metadata
+from bat.plan import studies
 
 ARCHITECTURE = "small_cnn-4"
 

@@ -20,10 +20,11 @@ if BESIDE:
         )
     sys.path.insert(0, str(ROOT))
 try:
-    from bat import artifacts, studies
+    from bat.files import artifacts
+    from bat.plan import studies
     from bat.config import load_config
     from bat.errors import BatError
-    from bat.specifications import specification_name, specification_text
+    from bat.files.specifications import specification_name, specification_text
     from bat.stopping import UNDER_WORKFLOW
 except ModuleNotFoundError as error:
     raise WorkflowError(

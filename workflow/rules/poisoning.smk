@@ -1,6 +1,6 @@
 # Poisoning atypical samples (figure 3), and the annotation study (appendix B.3).
 
-from bat import annotation
+from bat.studies import annotation
 
 
 rule poisoning_scores:

@@ -1,0 +1,1 @@
+"""Figures of the paper and of ours: their values, drawing and captions."""

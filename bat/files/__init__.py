@@ -1,0 +1,1 @@
+"""Files that stages hand to each other, and files from elsewhere: formats and checks."""

@@ -1,0 +1,43 @@
+"""Training objectives: ERM, PGD-AT, TRADES, MART, GAIRAT and BAT."""
+
+from bat.objectives.methods import (
+    BAT,
+    ERM,
+    FEATURE_NORM_FLOOR,
+    GAIRAT,
+    MART,
+    OBJECTIVES,
+    PGDAT,
+    TRADES,
+    Batch,
+    Objective,
+    Statistics,
+    discrimination,
+    discrimination_loss,
+    geometry_weights,
+    mart_loss,
+    poisoning_weights,
+    trades_loss,
+    weighted_mean,
+)
+
+__all__ = [
+    "BAT",
+    "ERM",
+    "FEATURE_NORM_FLOOR",
+    "GAIRAT",
+    "MART",
+    "OBJECTIVES",
+    "PGDAT",
+    "TRADES",
+    "Batch",
+    "Objective",
+    "Statistics",
+    "discrimination",
+    "discrimination_loss",
+    "geometry_weights",
+    "mart_loss",
+    "poisoning_weights",
+    "trades_loss",
+    "weighted_mean",
+]

@@ -1,0 +1,1 @@
+"""Which files make which artefact, and what they will cost."""

@@ -1,0 +1,357 @@
+"""How long a training step, an attack and a forward pass take, counted or measured here.
+
+Counted: the network itself runs on torch's meta device, which has shapes and no
+values, under torch's flop counter. A pass of a batch then takes ``flops / rate +
+bytes / bandwidth + calls * overhead``, where bytes are those that its operations
+read and write and calls the operations themselves: narrow networks are bound by
+the second, small images by the third. Measured: the same step or pass runs here.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from bat import data
+from bat.attacks import PGD, eval_mode, full_precision
+from bat.attacks.evaluation import evaluate
+from bat.config import Optimization
+from bat.data import DeviceData
+from bat.devices import Runtime
+from bat.errors import BatError
+from bat.models import Classifier, build_model
+from bat.objectives import OBJECTIVES
+from bat.training import Training
+from bat.training.trials import probabilities
+
+COUNTED_BATCH = 16  # so many samples share the reading of the weights
+STEP_CALLS = 100  # of a training step beside its passes: augmentation, start, optimizer
+
+
+class Speed(NamedTuple):
+    """What a device sustains."""
+
+    flops: float  # floating-point operations in a second, an addition and a product being two
+    bandwidth: float  # bytes in a second
+    overhead: float  # seconds of a call
+
+
+SPEEDS = {
+    ("cpu", "float32"): Speed(1.2e11, 7e9, 7.5e-6),
+    ("cpu", "bfloat16"): Speed(3.5e11, 1.1e10, 2.5e-5),
+    ("cuda", "float32"): Speed(1.2e13, 1e12, 5e-6),
+    ("cuda", "bfloat16"): Speed(1e14, 1e12, 5e-6),
+}
+"""Assumed by kind of device and precision: one core with AVX-512 and AMX, fitted to what eleven
+networks took on it; one data-centre GPU, compiled, from its makers' figures, of which a third."""
+
+EMULATED = 9.0
+"""Times as long as in float32 that bfloat16 is assumed to take where there are no units for it."""
+
+START = {"cpu": 5.0, "cuda": 60.0}
+"""Assumed seconds of a job before its first step: imports, data and, on a GPU, compilation."""
+
+PASSES = {"erm": (0, 1), "trades": (1, 2), "mart": (0, 2)}
+"""Forward passes and trained passes of a step beside its attack; of other methods (0, 1)."""
+
+
+class Pass(NamedTuple):
+    """A clean pass of the samples and, with steps, an attack on each of them.
+
+    Without steps it is the clean pass alone, as probabilities and features take it.
+    """
+
+    architecture: str
+    precision: str
+    batch: int
+    steps: int
+
+
+class Step(NamedTuple):
+    """A step of a training."""
+
+    architecture: str
+    precision: str
+    batch: int
+    method: str
+    settings: tuple[tuple[str, Any], ...]  # of the objective, sorted
+    recipe: Optimization
+
+    @property
+    def steps(self) -> int:
+        """Of the attack."""
+        return dict(self.settings).get("steps", 0)
+
+
+Work = Pass | Step
+
+
+class Cost(NamedTuple):
+    """Of a pass: flops and bytes of one sample, calls of a batch."""
+
+    flops: float
+    bytes: float
+    calls: int
+
+
+class _Traffic(TorchDispatchMode):
+    """Counts operations that compute, and the bytes of their tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.bytes, self.calls = 0, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            self.calls += 1
+            tensors = (t for t in tree_leaves((args, out)) if isinstance(t, torch.Tensor))
+            self.bytes += sum(t.numel() * t.element_size() for t in tensors)
+        return out
+
+
+@functools.cache
+def count(architecture: str, n_classes: int, shape: tuple[int, int, int], kind: str) -> Cost:
+    """Count what a pass of one image costs, without making any numbers.
+
+    Parameters
+    ----------
+    architecture : str
+    n_classes : int
+    shape : tuple of int
+        Channels, height and width of an image.
+    kind : {"forward", "attack", "training"}
+        ``attack`` also differentiates by the image, ``training`` by the parameters.
+
+    Raises
+    ------
+    BatError
+        If there is no such architecture, or the images are too small for it.
+    """
+    try:
+        with torch.device("meta"):
+            model = build_model(architecture, n_classes=n_classes, channels=shape[0]).eval()
+            x = torch.empty(COUNTED_BATCH, *shape, requires_grad=kind == "attack")
+            y = torch.empty(COUNTED_BATCH, dtype=torch.int64)
+        traffic = _Traffic()
+        with FlopCounterMode(display=False) as counter, traffic:
+            if kind == "forward":
+                with torch.no_grad():
+                    model(x)
+            elif kind == "attack":
+                with eval_mode(model):
+                    F.cross_entropy(model(x), y).backward()
+            else:
+                F.cross_entropy(model(x), y).backward()
+    except (RuntimeError, ValueError, ZeroDivisionError) as error:
+        if isinstance(error, BatError):
+            raise
+        raise BatError(
+            f"{architecture} cannot take images of {'x'.join(map(str, shape))} "
+            f"({str(error).splitlines()[0]}); choose another architecture, or set data.resize"
+        ) from error
+    flops = counter.get_total_flops()
+    return Cost(flops / COUNTED_BATCH, traffic.bytes / COUNTED_BATCH, traffic.calls)
+
+
+def parameter_count(architecture: str, n_classes: int, channels: int) -> int:
+    """Values in the state dict of a model."""
+    with torch.device("meta"):
+        model = build_model(architecture, n_classes=n_classes, channels=channels)
+    return sum(value.numel() for value in model.state_dict().values())
+
+
+class Pace:
+    """Seconds of a unit of work: as measured where it was, else as counted.
+
+    Attributes
+    ----------
+    measured : dict
+        Seconds by work, as `measure` gives them.
+    start : float
+        Seconds of a job before its first step.
+    asked : dict
+        Seconds of the work that was asked for so far, and is not measured.
+    """
+
+    def __init__(self, device: Runtime, n_classes: int, shape: tuple[int, int, int]):
+        self.device, self.n_classes, self.shape = device, n_classes, shape
+        self.measured: dict[Work, float] = {}
+        self.asked: dict[Work, float] = {}
+        self.start = START[device.device.type]
+
+    def __call__(self, work: Work) -> float:
+        """Seconds of a training step, or of a pass and its attack for each sample."""
+        if work in self.measured:
+            return self.measured[work]
+        return self.asked.setdefault(work, self.assume(work))
+
+    def assume(self, work: Work) -> float:
+        """As `__call__`, by counting alone."""
+        attack = work.steps * self._pass("attack", work)
+        if isinstance(work, Pass):
+            # the pass before an attack, and the one that judges it
+            clean = self._pass("forward", work) * (2 if work.steps else 1)
+            return (clean + attack) / work.batch
+        forwards, trained = PASSES.get(work.method, (0, 1))
+        passes = forwards * self._pass("forward", work) + trained * self._pass("training", work)
+        return passes + attack + STEP_CALLS * self._speed(work).overhead
+
+    def _speed(self, work: Work) -> Speed:
+        return SPEEDS[self.device.device.type, work.precision]
+
+    def _pass(self, kind: str, work: Work) -> float:
+        """Seconds of one pass of a batch."""
+        cost = count(work.architecture, self.n_classes, self.shape, kind)
+        speed, slower = self._speed(work), 1.0
+        if work.precision == "bfloat16" and self.device.precision("auto") == "float32":
+            speed, slower = SPEEDS[self.device.device.type, "float32"], EMULATED
+        each = cost.flops / speed.flops + cost.bytes / speed.bandwidth
+        return slower * work.batch * each + cost.calls * speed.overhead
+
+
+# -- measuring ------------------------------------------------------------------------------
+
+
+def measure(pace: Pace, folder: Path, limit: float, report: Callable[[int], None]) -> None:
+    """Run a few of each unit of work that was asked for, and note what they take.
+
+    The parts of a job run: its training loop, objectives and attacks. Where one
+    unit would take more than its share of the time, it runs on fewer samples, and
+    then with fewer attack steps, and is scaled by what `Pace.assume` says of both.
+
+    Parameters
+    ----------
+    pace : Pace
+        That a plan was made with.
+    folder : path
+        The prepared data; where there is none, random images take their place.
+    limit : float
+        Seconds in all, about; on a GPU, compilation comes on top.
+    report : callable
+        Called with the number of units done.
+    """
+    pace.start = seconds_to_start(pace.device)
+    share = max(0.0, limit - pace.start) / max(1, len(pace.asked))
+    samples = _samples(pace, folder)
+    for number, work in enumerate(pace.asked, start=1):
+        run = _fit(work, pace, share)
+        seconds = _repeat(_make(run, pace, samples), pace.device, share)
+        if isinstance(run, Pass):
+            seconds /= run.batch
+        pace.measured[work] = seconds * pace.asked[work] / pace.assume(run)
+        report(number)
+
+
+def seconds_to_start(device: Runtime) -> float:
+    """Seconds that a job takes to import what it trains with; on a GPU, as assumed."""
+    if device.device.type == "cuda":
+        return START["cuda"]
+    code = "import torch, bat.__main__, bat.studies.poisoning; torch.optim.SGD([torch.zeros(1)])"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", code], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _fit(work: Work, pace: Pace, share: float) -> Work:
+    """The same work with fewer samples, then fewer steps, so that three fit into the share."""
+    least = min(8, work.batch)
+    size = math.floor(work.batch * share / (3 * max(pace.asked[work], 1e-9)))
+    if isinstance(work, Pass):
+        size = math.floor(share / (3 * max(pace.asked[work], 1e-9)))
+    run = work._replace(batch=max(least, min(size, work.batch)))
+    if run.batch > least or run.steps < 2:
+        return run
+    unit = run.batch if isinstance(run, Pass) else 1
+    steps = math.floor(run.steps * share / (3 * max(unit * pace.assume(run), 1e-9)))
+    steps = max(1, min(steps, run.steps))
+    if isinstance(run, Pass):
+        return run._replace(steps=steps)
+    settings = dict(run.settings) | {"steps": steps}
+    return run._replace(settings=tuple(sorted(settings.items())))
+
+
+def _repeat(run: Callable[[], object], device: Runtime, share: float) -> float:
+    """Mean seconds of a call: of the processor on a CPU, of the clock on a GPU."""
+    clock = time.perf_counter if device.device.type == "cuda" else time.process_time
+    begin = time.perf_counter()
+    seconds: list[float] = []
+    while not seconds or time.perf_counter() - begin < share:
+        start = clock()
+        run()
+        device.wait()
+        seconds.append(clock() - start)
+        if len(seconds) == 1 and device.device.type == "cuda":
+            begin = time.perf_counter()  # the first call compiled
+    return fmean(seconds[1:] or seconds)
+
+
+def _samples(pace: Pace, folder: Path) -> DeviceData:
+    if (folder / "dataset.json").exists():
+        return data.to_device(data.load(folder), pace.device.device)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (1000, *pace.shape), generator=generator, dtype=torch.uint8)
+    labels = torch.randint(0, pace.n_classes, (1000,), generator=generator)
+    tensors = (tensor.to(pace.device.device) for tensor in (images, labels, images, labels))
+    return DeviceData(*tensors)
+
+
+def _make(work: Work, pace: Pace, samples: DeviceData) -> Callable[[], object]:
+    """What does a unit of work once."""
+    device = pace.device
+    model = device.place(_build(work.architecture, pace))
+    forward = torch.compile(model) if device.compile else model
+    rows = torch.arange(work.batch, device=device.device) % len(samples.train_labels)
+    if isinstance(work, Step):
+        return _training(work, model, forward, samples, rows, device).run_epoch
+    images = samples.train_images[rows]
+    if not work.steps:
+        return lambda: probabilities(model, images)
+    with full_precision():
+        labels = probabilities(model, images).argmax(1)  # so that the attack leaves none out
+    attack = PGD(eps=8 / 255, step=2 / 255, steps=work.steps)
+
+    def judge() -> None:
+        with device.autocast(work.precision):
+            evaluate(forward, images, labels, {"pgd": attack}, batch_size=work.batch, seed=0)
+
+    return judge
+
+
+def _build(architecture: str, pace: Pace) -> Classifier:
+    return build_model(architecture, n_classes=pace.n_classes, channels=pace.shape[0], seed=0)
+
+
+def _training(work: Step, model, forward, samples, rows, device: Runtime) -> Training:
+    """A training whose epochs are one step each, at a rate that leaves the model as it is."""
+    changes = {"lr": 1e-9, "schedule": "constant", "batch_size": work.batch}
+    mask = torch.zeros(len(samples.train_labels), dtype=torch.bool, device=device.device)
+    mask[::2] = True
+    return Training(
+        model,
+        OBJECTIVES[work.method](**dict(work.settings)),
+        samples,
+        rows,
+        work.recipe.model_copy(update=changes | {"precision": work.precision}),
+        seed=0,
+        trial=0,
+        device=device,
+        forward=forward if device.compile else None,
+        memorized=mask,
+        typical=~mask,
+    )

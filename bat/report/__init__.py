@@ -1,0 +1,1 @@
+"""What figures and tables have in common, and the figures and tables."""

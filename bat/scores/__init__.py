@@ -1,0 +1,1 @@
+"""Estimates of memorization and influence, and of what chance gives: arrays in, arrays out."""

@@ -1,0 +1,1 @@
+"""What is computed for one study: poisoning, features, representation, theory, annotation."""

@@ -1,0 +1,1 @@
+"""Tables of the paper and of ours: their values and captions."""

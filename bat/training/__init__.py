@@ -1,0 +1,15 @@
+"""The training loop, trials on random subsets, and adversarial runs."""
+
+from bat.training.loop import (
+    DivergedError,
+    Training,
+    learning_rate,
+    not_finite,
+)
+
+__all__ = [
+    "DivergedError",
+    "Training",
+    "learning_rate",
+    "not_finite",
+]

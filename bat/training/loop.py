@@ -1,0 +1,234 @@
+"""The one training loop: schedule, precision, checkpoints, resume, progress.
+
+Every number that a training draws comes from streams named by its seed, its
+trial and the epoch (`bat.scores.subsets`), so a training that is resumed at an epoch's
+end goes on exactly as one that was never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from bat import config
+from bat.data import DeviceData, as_float, augment
+from bat.devices import Runtime
+from bat.errors import BatError
+from bat.objectives import Batch
+from bat.streams import torch_seed
+
+
+class DivergedError(BatError):
+    """A loss, a weight or a prediction that is no finite number."""
+
+
+def learning_rate(recipe: config.Optimization, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of one step.
+
+    Parameters
+    ----------
+    recipe : Optimization
+    step : int
+        Counted from 0 over the whole training.
+    steps_per_epoch : int
+    """
+    total = recipe.epochs * steps_per_epoch
+    if recipe.schedule == "piecewise":
+        decays = sum(step >= milestone * steps_per_epoch for milestone in recipe.milestones)
+        return recipe.lr * recipe.gamma**decays
+    if recipe.schedule == "cosine":
+        return recipe.lr * 0.5 * (1 + math.cos(math.pi * step / total))
+    if recipe.schedule == "one_cycle":
+        rise = recipe.warmup * total
+        return recipe.lr * min((step + 1) / max(rise, 1), (total - step) / max(total - rise, 1), 1)
+    return recipe.lr
+
+
+class Training:
+    """One model on its way through one training.
+
+    Parameters
+    ----------
+    model : Classifier
+        On the device; trained in place.
+    objective : callable
+        One of `bat.objectives`.
+    data : DeviceData
+    index : Tensor of int64, shape (n,)
+        Training samples that take part, as positions in the data set, on the
+        device.
+    recipe : Optimization
+    seed, trial : int
+        Fix the order and the augmentation.
+    device : Runtime
+    forward : callable, optional
+        The compiled model, where there is one.
+    memorized, typical : Tensor of bool, shape (n_train,), optional
+        For BAT: samples with a score above and below sigma.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Callable,
+        data: DeviceData,
+        index: Tensor,
+        recipe: config.Optimization,
+        *,
+        seed: int,
+        trial: int,
+        device: Runtime,
+        forward: Callable | None = None,
+        memorized: Tensor | None = None,
+        typical: Tensor | None = None,
+    ):
+        self.model, self.objective = model, objective
+        self.forward = model if forward is None else forward
+        self.data, self.index, self.recipe = data, index, recipe
+        self.seed, self.trial, self.device = seed, trial, device
+        self.memorized, self.typical = memorized, typical
+        self.precision = device.precision(recipe.precision)
+        self.epoch, self.step = 0, 0
+        self.statistics: dict[str, list[Tensor]] = {}  # of the steps of this epoch so far
+        self.undefined: dict[str, int] = {}  # steps of the last epoch without a statistic
+        self.generators: dict[str, torch.Generator] = {}
+        self.batch_size = min(recipe.batch_size, len(index))
+        self.steps_per_epoch = len(index) // self.batch_size
+        self.optimizer = torch.optim.SGD(
+            model.parameters(),
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+
+    def run_epoch(self, stop: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
+        """Train to the end of the epoch; means of the objective's statistics over its steps.
+
+        A statistic is NaN in steps that do not have it, which its mean leaves
+        out; how many these were is in ``undefined``. The last batch of an epoch
+        is left out where it would be smaller than the others. The device is
+        waited for once, at the end.
+
+        Parameters
+        ----------
+        stop : callable
+            Asked before each step; where it says so the epoch is left in the
+            middle, and a further call, or one after `restore`, goes on there.
+
+        Returns
+        -------
+        dict of str to float, or None
+            None where the epoch was left; NaN where no step had the statistic.
+
+        Raises
+        ------
+        DivergedError
+            If a loss, or a weight after the last step, is not finite, naming
+            the method, the epoch and the step.
+        """
+        self.model.train()
+        if not self.generators:
+            self.generators = {name: self._generator(name) for name in ("augmentation", "attack")}
+        permutation = torch.randperm(len(self.index), generator=self._generator("order", "cpu"))
+        batches = self.index[permutation.to(self.index.device)].split(self.batch_size)
+        while self.step < self.steps_per_epoch:
+            if stop():
+                return None
+            self._take_step(batches[self.step])
+            self.step += 1
+        values = {
+            name: torch.stack(of_steps).float().cpu() for name, of_steps in self.statistics.items()
+        }
+        wrong = (~values["loss"].isfinite()).nonzero()
+        if len(wrong):
+            step = int(wrong[0, 0])
+            raise self._diverged(f"the loss is {values['loss'][step]:g} in step {step + 1}")
+        broken = not_finite(self.model)
+        if broken:
+            raise self._diverged(
+                f"{broken} is not finite after step {self.step}, the last one, in spite of a "
+                "finite loss,"
+            )
+        self.epoch, self.step, self.statistics, self.generators = self.epoch + 1, 0, {}, {}
+        self.undefined = {
+            name: missing for name, v in values.items() if (missing := int(v.isnan().sum()))
+        }
+        return {name: float(value.nanmean()) for name, value in values.items()}
+
+    def _diverged(self, what: str) -> DivergedError:
+        return DivergedError(
+            f"{self.objective.name}: {what} of epoch {self.epoch + 1}; lower the learning rate "
+            f"({self.recipe.lr:g}), or warm up"
+        )
+
+    def _take_step(self, index: Tensor) -> None:
+        position = self.epoch * self.steps_per_epoch + self.step
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, position, self.steps_per_epoch)
+        with self.device.autocast(self.precision):
+            loss, statistics = self.objective(
+                self.forward,
+                self._batch(index, self.generators["augmentation"]),
+                self.generators["attack"],
+                epoch=self.epoch,
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        for name, value in statistics.items():
+            self.statistics.setdefault(name, []).append(value)
+
+    def state(self) -> dict:
+        """All that a training needs to go on exactly where it is, in or between epochs."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "precision": self.precision,
+            "epoch": self.epoch,
+            "step": self.step,
+            "statistics": {name: torch.stack(v) for name, v in self.statistics.items()},
+            "generators": {name: g.get_state() for name, g in self.generators.items()},
+        }
+
+    def restore(self, state: dict) -> None:
+        """Go on from what `state` gave, in the precision that it began in."""
+        began = self.recipe.precision
+        if began == "auto":
+            began = state.get("precision", self.device.usual_precision)
+        self.precision = self.device.precision(began)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.step = state["epoch"], state["step"]
+        statistics = state["statistics"].items()
+        self.statistics = {name: list(v.to(self.device.device)) for name, v in statistics}
+        self.generators = {name: self._generator(name) for name in state["generators"]}
+        for name, generator_state in state["generators"].items():
+            self.generators[name].set_state(generator_state.cpu())
+
+    def _batch(self, index: Tensor, shift: torch.Generator) -> Batch:
+        augmentation = self.recipe.augmentation
+        images = self.data.train_images.index_select(0, index)  # far faster than indexing
+        images = augment(images, shift, crop=augmentation.crop, flip=augmentation.flip)
+        return Batch(
+            as_float(images),
+            self.data.train_labels[index],
+            None if self.memorized is None else self.memorized[index],
+            None if self.typical is None else self.typical[index],
+        )
+
+    def _generator(self, stream: str, device: str | None = None) -> torch.Generator:
+        """The generator of one stream in this epoch."""
+        seed = torch_seed(self.seed, self.trial, f"{stream}-{self.epoch}")
+        return torch.Generator(device or self.device.device).manual_seed(seed)
+
+
+def not_finite(model: nn.Module) -> str:
+    """The first weight or running statistic of a model that is not finite, or nothing."""
+    tensors = {name: v for name, v in model.state_dict().items() if v.is_floating_point()}
+    finite = torch.stack([value.isfinite().all() for value in tensors.values()]).cpu()
+    return next((name for name, good in zip(tensors, finite, strict=True) if not good), "")

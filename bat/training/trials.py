@@ -1,0 +1,322 @@
+"""Trainings on random subsets, many in one process (paper, A.1).
+
+A trial is a function of the seed and its number: subset, initial parameters,
+order and augmentation. How trials are grouped into shards changes nothing, and
+a trial that is found in any shard of the same recipe is not trained again.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from bat import config
+from bat.data import PreparedData, as_float, to_device
+from bat.devices import Runtime
+from bat.errors import BatError
+from bat.files import artifacts
+from bat.files.artifacts import ArtifactError, MisplacedError
+from bat.files.bits import pack
+from bat.models import build_model, require_size
+from bat.objectives import ERM
+from bat.progress import log, progress
+from bat.scores.memorization import trials_for_coverage
+from bat.scores.subsets import subset
+from bat.streams import torch_seed
+from bat.training.loop import DivergedError, Training
+from bat.validation import read_checked
+
+EVALUATION_BATCH = 1000
+
+
+def run_shard(
+    out: Path,
+    prepared: PreparedData,
+    recipe: dict,
+    first: int,
+    last: int,
+    members: int,
+    *,
+    device: Runtime,
+    command: str,
+) -> None:
+    """Train the trials of one shard and write them as one table.
+
+    Trials that a shard beside ``out`` holds, or that an earlier, interrupted
+    run of this job left, are taken over. Each trial is on disk as soon as it
+    is trained.
+
+    Parameters
+    ----------
+    out : path
+        ``.../trials/{architecture}-{first}-{last}.parquet``.
+    prepared : PreparedData
+    recipe : dict
+        From `bat.plan.studies.trial_recipe`.
+    first, last : int
+        Trial numbers, both included.
+    members : int
+        Trials below this number also keep their class probabilities on the
+        training samples, for disagreement and confidence.
+    device : Runtime
+    command : str
+        For the metadata.
+    """
+    provenance = {"fingerprint": prepared.fingerprint, "recipe": recipe, "command": command}
+    partial = out.parent / ".partial" / recipe["architecture"]
+    for folder in (out.parent, partial):
+        artifacts.remove_leftovers(folder)
+    wanted = range(first, last + 1)
+    found = {
+        trial: row
+        for trial, row in _find(out.parent, partial, wanted, prepared, recipe).items()
+        if trial >= members or row["probabilities"][0].is_valid
+    }
+    title = f"{out.parent.parent.name} {recipe['architecture']} trials {first}-{last}"
+    if found:
+        log.info("%s: %d of %d are there already", title, len(found), len(wanted))
+    missing = [trial for trial in wanted if trial not in found]
+    if missing:
+        log.info("%s: %d to train on %s", title, len(missing), device.name)
+        trainer = TrialTrainer(prepared, recipe, device)
+        with progress(title, len(wanted), done=len(found)) as bar:
+            for trial in missing:
+                row = trainer.train(
+                    trial,
+                    keep_probabilities=trial < members,
+                    report=lambda share, note: bar.update(len(found) + min(share, 0.999), note),
+                )
+                found[trial] = pa.table(row, schema=artifacts.SCHEMAS["trials"])
+                path = partial / f"{trial:06d}.parquet"
+                artifacts.write_table(path, "trials", found[trial], **provenance)
+                bar.advance(
+                    f"accuracy {row['included_accuracy'][0]:.3f} included, "
+                    f"{row['test_accuracy'][0]:.3f} test"
+                )
+    elif _holds(out, found.keys(), prepared, recipe):
+        out.touch()
+        return
+    table = pa.concat_tables([found[trial] for trial in wanted])
+    artifacts.write_table(out, "trials", table, **provenance)
+    for trial in wanted:
+        (partial / f"{trial:06d}.parquet").unlink(missing_ok=True)
+
+
+def _find(
+    folder: Path, partial: Path, wanted: range, prepared: PreparedData, recipe: dict
+) -> dict[int, pa.Table]:
+    """Wanted trials of this recipe by number, each a table of one row."""
+    paths = [partial / f"{trial:06d}.parquet" for trial in wanted]
+    for path in folder.glob(f"{recipe['architecture']}-*.parquet"):
+        if not _SHARD.fullmatch(path.stem):
+            log.warning("%s: not used, a shard's name ends in its first and last trial", path)
+            continue
+        first, last = shard_range(path)
+        if first <= wanted[-1] and last >= wanted[0]:
+            paths.append(path)
+    rows: dict[int, pa.Table] = {}
+    for path in filter(Path.exists, paths):
+        try:
+            found = _rows_of(path, prepared, recipe)
+        except MisplacedError:
+            raise
+        except ArtifactError as error:
+            log.warning("not used, its trials are trained again: %s", error)
+            continue
+        for trial in found.keys() & set(wanted):
+            if trial not in rows or not rows[trial]["probabilities"][0].is_valid:
+                rows[trial] = found[trial]
+    return rows
+
+
+def check_coverage(prepared: PreparedData, recipe: dict, n_trials: int, n_held_out: int) -> None:
+    """Refuse, before any training, numbers of trials that leave scores undefined.
+
+    Parameters
+    ----------
+    prepared : PreparedData
+    recipe : dict
+        From `bat.plan.studies.trial_recipe`.
+    n_trials : int
+        Trials behind the memorization scores: every sample must be in some
+        subset and out of some.
+    n_held_out : int
+        Trials behind held-out disagreement and confidence: every sample must be
+        out of some subset. 0 where nothing held out is asked for.
+
+    Raises
+    ------
+    BatError
+        Naming the setting and a number that will do.
+    """
+    n, ratio = prepared.info["n_train"], recipe["subset_ratio"]
+    enough = trials_for_coverage(n, ratio)
+    for setting, count in (("scores.trials", n_trials), ("ensemble.members", n_held_out)):
+        if not 0 < count < 2 * enough:
+            continue
+        included = np.stack([subset(recipe["seed"], t, n, ratio) for t in range(count)])
+        undefined = included.all(0)
+        if setting == "scores.trials":
+            undefined |= ~included.any(0)
+        if undefined.any():
+            raise BatError(
+                f"{setting} = {count}: the random subsets hold {undefined.sum()} of the {n} "
+                f"samples always or never (for example sample {undefined.argmax()}), which leaves "
+                f"their scores undefined; {enough} trials make that unlikely"
+            )
+
+
+_SHARD = re.compile(r".+-(\d+)-(\d+)")
+
+
+def shard_range(path: Path) -> tuple[int, int]:
+    """First and last trial number that a shard's file name tells."""
+    name = _SHARD.fullmatch(path.stem)
+    if name is None:
+        raise BatError(
+            f"{path}: no name of a shard; expected ARCHITECTURE-FIRST-LAST.parquet with the "
+            "numbers of its first and last trial, as small_cnn-000000-000049.parquet"
+        )
+    return int(name[1]), int(name[2])
+
+
+def _holds(path: Path, trials: Collection[int], prepared: PreparedData, recipe: dict) -> bool:
+    """Whether a shard can be read, and has these trials and no others."""
+    try:
+        return _rows_of(path, prepared, recipe).keys() == set(trials)
+    except ArtifactError:
+        return False
+
+
+def _rows_of(path: Path, prepared: PreparedData, recipe: dict) -> dict[int, pa.Table]:
+    about = artifacts.read_metadata(path, "trials")
+    if about["fingerprint"] != prepared.fingerprint or about["recipe"] != recipe:
+        return {}
+    table, _ = read_checked(path, "trials", prepared)
+    return {int(t): table.slice(i, 1) for i, t in enumerate(artifacts.column(table, "trial"))}
+
+
+class TrialTrainer:
+    """Trains one trial after the other with one load of the data and one compilation."""
+
+    def __init__(self, prepared: PreparedData, recipe: dict, device: Runtime):
+        require_size(recipe["architecture"], prepared.shape)
+        self.recipe, self.device = recipe, device
+        self.training = config.SubsetTraining.model_validate(recipe["training"])
+        self.data = to_device(prepared, device.device)
+        self.info = prepared.info
+        self.model = device.place(self._fresh(0))
+        self.forward = torch.compile(self.model) if device.compile else self.model
+
+    def _fresh(self, trial: int):
+        info = self.info
+        return build_model(
+            self.recipe["architecture"],
+            n_classes=len(info["class_names"]),
+            channels=info["shape"][0],
+            mean=info["mean"],
+            std=info["std"],
+            seed=torch_seed(self.recipe["seed"], trial, "init"),
+        )
+
+    def train(
+        self,
+        trial: int,
+        *,
+        keep_probabilities: bool,
+        report: Callable[[float, str], None] = lambda share, note: None,
+    ) -> dict:
+        """Train one trial; its row, as columns of length one.
+
+        Parameters
+        ----------
+        trial : int
+        keep_probabilities : bool
+        report : callable
+            Called before each step with the share of the steps that are done, and
+            where the trial is.
+
+        Raises
+        ------
+        DivergedError
+            If a loss, a weight or a probability is not finite, naming the trial.
+        """
+        start = time.monotonic()
+        n = len(self.data.train_labels)
+        included = subset(self.recipe["seed"], trial, n, self.recipe["subset_ratio"])
+        self.model.load_state_dict(self._fresh(trial).state_dict())
+        training = Training(
+            self.model,
+            ERM(),
+            self.data,
+            torch.from_numpy(np.flatnonzero(included)).to(self.device.device),
+            self.training,
+            seed=self.recipe["seed"],
+            trial=trial,
+            device=self.device,
+            forward=self.forward,
+        )
+        n_steps, epochs = training.steps_per_epoch, self.training.epochs
+
+        def say() -> bool:
+            share = (training.epoch * n_steps + training.step) / (epochs * n_steps)
+            report(share, f"trial {trial} in epoch {training.epoch + 1} of {epochs}")
+            return False
+
+        try:
+            for _ in range(epochs):
+                training.run_epoch(say)
+        except DivergedError as error:
+            raise DivergedError(f"trial {trial}: {error}") from None
+        train = self._judge(trial, self.data.train_images)
+        train_correct = (train.argmax(1) == self.data.train_labels).cpu().numpy()
+        test = self._judge(trial, self.data.test_images)
+        test_correct = (test.argmax(1) == self.data.test_labels).cpu().numpy()
+        kept = train.to(torch.float16).cpu().numpy().tobytes() if keep_probabilities else None
+        return {
+            "trial": [trial],
+            "seed": [self.recipe["seed"]],
+            "included": [pack(included)],
+            "train_correct": [pack(train_correct)],
+            "test_correct": [pack(test_correct)],
+            "included_accuracy": [float(train_correct[included].mean())],
+            "excluded_accuracy": [float(train_correct[~included].mean())],
+            "test_accuracy": [float(test_correct.mean())],
+            "seconds": [time.monotonic() - start],
+            "device": [self.device.label(training.precision)],
+            "probabilities": [kept],
+        }
+
+    def _judge(self, trial: int, images: torch.Tensor) -> torch.Tensor:
+        found = probabilities(self.model, images)
+        wrong = int((~found.isfinite().all(1)).sum())
+        if wrong:
+            raise DivergedError(
+                f"trial {trial}: after the last epoch ({self.training.epochs}) the probabilities "
+                f"of {wrong} of {len(found)} samples are not finite; lower the learning rate "
+                f"({self.training.lr:g}), or warm up"
+            )
+        return found
+
+
+@torch.no_grad()
+def probabilities(model, images: torch.Tensor) -> torch.Tensor:
+    """Class probabilities in eval mode and float32, without augmentation.
+
+    Parameters
+    ----------
+    model : Classifier
+    images : Tensor of uint8, shape (n, channels, height, width)
+
+    Returns
+    -------
+    Tensor of float32, shape (n, n_classes)
+    """
+    model.eval()
+    return torch.cat([model(as_float(x)).softmax(1) for x in images.split(EVALUATION_BATCH)])

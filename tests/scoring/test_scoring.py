@@ -1,0 +1,311 @@
+"""From shard files to score tables: known answers, real wrong labels, damaged shards."""
+
+import itertools
+import shutil
+from math import comb
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from bat import config, scoring
+from bat.data import PreparedData
+from bat.devices import Runtime
+from bat.errors import BatError
+from bat.files import artifacts
+from bat.files.artifacts import ArtifactError, column, read_table, write_table
+from bat.files.bits import pack, unpack
+from bat.plan import studies
+from bat.report import tables as tables_of_readers
+from bat.scores.fit import fit_sentence
+from bat.scores.memorization import memorization
+from bat.scores.subsets import subset
+from bat.training import trials
+
+# -- a learner whose scores are known -------------------------------------------------------
+
+N_TRIALS, RATIO = 2000, 0.7
+COPIES = [1, 1, 1, 2, 2, 3, 4, 6, 10, 10]  # how often each object is in the training set
+OBJECT = np.repeat(np.arange(len(COPIES)), COPIES)
+N_TRAIN = len(OBJECT)
+RECIPE = {"architecture": "lookup", "subset_ratio": RATIO, "seed": 3, "training": {}}
+SPEC = {
+    "dataset": "objects",
+    "trials": N_TRIALS,
+    "recipe": RECIPE,
+    "influence": {"pairs": "same_class", "keep_above": 0.0},
+    "min_included_accuracy": 0.99,
+}
+
+
+def known_score(copies: int) -> float:
+    """Memorization of a sample, and its influence on one more copy, in the limit.
+
+    Left out, it is still predicted where any other copy is in the subset of m:
+    1 minus that chance is C(n - k, m) / C(n - 1, m).
+    """
+    m = round(RATIO * N_TRAIN)
+    return comb(N_TRAIN - copies, m) / comb(N_TRAIN - 1, m)
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory):
+    """Each object is a class of its own, and once in the test set."""
+
+    def images(n):
+        return np.zeros((n, 1, 8, 8), np.uint8)
+
+    n_classes = len(COPIES)
+    info = {
+        "fingerprint": "a" * 64,
+        "n_train": N_TRAIN,
+        "n_test": n_classes,
+        "class_names": [str(i) for i in range(n_classes)],
+        "shape": [1, 8, 8],
+    }
+    return PreparedData(
+        tmp_path_factory.mktemp("objects"),
+        info,
+        images(N_TRAIN),
+        OBJECT,
+        np.arange(N_TRAIN),
+        images(n_classes),
+        np.arange(n_classes),
+        np.arange(n_classes),
+    )
+
+
+def lookup_row(trial: int) -> dict:
+    """A learner that knows just the objects that are in its subset."""
+    included = subset(RECIPE["seed"], trial, N_TRAIN, RATIO)
+    known = np.isin(np.arange(len(COPIES)), OBJECT[included])
+    return {
+        "trial": trial,
+        "seed": RECIPE["seed"],
+        "included": pack(included),
+        "train_correct": pack(known[OBJECT]),
+        "test_correct": pack(known),
+        "included_accuracy": known[OBJECT][included].mean(),
+        "excluded_accuracy": known[OBJECT][~included].mean(),
+        "test_accuracy": known.mean(),
+        "seconds": 0.0,
+        "device": "none",
+        "probabilities": None,
+    }
+
+
+def write_shards(folder, cuts, recipe=RECIPE):
+    """Shards between the cuts."""
+    paths = []
+    for first, stop in itertools.pairwise(cuts):
+        rows = pd.DataFrame([lookup_row(trial) for trial in range(first, stop)])
+        paths.append(folder / f"lookup-{first:06d}-{stop - 1:06d}.parquet")
+        columns = {name: rows[name].tolist() for name in artifacts.SCHEMAS["trials"].names}
+        provenance = {"fingerprint": "a" * 64, "recipe": recipe, "command": "a test"}
+        write_table(paths[-1], "trials", columns, **provenance)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return write_shards(tmp_path_factory.mktemp("shards"), [0, 700, 701, N_TRIALS])
+
+
+@pytest.fixture(scope="module")
+def tables(shards, objects, tmp_path_factory):
+    """The folder of the score tables of the lookup learner."""
+    out = tmp_path_factory.mktemp("scores")
+    scoring.write_scores(shards, objects, SPEC, out, command="a test")
+    return out
+
+
+def test_memorization_of_a_lookup_learner(tables):
+    table, metadata = read_table(tables / "memorization.parquet", "memorization")
+    expected = np.array([known_score(COPIES[i]) for i in OBJECT])
+    assert expected[0] == 1
+    assert np.unique(expected).size == 6
+    error = np.abs(column(table, "memorization") - expected)
+    assert (error <= 5 * column(table, "memorization_se")).all()
+    assert column(table, "memorization_se").max() < 0.025  # sqrt(0.25 / 600) and a little
+    assert (column(table, "memorization")[OBJECT < 3] == 1).all()
+    assert np.array_equal(column(table, "label"), OBJECT)
+    assert np.array_equal(column(table, "index"), np.arange(N_TRAIN))
+    assert (column(table, "n_included") + column(table, "n_excluded") == N_TRIALS).all()
+    assert (column(table, "accuracy_included") == 1).all()
+    assert metadata["recipe"] == RECIPE | {"trials": N_TRIALS}
+    assert metadata["converged"]
+    assert metadata["accuracies"]["included"] == 1
+
+
+def test_influence_of_a_lookup_learner(tables):
+    table, _ = read_table(tables / "influence.parquet", "influence")
+    train, test = column(table, "train_index"), column(table, "test_index")
+    assert np.array_equal(OBJECT[train], test)
+    expected = np.array([known_score(COPIES[j]) for j in test])
+    error = np.abs(column(table, "influence") - expected)
+    assert (error <= 5 * column(table, "influence_se")).all()
+    few = np.flatnonzero(np.isin(OBJECT, np.flatnonzero(np.array(COPIES) <= 3)))
+    assert set(few) <= set(train)
+    summary, _ = read_table(tables / "test.parquet", "test")
+    assert (column(summary, "max_influence_train_index")[:3] == [0, 1, 2]).all()
+    m = round(RATIO * N_TRAIN)
+    shown = [1 - comb(N_TRAIN - k, m) / comb(N_TRAIN, m) for k in COPIES]
+    spread = np.sqrt(np.multiply(shown, np.subtract(1, shown)) / N_TRIALS)
+    assert (np.abs(column(summary, "accuracy") - shown) <= 5 * spread).all()
+
+
+def test_grouping_and_order_of_shards_change_no_byte(tables, objects, tmp_path):
+    shards = write_shards(tmp_path, [0, 123, 1500, N_TRIALS])
+    scoring.write_scores(shards[::-1], objects, SPEC, tmp_path / "out", command="a test")
+    for name in ("memorization", "influence", "test"):
+        file = f"{name}.parquet"
+        assert (tmp_path / "out" / file).read_bytes() == (tables / file).read_bytes()
+
+
+def test_trials_beyond_the_wanted_number_are_left_out(shards, objects):
+    some = scoring.read_trials(shards, objects, 500, recipe=RECIPE)
+    assert some.included.shape == (500, N_TRAIN)
+    assert np.array_equal(some.included[7], subset(RECIPE["seed"], 7, N_TRAIN, RATIO))
+    assert some.recipe["trials"] == 500
+
+
+def shard_of_accuracy(folder, n_right):
+    """All trials, of models that are right on so many of the 28 samples trained on."""
+    poor = []
+    for trial in range(N_TRIALS):
+        row = lookup_row(trial)
+        included = unpack(row["included"], N_TRAIN)
+        correct = unpack(row["train_correct"], N_TRAIN).copy()
+        correct[np.flatnonzero(included)[n_right:]] = False
+        accuracy = correct[included].mean()
+        poor.append(row | {"train_correct": pack(correct), "included_accuracy": accuracy})
+    columns = {name: [row[name] for row in poor] for name in artifacts.SCHEMAS["trials"].names}
+    path = folder / "lookup-000000-001999.parquet"
+    write_table(path, "trials", columns, fingerprint="a" * 64, recipe=RECIPE, command="a test")
+    return path
+
+
+def test_scores_of_models_that_do_not_fit_are_refused_unless_asked_for(objects, tmp_path, caplog):
+    path, out = shard_of_accuracy(tmp_path, 17), tmp_path / "scores"
+    chance = 10 / N_TRAIN  # of the most frequent of the objects
+    assert 17 / 28 < chance + (1 - chance) / 2 < 0.7
+    with pytest.raises(BatError, match=r"included accuracy 60\.7.*chance 25\.0.*noise.*62\.5"):
+        scoring.write_scores([path], objects, SPEC, out, command="a test")
+    assert not out.exists()
+    scoring.write_scores([path], objects, SPEC | {"allow_unfitted": True}, out, command="a test")
+    groups = {"groups": config.Groups().model_dump(mode="json"), "dataset": "objects"}
+    scoring.log.addHandler(caplog.handler)
+    try:
+        scoring.write_groups(out, objects, groups, tmp_path / "groups", command="a test")
+    finally:
+        scoring.log.removeHandler(caplog.handler)
+    assert "noise" in caplog.text and "understated" not in caplog.text
+    for name in ("memorization", "influence", "test"):
+        metadata = read_table(out / f"{name}.parquet", name)[1]
+        assert "scores are noise" in fit_sentence(metadata)
+        assert "scores are noise" in tables_of_readers.provenance(metadata)
+    for split in ("train", "test"):
+        metadata = read_table(tmp_path / "groups" / f"{split}.parquet", "groups")[1]
+        assert "(included accuracy 60.7\u00a0%, chance 25.0\u00a0%)" in fit_sentence(metadata)
+
+
+def test_models_that_do_not_interpolate_are_told_of(shards, objects, tmp_path, caplog):
+    spec = SPEC | {"min_included_accuracy": 1.0}
+    scoring.write_scores(shards, objects, spec, tmp_path, command="a test")
+    assert read_table(tmp_path / "test.parquet", "test")[1]["converged"]
+    path = shard_of_accuracy(tmp_path, 25)
+    scoring.log.addHandler(caplog.handler)
+    try:
+        scoring.write_scores([path], objects, SPEC, tmp_path, command="a test")
+    finally:
+        scoring.log.removeHandler(caplog.handler)
+    assert "memorization is understated" in caplog.text
+    metadata = read_table(tmp_path / "memorization.parquet", "memorization")[1]
+    assert not metadata["converged"]
+    assert metadata["accuracies"]["included"] == pytest.approx(25 / 28)
+
+
+def test_convergence_of_a_lookup_learner(shards, objects, tmp_path):
+    scoring.write_convergence(shards, objects, SPEC, tmp_path / "convergence.csv")
+    table = pd.read_csv(tmp_path / "convergence.csv")
+    assert table["n_trials"].is_monotonic_increasing
+    assert table["n_trials"].iloc[-1] == N_TRIALS
+    assert table["se_mean"].is_monotonic_decreasing
+    assert table["split_half_correlation"].iloc[-1] > 0.99
+
+
+# -- shards that cannot be used -------------------------------------------------------------
+
+
+def copies_of(shards, folder):
+    return [shutil.copy(path, folder / path.name) for path in shards]
+
+
+@pytest.mark.parametrize("kind", ["bit", "half", "empty"])
+def test_a_damaged_shard_is_named_and_set_aside(shards, objects, tmp_path, kind):
+    paths = copies_of(shards, tmp_path)
+    content = bytearray(paths[2].read_bytes())
+    content[len(content) // 2] ^= 1
+    content = {"bit": content, "half": content[: len(content) // 2], "empty": b""}[kind]
+    paths[2].write_bytes(content)
+    with pytest.raises(ArtifactError, match="set aside as") as caught:
+        scoring.write_scores(paths, objects, SPEC, tmp_path / "scores", command="a test")
+    assert str(paths[2]) in str(caught.value)
+    assert not paths[2].exists()  # so that the workflow makes it again
+    assert paths[2].with_name(paths[2].name + ".damaged").read_bytes() == content
+    assert paths[0].exists()
+    assert not (tmp_path / "scores").exists()
+
+
+def test_missing_and_double_trials(shards, objects, tmp_path):
+    def read(paths, **changes):
+        scoring.read_trials(paths, objects, N_TRIALS, recipe=RECIPE | changes)
+
+    with pytest.raises(ArtifactError, match=r"trials \[700\] are in none of the 2 shards"):
+        read([shards[0], shards[2]])
+    paths = copies_of(shards, tmp_path)
+    double = shutil.copy(paths[1], tmp_path / "lookup-000700-000701.parquet")
+    with pytest.raises(ArtifactError, match="trial 700 is also in another shard"):
+        read([*paths, double])
+    with pytest.raises(ArtifactError, match="another recipe"):
+        read(shards, seed=4)
+    with pytest.raises(ArtifactError, match="hold no class probabilities"):
+        scoring.read_trials(shards, objects, 5, recipe=RECIPE, members=5)
+
+
+def test_shards_of_another_data_set(shards, objects):
+    other = PreparedData(**vars(objects) | {"info": objects.info | {"fingerprint": "b" * 64}})
+    with pytest.raises(ArtifactError, match="other images, labels, or order"):
+        scoring.read_trials(shards, other, N_TRIALS, recipe=RECIPE)
+    assert all(path.exists() for path in shards)  # not damaged, so not set aside
+
+
+# -- real training on wrong labels ----------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_wrong_labels_are_memorized(prepare, tmp_path):
+    prepared = prepare(label_noise={"share": 0.05, "seed": 0})
+    changed = np.zeros(prepared.info["n_train"], bool)
+    changed[prepared.info["label_noise"]["changed"]] = True
+    assert changed.sum() == round(0.05 * len(changed))
+    settings = config.Scores(
+        architecture="small_cnn-8",
+        training={
+            "epochs": 16,
+            "batch_size": 50,
+            "lr": 0.2,
+            "augmentation": {"crop": 0, "flip": False},
+        },
+    )
+    recipe = studies.trial_recipe(settings.architecture, settings)
+    out = tmp_path / f"{settings.architecture}-000000-000059.parquet"
+    device = Runtime(torch.device("cpu"))
+    trials.run_shard(out, prepared, recipe, 0, 59, 0, device=device, command="a test")
+    found = scoring.read_trials([out], prepared, 60, recipe=recipe)
+    scores = memorization(found.included, found.train_correct).memorization
+    assert roc_auc_score(changed, scores) >= 0.95
+    assert np.median(scores[changed]) > 0.5
+    assert np.median(scores[~changed]) < 0.05

@@ -1,0 +1,250 @@
+"""The page beside the paper: every printed number is there, and ours come from files."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bat.files import artifacts
+from bat.files.artifacts import ArtifactError
+from bat.files.bits import pack
+from bat.report import comparison, curves, tables
+from bat.studies.representation import MEASURES
+from bat.tables import paper, paper_page
+
+SECTIONS = (
+    *(paper.SCORES, paper.WHOLE, paper.ATYPICAL, paper.TYPICAL),
+    *(paper.DISCRIMINATION, paper.ANNOTATION),
+)
+WRN = ("cifar100", "wrn-28-10")
+
+
+def rows(text, heading):
+    """Rows of the table below a heading, as dictionaries."""
+    lines = text.split(f"# {heading}", 1)[1].split("\n#", 1)[0].splitlines()
+    cells = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines if line[:1] == "|"]
+    return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
+
+
+def quantity(found, name, label):
+    """The one row of a data set and a quantity."""
+    (row,) = [row for row in found if (row["Data set"], row["Quantity"]) == (name, label)]
+    return row
+
+
+def write_csv(results, pair, name, content):
+    path = results.joinpath(*pair, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(tables.csv_text(pd.DataFrame(content)))
+
+
+def write_methods(results, pair, **right):
+    """A table of methods as the workflow writes it, from accuracies by run over seeds."""
+    judged = pd.DataFrame(
+        [(run, s, "clean", a, 50) for run, both in right.items() for s, a in enumerate(both)],
+        columns=["run", "seed", "attack", "accuracy", "n"],
+    )
+    table = comparison.methods_table(judged, paper=comparison.PAPER.get(pair))
+    out = results.joinpath(*pair, "tables", "methods")
+    tables.write_table_files(table, out, "Seven epochs, two seeds.", formats=("csv", "md"))
+
+
+def compared(what, kinds):
+    """A table of the studies by share, from `bat.report.curves.compared`."""
+    by_share = {"0 %": [0.9, 0.8], "20 %": [0.7, 0.7], "100 %": [0.6, 0.7]}
+    values = {f"erm-{label}": pd.Series(of_share) for label, of_share in by_share.items()}
+    found = curves.compared(values, "erm-0 %")
+    return [
+        {"method": "erm", "label": row["run"].removeprefix("erm-"), what: kind} | row
+        for kind in kinds
+        for row in found
+    ]
+
+
+def write_history(results, pair, correct):
+    """Two seeds of PGD-AT on four training and two test samples."""
+    recipe = {
+        "training": {"epochs": 2},
+        "history": {"max_samples": None, "steps": 5},
+        "adversary": {"eps": 8 / 255},
+        "objective": {"method": "pgd-at"},
+    }
+    folder = results.joinpath(*pair, "runs", "pgd-at-all")
+    artifacts.write_json(
+        results / pair[0] / "data" / "dataset.json",
+        {"n_train": 4, "n_test": 2, "class_names": ["a", "b"]},
+    )
+    schema = artifacts.SCHEMAS["history"]
+    for seed, flags in enumerate(correct):
+        columns = {name: [None, None] for name in schema.names}
+        columns |= {"epoch": [1, 2], "loss": [0.5, 0.25]}
+        columns |= {name: [None, pack(np.array(bits, bool))] for name, bits in flags.items()}
+        path = folder / f"seed{seed}" / "history.parquet"
+        facts = {"fingerprint": "f" * 64, "recipe": recipe, "command": "a test"}
+        left = {"last": "a" * 64, "best": "b" * 64}
+        artifacts.write_table(path, "history", columns, **facts, checkpoints=left)
+
+
+# -- the paper's numbers ---------------------------------------------------------------------
+
+
+def test_claims_are_of_known_quantities_and_stated_once():
+    labels = [name for section in SECTIONS for name in section]
+    assert len(labels) == len(set(labels))
+    assert {claim.quantity for claim in paper.CLAIMS} <= set(labels)
+    keys = [claim[:3] for claim in paper.CLAIMS]
+    assert len(keys) == len(set(keys))
+
+
+def test_without_results_every_number_of_the_paper_is_there(tmp_path):
+    text = paper_page.page(tmp_path / "nothing")
+    found = [
+        (row["Data set"], row["Quantity"], row["Paper"], row["Ours"])
+        for heading in re.findall(r"^## (.*)", text, re.M)
+        for row in rows(text, heading)
+        if "Quantity" in row
+    ]
+    labels = {name: label for section in SECTIONS for name, label in section.items()}
+    assert sorted(found) == sorted(
+        (claim.dataset, labels[claim.quantity], claim.printed, "not run") for claim in paper.CLAIMS
+    )
+    for (dataset, architecture), printed in comparison.PAPER.items():
+        shown = {row["Method"]: row for row in rows(text, f"{dataset}, {architecture}")}
+        for run, accuracies in printed.accuracies.items():
+            row = shown[comparison.LABELS[run]]
+            for attack, value in accuracies.items():
+                title = paper_page.TITLES[attack]
+                assert row[f"{title}, paper"].split()[0] == f"{value:.1f}"
+                assert row[title] == "not run"
+
+
+# -- ours ------------------------------------------------------------------------------------
+
+
+def test_methods_stand_beside_the_paper(tmp_path):
+    write_methods(tmp_path, WRN, **{"pgd-at": (0.5, 0.6), "bat-1-0.2": (0.7, 0.7), "own": (0.1,)})
+    text = paper_page.page(tmp_path)
+    shown = {row["Method"]: row for row in rows(text, "cifar100, wrn-28-10")}
+    assert shown["PGD-AT"]["Clean"] == "55.0 ± 7.1 (−15.0)"
+    assert shown["PGD-AT"]["Clean, paper"] == "59.7 (−2.3)"
+    assert (shown["PGD-AT"]["AA"], shown["MART"]["Clean"]) == ("not run", "not run")
+    assert (shown["own"]["Clean"], shown["own"]["Clean, paper"]) == ("10.0 (−60.0)", "–")
+    assert "Ours: Seven epochs, two seeds." in text
+
+
+def test_other_data_sets_have_ours_only(tmp_path):
+    write_methods(tmp_path, ("digits", "small_cnn"), trades=(0.25,))
+    (row,) = rows(paper_page.page(tmp_path), "digits, small_cnn")
+    assert row == {"Method": "TRADES", "Clean": "25.0"} | dict.fromkeys(
+        ("FGSM", "PGD", "CW", "AA"), "not run"
+    )
+
+
+def test_share_of_atypical_samples(tmp_path):
+    values = np.array([0.0, 0.15, 0.16, 0.9])
+    errors = np.array([0.01, 0.1, 0.1, 0.1])
+    n = len(values)
+    columns = {"memorization": values, "memorization_se": errors}
+    unknown = ("accuracy_included", "accuracy_excluded", "n_included", "n_excluded")
+    columns |= dict.fromkeys(unknown, [None] * n)
+    columns |= {name: np.arange(n) for name in ("index", "label")}
+    recipe = {"trials": 33, "architecture": "resnet9"}
+    for name in ("cifar10", "digits"):
+        artifacts.write_json(
+            tmp_path / name / "data" / "dataset.json",
+            {"n_train": n, "n_test": 2, "class_names": ["a", "b"]},
+        )
+        artifacts.write_table(
+            tmp_path / name / "scores" / "memorization.parquet",
+            "memorization",
+            columns,
+            fingerprint="f" * 64,
+            recipe=recipe,
+            command="a test",
+        )
+    found = rows(paper_page.page(tmp_path), "Atypical training samples (section 2.1, figure 6)")
+    by_name = {row["Data set"]: row for row in found}
+    assert list(by_name) == ["cifar10", "cifar100", "tiny_imagenet", "digits"]
+    assert (
+        by_name["cifar10"]["Ours"]
+        == by_name["digits"]["Ours"]
+        == ("50.0 % (25.0 % to 75.0 %), 5.0 % by chance")
+    )
+    assert by_name["cifar10"]["Paper"].startswith("> 11 %")
+    assert (by_name["digits"]["Paper"], by_name["cifar100"]["Ours"]) == ("–", "not run")
+    assert "33 resnet9 models" in by_name["digits"]["Made with"]
+
+
+def test_whole_sets_come_from_the_last_epoch_of_all_seeds(tmp_path):
+    flags = {"train_clean": [1, 1, 1, 1], "train_pgd": [1, 1, 1, 0], "test_pgd": [0, 0]}
+    more = {"train_clean": [1, 1, 0, 0], "train_pgd": [1, 0, 0, 0], "test_pgd": [0, 0]}
+    seeds = [flags | {"test_clean": [1, 0]}, more | {"test_clean": [1, 1]}]
+    write_history(tmp_path, WRN, seeds)
+    found = rows(paper_page.page(tmp_path), "Fitting the whole training set (section 2.2)")
+    row = quantity(found, "cifar100", "training set, clean")
+    assert (row["Paper"], row["Ours"]) == ("100 %", "75.0 ± 35.4 %")
+    assert row["Made with"] == "2 epochs, 2 seeds, PGD-5 at eps 8/255"
+    assert quantity(found, "cifar100", "test set, adversarial")["Ours"] == "0.0 ± 0.0 %"
+    assert len(found) == 4
+
+
+def test_atypical_groups_come_from_the_last_epoch_of_figure_1(tmp_path):
+    row = {"attack": "pgd", "series": "test atypical", "n_seeds": 1, "sd": np.nan, "n": 1234}
+    content = [row | {"epoch": 3, "mean": 0.3}, row | {"epoch": 6, "mean": 0.125}]
+    write_csv(tmp_path, ("digits", "small_cnn"), "figures/fig1.csv", content)
+    heading = "Atypical samples in adversarial training (section 3.1, figure 1)"
+    found = rows(paper_page.page(tmp_path), heading)
+    row = quantity(found, "digits", "test atypical group, adversarial")
+    assert (row["Paper"], row["Ours"]) == ("–", "12.5 %")
+    assert row["Made with"] == "1 seed; 1,234 samples"
+    assert quantity(found, "cifar100", "test atypical group, adversarial")["Ours"] == "not run"
+
+
+def test_shares_of_atypical_samples_and_their_change(tmp_path):
+    write_csv(tmp_path, WRN, "tables/typical.csv", compared("attack", ["clean", "pgd"]))
+    write_csv(tmp_path, WRN, "tables/representation.csv", compared("measure", MEASURES))
+    text = paper_page.page(tmp_path)
+    found = rows(text, "Typical samples by share of atypical ones (section 3.2, figure 2, B.2)")
+    assert quantity(found, "cifar100", "ERM, 0 % atypical, clean")["Ours"] == "85.0 ± 7.1 %"
+    change = quantity(found, "cifar100", "ERM, change from 0 % to 100 %, clean")
+    assert change["Paper"] == "equal"
+    assert change["Ours"].startswith("−20.0 [−147.1, +107.1] points")
+    assert change["Made with"] == "2 seeds"
+    found = rows(text, "Discrimination between classes (B.2 iii)")
+    label = "ERM, change from 0 % to 100 %, similarity within − between classes"
+    assert quantity(found, "cifar100", label)["Ours"].startswith("−0.200 [−1.471, +1.071]")
+    label = "ERM, 100 % atypical, linear probe"
+    assert quantity(found, "cifar100", label)["Ours"] == "65.0 ± 7.1 %"
+
+
+def test_numbers_without_a_model_stand_in_the_rows_of_ours(tmp_path):
+    answers = {"group": "high", "answer": "both", "share": 0.5, "low": 0.4, "high": 0.6}
+    answers |= {"n_images": 10, "n_annotators": 3}
+    empty = answers | {"group": "low", "share": np.nan, "low": np.nan, "high": np.nan}
+    write_csv(tmp_path, ("cifar100", "resnet18"), "tables/annotation.csv", [answers, empty])
+    heading = "Poisoning atypical samples, judged by people (B.3)"
+    found = rows(paper_page.page(tmp_path), heading)
+    assert {row["Model"] for row in found} == {"resnet18"}
+    row = quantity(found, "cifar100", "high poisoning score: Both")
+    assert (row["Paper"], row["Ours"]) == ("26 %", "50.0 % (40.0 to 60.0)")
+    assert row["Made with"] == "10 images, 3 annotators"
+    assert quantity(found, "cifar100", "low poisoning score: Both")["Ours"] == "not run"
+
+
+# -- files -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("content", "words"), [("", "not a readable"), ("run,mean\n", "lacks")])
+def test_damaged_tables_are_named(tmp_path, content, words):
+    path = tmp_path / "digits" / "small_cnn" / "tables" / "methods.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    with pytest.raises(ArtifactError, match=rf"methods\.csv: {words}"):
+        paper_page.page(tmp_path)
+
+
+def test_command_writes_the_page(tmp_path, run_bat):
+    write_methods(tmp_path, ("digits", "small_cnn"), trades=(0.25,))
+    run_bat("paper", "--results", tmp_path, "--out", tmp_path / "docs" / "page.md")
+    assert (tmp_path / "docs" / "page.md").read_text() == paper_page.page(tmp_path)
