@@ -249,13 +249,18 @@ class Candidates:
         return low, bins, np.array(chances).reshape(len(chances), -1)
 
     def q_values(self) -> np.ndarray:
-        """Benjamini and Hochberg's q of the p-values of each bin, shape (N_BINS,)."""
-        n = self.histogram.sum()
-        as_small = np.cumsum(self.histogram[::-1])[::-1]
-        with np.errstate(divide="ignore"):
-            q = n * np.exp(-STEP * np.arange(N_BINS)) / as_small
-        q[self.histogram == 0] = np.inf
-        return np.minimum(np.minimum.accumulate(q), 1.0)
+        """The q-values of the p-values of each bin, shape (N_BINS,)."""
+        return q_of_bins(self.histogram)
+
+
+def q_of_bins(histogram: np.ndarray) -> np.ndarray:
+    """Benjamini and Hochberg's q of p-values of ``exp(-STEP k)`` in bin k, shape (N_BINS,)."""
+    n = histogram.sum()
+    as_small = np.cumsum(histogram[::-1])[::-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        q = n * np.exp(-STEP * np.arange(N_BINS)) / as_small
+    q[histogram == 0] = np.inf
+    return np.minimum(np.minimum.accumulate(q), 1.0)
 
 
 def benjamini_hochberg(p) -> np.ndarray:
