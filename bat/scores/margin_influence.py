@@ -91,7 +91,8 @@ def influence_from_margins(
     >>> included = rng.random((60, 20)) < 0.7
     >>> raised = rng.normal(3.0 * included[:, [3, 3, 5]])
     >>> found = influence_from_margins(included, raised, np.zeros(20), np.zeros(3))
-    >>> found.train_index, found.test_index
+    >>> strong = found.q_margin < 0.001
+    >>> found.train_index[strong], found.test_index[strong]
     (array([3, 3, 5], dtype=int32), array([0, 1, 2], dtype=int32))
     """
     included, margins_test = _checked_pairs(included, margins_test, labels_train, labels_test)
