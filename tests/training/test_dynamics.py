@@ -1,0 +1,148 @@
+"""The recorder sees what the definitions say, and leaves a training as it is."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from bat import config
+from bat.data import DeviceData
+from bat.devices import Runtime
+from bat.errors import BatError
+from bat.models import build_model
+from bat.objectives import ERM
+from bat.scores.proxies import OBSERVATIONS
+from bat.training import Training
+from bat.training.dynamics import DRAWS, STEP, Dynamics, needed
+
+N = 30
+
+
+@pytest.fixture
+def images():
+    return torch.randint(0, 256, (N, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
+
+
+@pytest.fixture
+def labels():
+    return torch.arange(N) % 3
+
+
+@pytest.fixture
+def model():
+    return build_model("small_cnn-4", n_classes=3, channels=1, mean=[0.5], std=[0.3], seed=1)
+
+
+def one_by_one(model, image, label):
+    """Loss, margin, error and the gradients of one sample, straight from the definitions."""
+    model.eval()
+    x = (image.float() / 255)[None].requires_grad_()
+    logits = model(x)[0]
+    loss = functional.cross_entropy(logits[None], label[None])
+    by_input = torch.autograd.grad(loss, x, retain_graph=True)[0]
+    by_weights = torch.autograd.grad(loss, list(model.parameters()))
+    others = [float(z) for k, z in enumerate(logits.detach()) if k != label]
+    error = logits.softmax(0).detach()
+    error[label] -= 1
+    return {
+        "loss": float(loss.detach()),
+        "margin": float(logits[label].detach()) - max(others),
+        "error": float((error**2).sum().sqrt()),
+        "input_gradient": float((by_input**2).sum().sqrt()),
+        "weight_gradient": float(sum((g**2).sum() for g in by_weights).sqrt()),
+    }
+
+
+def test_observations_are_those_of_each_sample_alone(model, images, labels):
+    recorder = Dynamics(N)
+    recorder.after_epoch(model, images, labels, observe=OBSERVATIONS, batch_size=7)
+    course = recorder.course()
+    assert set(course) == set(OBSERVATIONS)
+    for i in range(N):
+        for name, value in one_by_one(model, images[i], labels[i]).items():
+            assert course[name][0, i] == pytest.approx(value, rel=2e-4, abs=1e-5), name
+
+
+def test_curvature_is_that_of_a_quadratic(labels):
+    """Of a loss with a constant Hessian H the change of the gradient is h H v."""
+
+    class Softplus(nn.Module):
+        """Two classes and one pixel: the loss is log(1 + exp(-+ x)), of curvature 1/4 at 0."""
+
+        def forward(self, x):
+            pixel = x.flatten(1)
+            return torch.cat([pixel, torch.zeros_like(pixel)], dim=1)
+
+    recorder = Dynamics(4)
+    pixels = torch.zeros(4, 1, 1, 1)
+    recorder.after_epoch(Softplus(), pixels, torch.tensor([0, 1, 0, 1]), observe=["curvature"])
+    np.testing.assert_allclose(recorder.course()["curvature"], STEP / 4, rtol=1e-2)
+    assert DRAWS == 10
+
+
+def train(model, images, labels, recorder=None, epochs=3):
+    data = DeviceData(images, labels, images, labels)
+    recipe = config.SubsetTraining(epochs=epochs, batch_size=8, lr=0.1)
+    device = Runtime(torch.device("cpu"))
+    training = Training(model, ERM(), data, torch.arange(N), recipe, seed=0, trial=0, device=device)
+    for _ in range(epochs):
+        training.run_epoch()
+        if recorder is not None:
+            recorder.after_epoch(model, images, labels, observe=OBSERVATIONS, epochs=epochs)
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def test_a_training_with_the_recorder_ends_in_the_same_weights(images, labels):
+    def fresh():
+        return build_model("small_cnn-4", n_classes=3, channels=1, mean=[0.5], std=[0.3], seed=1)
+
+    alone = train(fresh(), images, labels)
+    recorder = Dynamics(N)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    watched = train(fresh(), images, labels, recorder)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(alone[name], watched[name]) for name in alone)
+    assert recorder.course()["loss"].shape == (3, N)
+    assert np.isfinite(recorder.scores()["grand"]).all()
+
+
+def test_a_recorder_goes_on_where_it_was(model, images, labels):
+    whole, first = Dynamics(N), Dynamics(N)
+    for recorder in (whole, first):
+        recorder.after_epoch(model, images, labels, observe=["loss", "curvature"])
+    second = Dynamics(N)
+    second.load_state_dict(first.state_dict())
+    for recorder in (whole, second):
+        recorder.after_epoch(model, images, labels, observe=["loss", "curvature"])
+    for name, values in whole.course().items():
+        np.testing.assert_array_equal(second.course()[name], values)
+
+
+def test_batches_in_any_order_make_the_epochs(model, images, labels):
+    model.eval()
+    with torch.no_grad():
+        logits = model(images.float() / 255)
+    at_once, by_batches = Dynamics(N), Dynamics(N)
+    generator = torch.Generator().manual_seed(0)
+    for scale in (1.0, 2.0):
+        at_once.step(torch.arange(N), scale * logits, labels)
+        for index in torch.randperm(N, generator=generator).split(7):
+            by_batches.step(index, scale * logits[index], labels[index])
+    for name, values in at_once.course().items():
+        np.testing.assert_allclose(by_batches.course()[name], values, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [([0, 0], "positions twice"), ([0, 9], r"holds \[9\]"), ([0], r"index has shape \(1,\)")],
+)
+def test_wrong_batches_are_refused(index, message):
+    with pytest.raises(BatError, match=message):
+        Dynamics(3).step(torch.tensor(index), torch.zeros(2, 4), torch.zeros(2, dtype=int))
+
+
+def test_only_what_is_needed_is_observed():
+    assert needed(["csl", "aum", "last_loss"]) == ("loss", "margin")
+    assert needed(["curvature"]) == ("curvature",)
