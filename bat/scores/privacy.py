@@ -2,8 +2,11 @@
 
 LiRA, the likelihood-ratio attack of Carlini et al. (2022), arXiv:2112.03570: the
 margins of models with and without a sample are taken as two Gaussians, and a model's
-own margin says how much likelier the one is than the other. Every trial is attacked
-with the others, so the attacked model is never in the fit.
+own margin says how much likelier the one is than the other. Trials are attacked fold by
+fold with those of the other folds, so the attacked model is never in the fit, and all that
+is compared was attacked with one fit: with each trial left out alone, a margin above the
+others leaves a fit below them, and the attack looks worse than a coin where there is
+nothing to find.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from bat.scores.margins import checked_margins, shrinkage
 FALSE_POSITIVE_RATES = (0.001, 0.01)
 """At which the share of members that are found is reported."""
 
-_BLOCK = 2**22  # scores computed at a time: 32 MB an array
+FOLDS = 5
+"""Trials are attacked a fifth at a time; trial ``t`` is in fold ``t mod 5``."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +30,20 @@ class Attack:
     """How far members are told from non-members.
 
     ``scores`` (float32, of shape (n_trials, n_train)) are log likelihood ratios, high
-    where the sample was in the trial's subset; NaN where fewer than two other trials
-    are with or without it. ``sample_auc`` (float64, of shape (n_train,)) is the chance
-    that of two trials, one with the sample and one without, the one with it has the
-    higher score.
+    where the sample was in the trial's subset; NaN where fewer than two trials of the
+    other folds are with or without it. ``fold`` (int, of shape (n_trials,)) says which
+    trials were attacked with one fit. ``sample_auc`` (float64, of shape (n_train,)) is
+    the chance that of two trials of a fold, one with the sample and one without, the one
+    with it has the higher score.
     """
 
     scores: np.ndarray
+    fold: np.ndarray
     sample_auc: np.ndarray
 
 
 def membership_attack(included: np.ndarray, margins: np.ndarray) -> Attack:
-    """Attack every trial with all others.
+    """Attack the trials of each fold with those of the others.
 
     Parameters
     ----------
@@ -76,15 +82,15 @@ def membership_attack(included: np.ndarray, margins: np.ndarray) -> Attack:
             "(n_trials, n_train)"
         )
     margins = checked_margins(margins, included.shape)
+    fold = np.arange(len(included)) % FOLDS
+    priors = [_prior(side, margins) for side in (included, ~included)]
     scores = np.empty(included.shape, np.float32)
-    priors = [_prior(included, margins), _prior(~included, margins)]
-    step = max(1, _BLOCK // len(included))
-    for start in range(0, included.shape[1], step):
-        part = slice(start, start + step)
-        inside, values = included[:, part], margins[:, part]
-        scores[:, part] = _log_density(inside, values, priors[0])
-        scores[:, part] -= _log_density(~inside, values, priors[1])
-    return Attack(scores, _auc_by_sample(included, scores))
+    for number in range(FOLDS):
+        attacked, fit = fold == number, fold != number
+        inside, values = included[fit], margins[fit]
+        scores[attacked] = _log_density(margins[attacked], inside, values, priors[0])
+        scores[attacked] -= _log_density(margins[attacked], ~inside, values, priors[1])
+    return Attack(scores, fold, _auc_by_sample(included, scores, fold))
 
 
 def roc(included: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -114,45 +120,65 @@ def roc(included: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.append(0.0, false / others), np.append(0.0, found / members)
 
 
-def rate_at(fpr: np.ndarray, tpr: np.ndarray, level: float) -> float:
-    """The largest true positive rate at a false positive rate of at most ``level``."""
-    return float(tpr[np.searchsorted(fpr, level, side="right") - 1])
+def rates(included, scores, fold, levels) -> np.ndarray:
+    """Return the share of members that are found at false positive rates.
+
+    Parameters
+    ----------
+    included, scores : ndarray, shape (n_trials, n_train)
+    fold : ndarray of int, shape (n_trials,)
+    levels : sequence of float
+        False positive rates in (0, 1].
+
+    Returns
+    -------
+    ndarray of float64, shape (n_levels,)
+        In each fold the largest true positive rate at no more false positives than the
+        level allows; the mean over the folds.
+    """
+    found = []
+    for number in np.unique(fold):
+        fpr, tpr = roc(included[fold == number], scores[fold == number])
+        found.append(tpr[np.searchsorted(fpr, levels, side="right") - 1])
+    return np.mean(found, axis=0)
 
 
 def rates_with_intervals(
+    attack: Attack,
     included: np.ndarray,
-    scores: np.ndarray,
     levels=FALSE_POSITIVE_RATES,
     *,
     repeats: int = 200,
     generator: np.random.Generator,
 ) -> list[dict]:
-    """The true positive rate at each false positive rate, and its 95 % interval over trials.
+    """Return `rates` with their 95 % intervals over trials.
 
     Parameters
     ----------
-    included, scores : ndarray, shape (n_trials, n_train)
+    attack : Attack
+    included : ndarray of bool, shape (n_trials, n_train)
     levels : sequence of float
-        False positive rates in (0, 1).
     repeats : int
-        Bootstrap draws of trials, which are what another run would draw anew.
+        Bootstrap draws of trials within their folds: they are what another run would
+        draw anew.
     generator : numpy.random.Generator
 
     Returns
     -------
     list of dict
-        A row for each level: ``fpr``, ``tpr``, ``low``, ``high``; ``chance`` is ``fpr``.
+        A row for each level: ``fpr``, ``tpr``, ``low``, ``high``. By chance ``tpr`` is
+        ``fpr``.
     """
-    whole = roc(included, scores)
-    draws = np.empty((repeats, len(levels)))
-    for repeat in range(repeats):
-        chosen = generator.integers(len(included), size=len(included))
-        curve = roc(included[chosen], scores[chosen])
-        draws[repeat] = [rate_at(*curve, level) for level in levels]
+    folds = [np.flatnonzero(attack.fold == number) for number in np.unique(attack.fold)]
+    draws = []
+    for _ in range(repeats):
+        chosen = np.concatenate([generator.choice(rows, rows.size) for rows in folds])
+        draws.append(rates(included[chosen], attack.scores[chosen], attack.fold[chosen], levels))
     low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    whole = rates(included, attack.scores, attack.fold, levels)
     return [
-        {"fpr": level, "tpr": rate_at(*whole, level), "low": float(a), "high": float(b)}
-        for level, a, b in zip(levels, low, high, strict=True)
+        {"fpr": float(level), "tpr": float(tpr), "low": float(a), "high": float(b)}
+        for level, tpr, a, b in zip(levels, whole, low, high, strict=True)
     ]
 
 
@@ -165,36 +191,32 @@ def _prior(chosen, margins):
         return shrinkage(squares / (n - 1), n - 1)
 
 
-def _log_density(chosen, margins, prior):
-    """Log density of every margin under the Gaussian of the chosen trials but its own."""
+def _log_density(attacked, chosen, margins, prior):
+    """Log density of attacked margins under the Gaussian of the chosen ones of the fit."""
     freedom, pooled = prior
-    n = chosen.sum(axis=0) - chosen  # without the attacked trial, shape (n_trials, n)
-    own = np.where(chosen, margins, 0)
-    centre = own.sum(axis=0) / np.maximum(chosen.sum(axis=0), 1)
-    centred = margins - centre  # against cancellation
-    inside = np.where(chosen, centred, 0)
+    n = chosen.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = (inside.sum(axis=0) - inside) / n
-        squares = (inside**2).sum(axis=0) - inside**2 - n * mean**2
-        if np.isinf(freedom):
-            variance = np.full(n.shape, pooled)
-        else:
-            variance = (freedom * pooled + np.maximum(squares, 0)) / (freedom + n - 1)
+        mean = np.where(chosen, margins, 0).sum(axis=0) / n
+        squares = np.where(chosen, (margins - mean) ** 2, 0).sum(axis=0)
+        variance = np.full(n.shape, pooled)
+        if np.isfinite(freedom):
+            variance = (freedom * pooled + squares) / (freedom + n - 1)
         variance = variance * (1 + 1 / n)  # of a new margin: the mean is uncertain too
-        density = -0.5 * ((centred - mean) ** 2 / variance + np.log(variance))
+        density = -0.5 * ((attacked - mean) ** 2 / variance + np.log(variance))
     return np.where(n > 1, density, np.nan)
 
 
-def _auc_by_sample(included, scores):
-    """Mann and Whitney's, of each column; NaN where one side is missing."""
+def _auc_by_sample(included, scores, fold):
+    """Mann and Whitney's over the pairs within folds, of each column; NaN without a pair."""
     from scipy.stats import rankdata
 
-    auc = np.full(included.shape[1], np.nan)
-    for sample in range(included.shape[1]):
-        known = np.isfinite(scores[:, sample])
-        member = included[known, sample]
-        n = int(member.sum())
-        if 0 < n < member.size:
-            ranks = rankdata(scores[known, sample])
-            auc[sample] = (ranks[member].sum() - n * (n + 1) / 2) / (n * (member.size - n))
-    return auc
+    won, pairs = np.zeros(included.shape[1]), np.zeros(included.shape[1])
+    for number in np.unique(fold):
+        member, values = included[fold == number], scores[fold == number]
+        known = np.isfinite(values).all(axis=0)
+        ranks = rankdata(values[:, known], axis=0)
+        n = member[:, known].sum(axis=0)
+        won[known] += (ranks * member[:, known]).sum(axis=0) - n * (n + 1) / 2
+        pairs[known] += n * (len(member) - n)
+    with np.errstate(invalid="ignore"):
+        return np.where(pairs > 0, won / pairs, np.nan)

@@ -1,0 +1,145 @@
+"""Estimates from margins: against known truth, against slow twins, and where they end."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm, ttest_ind
+
+from bat.errors import BatError
+from bat.scores.margin_influence import influence_from_margins
+from bat.scores.margins import margins, memorization_from_margins, shrinkage
+from bat.scores.memorization import influence, memorization
+from bat.scores.significance import benjamini_hochberg
+from bat.scores.subsets import subset
+
+
+def world(n_trials, n, seed=0, ratio=0.7):
+    """Masks and margins of models that fit what they see, and the true memorization."""
+    rng = np.random.default_rng(seed)
+    mean, sd = rng.normal(1.5, 3, n), np.exp(rng.normal(0.8, 0.3, n))
+    included = np.stack([subset(seed, trial, n, ratio) for trial in range(n_trials)])
+    found = mean + sd * rng.normal(size=(n_trials, n))
+    found = np.where(included, np.abs(found) + 3, found)
+    defined = included.any(0) & ((~included).sum(0) > 1)
+    return included[:, defined], found[:, defined], norm.cdf(-mean / sd)[defined]
+
+
+def test_a_margin_is_the_label_against_the_best_other():
+    logits = np.random.default_rng(0).normal(size=(3, 20, 5))
+    labels = np.arange(20) % 5
+    for trial in range(3):
+        for i, label in enumerate(labels):
+            others = [logits[trial, i, k] for k in range(5) if k != label]
+            expected = logits[trial, i, label] - max(others)
+            assert margins(logits, labels)[trial, i] == expected
+
+
+@pytest.mark.parametrize("n_trials", [10, 20, 60, 300])
+def test_intervals_hold_what_they_say(n_trials):
+    included, found, truth = world(n_trials, 4000)
+    scores = memorization_from_margins(included, found.astype(np.float16))
+    covered = np.abs(scores.memorization_margin - truth) <= 1.96 * scores.memorization_margin_se
+    assert 0.93 <= covered.mean() <= 0.97
+    assert abs((scores.memorization_margin - truth).mean()) < 0.01
+
+
+@pytest.mark.parametrize("n_trials", [10, 30, 100])
+def test_margins_are_worth_half_as_many_trials_again(n_trials):
+    """1.57 times as many at an accuracy of a half, more elsewhere, less what few trials cost."""
+    included, found, truth = world(n_trials, 4000)
+    by_margin = memorization_from_margins(included, found).memorization_margin - truth
+    by_bits = memorization(included, found > 0).memorization - truth
+    assert (by_bits**2).mean() > 1.35 * (by_margin**2).mean()
+
+
+def test_equal_deviations_are_pooled_and_unequal_ones_are_not():
+    rng = np.random.default_rng(0)
+    freedom = np.full(5000, 9)
+    prior, pooled = shrinkage(4 * rng.chisquare(9, 5000) / 9, freedom)
+    assert prior > 200 and pooled == pytest.approx(4, rel=0.02)
+    spread = 4 * 6 / rng.chisquare(6, 5000)  # scaled inverse chi-squared of 6 degrees
+    prior, pooled = shrinkage(spread * rng.chisquare(9, 5000) / 9, freedom)
+    assert prior == pytest.approx(6, rel=0.15) and pooled == pytest.approx(4, rel=0.05)
+
+
+def test_what_few_trials_leave_undefined_is_not_a_number():
+    included = np.array([[True, True, True], [True, False, True], [False, False, True]])
+    scores = memorization_from_margins(included, np.array([[1.0, 2, 3], [2, -1, 1], [1, -2, 1]]))
+    assert np.isnan(scores.memorization_margin).tolist() == [True, False, True]
+    assert np.isnan(scores.memorization_margin_se).tolist() == [True, False, True]
+
+
+def test_wrong_margins_are_refused():
+    included = np.ones((3, 2), bool)
+    broken = np.zeros((3, 2))
+    broken[2, 1] = np.nan
+    with pytest.raises(BatError, match="the margin of sample 1 in trial 2 is NaN"):
+        memorization_from_margins(included, broken)
+    with pytest.raises(BatError, match=r"margins have shape \(3, 3\); expected \(3, 2\)"):
+        memorization_from_margins(included, np.zeros((3, 3)))
+    with pytest.raises(BatError, match="expected booleans"):
+        memorization_from_margins(included.astype(int), np.zeros((3, 2)))
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """30 trials of 40 training and 12 test samples in 2 classes, with three real influences."""
+    rng = np.random.default_rng(1)
+    included = np.stack([subset(1, trial, 40, 0.7) for trial in range(30)])
+    found = rng.normal(1.0, 1.0, size=(30, 12))
+    for train, test in ((0, 0), (0, 2), (5, 1)):
+        found[:, test] += 3.0 * included[:, train]
+    return included, found, np.arange(40) % 2, np.arange(12) % 2
+
+
+@pytest.mark.parametrize("candidates", ["same_class", "all"])
+@pytest.mark.parametrize("block", [7, 2**20])
+def test_pairs_are_those_of_students_test(pairs, candidates, block):
+    included, found, labels_train, labels_test = pairs
+    rows = []
+    for i in range(40):
+        for j in range(12):
+            if candidates == "all" or labels_train[i] == labels_test[j]:
+                with_, without = found[included[:, i], j], found[~included[:, i], j]
+                test = ttest_ind(with_, without, alternative="greater")
+                rows.append((i, j, with_.mean() - without.mean(), test.statistic, test.pvalue))
+    i, j, difference, t, p = map(np.array, zip(*rows, strict=True))
+    q = benjamini_hochberg(p)
+    scores = influence_from_margins(
+        included, found, labels_train, labels_test, pairs=candidates, keep=(i, j), block=block
+    )
+    assert scores.candidates == len(rows)
+    assert scores.standing == (q <= 0.1).sum() >= 3
+    np.testing.assert_array_equal(scores.train_index, i)
+    np.testing.assert_array_equal(scores.test_index, j)
+    np.testing.assert_allclose(scores.influence_margin, difference, rtol=1e-4)
+    np.testing.assert_allclose(scores.influence_margin / scores.influence_margin_se, t, rtol=1e-4)
+    np.testing.assert_allclose(scores.q_margin, q, rtol=2e-3)
+
+
+def test_pairs_that_do_not_stand_are_left_out_unless_kept(pairs):
+    included, found, *labels = pairs
+    scores = influence_from_margins(included, found, *labels)
+    assert (scores.q_margin <= scores.level).all() and scores.standing == len(scores.q_margin)
+    assert {(0, 0), (0, 2), (5, 1)} <= set(
+        zip(scores.train_index.tolist(), scores.test_index.tolist(), strict=True)
+    )
+    kept = influence_from_margins(included, found, *labels, keep=([1], [1]))
+    assert len(kept.q_margin) == scores.standing + 1
+
+
+def test_nothing_stands_by_chance_and_much_where_there_is_something(pairs):
+    """Permuted trials: at a rate of 0.1 some pair is called real in a tenth of the draws."""
+    included, found, *labels = pairs
+    rng = np.random.default_rng(0)
+    draws = [
+        influence_from_margins(included[rng.permutation(30)], found, *labels).standing
+        for _ in range(200)
+    ]
+    assert 0.02 < np.mean(np.array(draws) > 0) < 0.17
+    assert influence(included, found > 0, *labels).chance["standing"] == 0
+
+
+def test_constant_margins_have_no_influence(pairs):
+    included, found, *labels = pairs
+    scores = influence_from_margins(included, np.full_like(found, 2.0), *labels)
+    assert scores.standing == 0 and scores.candidates == 240
