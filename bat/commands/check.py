@@ -15,7 +15,7 @@ def add_parser(subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from bat import addresses, config
-    from bat.plan import costs as planning
+    from bat.plan.sizes import trials_to_stand
 
     settings = config.read_config(*arguments.configfile)
     for name, dataset in settings.datasets.items():
@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
         if dataset.scores.source is not None:
             scores = f"scores from {addresses.shown_source(dataset.scores.source)}"
         say(f"{name}: {dataset.data.source}, {scores}")
-        advice = planning.trials_to_stand(dataset, settings.results / name)
+        advice = trials_to_stand(dataset, settings.results / name)
         if dataset.scores.source is None and advice:
             say(f"  {advice}")
     files = shlex.join(map(str, arguments.configfile))

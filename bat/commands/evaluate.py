@@ -60,7 +60,7 @@ def _attacks(arguments: argparse.Namespace) -> dict:
     """The specification that is named, or that of the configuration for the data set."""
     from bat import config
     from bat.files.specifications import latest_configurations, read_specification
-    from bat.plan import studies
+    from bat.plan.specifications import all_specifications
 
     if arguments.spec is not None:
         return read_specification(arguments.spec)
@@ -71,7 +71,7 @@ def _attacks(arguments: argparse.Namespace) -> dict:
         asked.append([Path("config/config.yaml")])
     for paths in asked:
         if arguments.configfile or paths[0].exists():
-            specs = studies.specifications(config.read_config(*paths))
+            specs = all_specifications(config.read_config(*paths))
             if (name, "evaluation") in specs:
                 log.info("attacks as configured in %s", " + ".join(map(str, paths)))
                 return specs[name, "evaluation"]

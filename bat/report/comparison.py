@@ -17,7 +17,7 @@ import pandas as pd
 from bat.errors import BatError
 from bat.files.artifacts import ATTACKS, FLAGS
 from bat.files.bits import unpack
-from bat.plan.studies import ablation_name
+from bat.plan.names import ablation_name
 from bat.report.tables import difference_text, mean_text, over_seeds, percent
 from bat.scores.subsets import followed_samples
 from bat.statistics import paired_difference

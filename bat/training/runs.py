@@ -82,7 +82,7 @@ def train_run(
         Folder of the run.
     prepared : PreparedData
     spec : dict
-        From `bat.plan.studies`.
+        From `bat.plan.specifications`.
     inputs : Inputs
     device : Runtime
     command : str
@@ -602,7 +602,7 @@ def evaluate_checkpoint(
     architecture : str
     prepared : PreparedData
     spec : dict
-        From `bat.plan.studies.evaluation_specification`.
+        From `bat.plan.specifications.evaluation_specification`.
     out : path
         The evaluation table.
     device : Runtime
