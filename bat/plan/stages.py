@@ -69,6 +69,7 @@ class Place:
         self.pace: Pace = Pace(device, self.size.n_classes, self.size.shape)
 
     def rows(self) -> list[Row]:
+        """The stages, in the order in which they run."""
         rows = [self.prepare()]
         if self.dataset.scores.source is None:
             rows += [self.trials(a, n) for a, n in trial_counts(self.dataset).items()]
@@ -88,6 +89,7 @@ class Place:
         return "measured here" if self.pace.measured else "assumed"
 
     def prepare(self) -> Row:
+        """The images as arrays."""
         done = (self.folder / "data" / "dataset.json").exists()
         samples = self.size.n_train + self.size.n_test
         pixels = self.size.shape[0] * self.size.shape[1] * self.size.shape[2]
@@ -95,6 +97,7 @@ class Place:
         return Row(self.name, "prepare", 1, int(done), 0, 0, samples * (pixels + 16), basis)
 
     def trials(self, architecture: str, n_trials: int) -> Row:
+        """Trainings on random subsets, a job for each shard."""
         shards = shard_files(self.dataset, architecture)
         seconds = finished_trials(self.folder, self.dataset, architecture)
         each, basis = self.trial_seconds(architecture, seconds)
@@ -160,6 +163,7 @@ class Place:
         return CORRECT * self.pace(Pass(architecture, precision, batch, steps))
 
     def tables(self) -> Row:
+        """Score tables and groups."""
         scores, groups = self.folder / "scores", self.folder / "groups"
         files = {scores / "memorization.parquet": 40 * self.size.n_train}
         if self.dataset.scores.source is None:
