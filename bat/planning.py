@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from bat import studies
 from bat.artifacts import ArtifactError, column, read_json, read_metadata, read_table
 from bat.config import AnyRun, Config, Dataset, Optimization, TrainOn
+from bat.counting import count_samples
 from bat.progress import progress
 from bat.significance import trials_for_influence
 
@@ -35,7 +36,7 @@ KNOWN_SIZES = {
 """Training and test samples, classes and shape of data sets that are not prepared yet."""
 
 ASSUMED_SIZE = KNOWN_SIZES["cifar10"]
-"""For a data set of the user's own that is not prepared yet."""
+"""For a data set of the user's own that is neither prepared nor can be counted here."""
 
 AUTOATTACK_STEPS = {"standard": 6500, "aa-fast": 1500, "none": 0}
 """Assumed steps of PGD that AutoAttack costs for each sample that it starts with; standard as the
@@ -457,7 +458,7 @@ class _Place:
 
 
 def size(dataset: Dataset, folder: Path) -> Size:
-    """The size of a data set: as prepared, or as it will be where that is known before.
+    """The size of a data set: as prepared, else as known or counted before, else assumed.
 
     Parameters
     ----------
@@ -471,14 +472,16 @@ def size(dataset: Dataset, folder: Path) -> Size:
         return Size(info["n_train"], info["n_test"], n_classes, tuple(info["shape"]))
     except ArtifactError:
         pass
-    data = dataset.data
+    data, assumed = dataset.data, False
     if data.source == "digits":
         n_train, n_test, n_classes, shape = 1797 - data.n_test, data.n_test, 10, (1, 8, 8)
     elif data.source == "tiny_imagenet":
         n_classes, shape = data.classes, (3, 64, 64)
         n_train, n_test = 500 * n_classes, 50 * n_classes
+    elif counted := KNOWN_SIZES.get(data.source) or count_samples(data):
+        n_train, n_test, n_classes, shape = counted
     else:
-        n_train, n_test, n_classes, shape = KNOWN_SIZES.get(data.source, ASSUMED_SIZE)
+        assumed, (n_train, n_test, n_classes, shape) = True, ASSUMED_SIZE
     part = data.subsample
     if part.train or part.train_per_class:
         n_train = part.train or part.train_per_class * n_classes
@@ -486,8 +489,7 @@ def size(dataset: Dataset, folder: Path) -> Size:
         n_test = part.test or part.test_per_class * n_classes
     if data.resize:
         shape = (shape[0], data.resize, data.resize)
-    known = data.source in (*KNOWN_SIZES, "digits", "tiny_imagenet")
-    return Size(n_train, n_test, n_classes, shape, assumed=not known)
+    return Size(n_train, n_test, n_classes, shape, assumed=assumed)
 
 
 def read_benchmark(path: Path) -> float | None:
@@ -560,9 +562,9 @@ def sources(rows: list[Row], device: Runtime) -> list[str]:
             if of_kind == kind
         ]
         lines.append(
-            f"assumed: a job starts in {start.optimizing:g} s, in {start.judging:g} s where nothing "
-            f"is optimized; {100 * CORRECT:g} % of the samples are right without an attack, which "
-            "alone are attacked; measure: plan --measure"
+            f"assumed: a job starts in {start.optimizing:g} s, in {start.judging:g} s where "
+            f"nothing is optimized; {100 * CORRECT:g} % of the samples are right without an "
+            "attack, which alone are attacked; measure: plan --measure"
         )
     if any(row.basis == "measured here" for row in rows):
         lines.append(

@@ -15,7 +15,7 @@ ORDER = """
     escaping errors reading addresses progress stopping fit
     config artifacts specifications subsets statistics significance downloads reference
     zips memorization ensembles splits chance published theory
-    rawdata archives layouts revisions places decoding sources duplicates data validation
+    rawdata archives layouts revisions places decoding sources counting duplicates data validation
     devices models attacks
     objectives evaluation checkpoint_files
     state_dicts checkpoints
