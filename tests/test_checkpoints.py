@@ -459,7 +459,7 @@ def test_half_precision_and_a_name_of_torch_are_no_matter(few_digits, tmp_path):
 def test_safetensors_of_another_network_and_damaged_ones(few_digits, tmp_path):
     other = weights(architecture="small_cnn-6")
     path = write_safetensors(tmp_path / "m.safetensors", other)
-    with pytest.raises(ArtifactError, match="m.safetensors"):
+    with pytest.raises(ArtifactError, match=r"m\.safetensors"):
         load_model(path, ARCHITECTURE, few_digits, CPU, normalize=False)
     content = path.read_bytes()
     for damaged in (

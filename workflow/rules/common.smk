@@ -21,6 +21,7 @@ if BESIDE:
     sys.path.insert(0, str(ROOT))
 try:
     from bat import artifacts, studies
+    from bat.addresses import kept_addresses
     from bat.config import load_config
     from bat.errors import BatError
     from bat.specifications import specification_name, specification_text
@@ -37,6 +38,7 @@ try:
 except BatError as error:
     raise WorkflowError(str(error))
 
+os.environ.update(studies.whole_addresses(CONFIG))  # a query may be secret: no file holds it
 RESULTS = str(CONFIG.results)
 WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 # what lies in the working directory is never taken for a module
@@ -110,12 +112,13 @@ def specification_content(wildcards):
 
 def keep_configuration():
     """Have jobs that read the workflow again read the configuration that it was started with."""
-    name = specification_name("configuration", config)
+    kept = kept_addresses(dict(config))
+    name = specification_name("configuration", kept)
     path = Path(RESULTS, "specs", f"{name}.json").absolute()
     if path.exists():
         path.touch()  # the last one that was started
     else:
-        text = json.dumps(config, indent=2, ensure_ascii=False)
+        text = json.dumps(kept, indent=2, ensure_ascii=False)
         artifacts.write_bytes(path, text.encode())
     workflow.config_settings.configfiles = [path]
 
