@@ -24,7 +24,7 @@ ORDER = """
     scoring merging score_lists score_files score_cards score_matching sharing
     studies pace planning tables comparison curves representation annotation_page annotation
     features paper paper_page
-    figures poisoning_report theory_report
+    fonts figures poisoning_report theory_report
     reports
     __main__
 """
