@@ -38,7 +38,7 @@ from pydantic import (
     model_validator,
 )
 
-from bat.addresses import address_problem, is_address, shown_address, shown_source
+from bat.addresses import address_problem, is_address, shown_address
 from bat.errors import BatError
 from bat.escaping import plain
 from bat.reading import regular_file
@@ -136,12 +136,14 @@ def _place(value: Any, info: ValidationInfo) -> Any:
     return text
 
 
-def _expanded(text: str) -> str:
+def _expanded(text: str, shown: str = "") -> str:
+    shown = shown or text
+
     def variable(match: re.Match) -> str:
         name = match[1] or match[2]
         if name not in os.environ:
             raise ValueError(
-                f"{shown_source(text)!r}: the variable {name!r} is not set; set it, or write it out"
+                f"{shown!r}: the variable {name!r} is not set; set it, or write it out"
             )
         return os.environ[name]
 
@@ -157,7 +159,9 @@ def _expanded(text: str) -> str:
 def _address_or_place(value: Any, info: ValidationInfo) -> Any:
     if not (isinstance(value, str) and is_address(value)):
         return _place(value, info)
-    return _expanded(value) if (info.context or {}).get("expand") else value
+    place, mark, query = value.partition("?")
+    expand = mark and (info.context or {}).get("expand")
+    return f"{place}?{_expanded(query, shown_address(value))}" if expand else value
 
 
 def _no_pattern(value: Path) -> Path:
@@ -490,8 +494,9 @@ class Scores(Section):
         None,
         description="tables to use as they are, so that nothing is trained for them: an archive "
         "of `scores export`, a folder of tables, published arrays, a list of memorization scores "
-        "(csv, npy, npz, ...), or an http(s) address of one, in which $VARIABLES are expanded; "
-        "what follows its ?, as a token, is used for the download and kept in no file",
+        "(csv, npy, npz, ...), or an http(s) address of one; what follows its "
+        "?, as a token, is used for the download and kept in no file, and $VARIABLES there are "
+        "expanded",
     )
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = Field(
         None, description="of the source; required with an address"
