@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import shlex
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -453,8 +454,11 @@ def _schema(arguments: argparse.Namespace) -> None:
 def _check(arguments: argparse.Namespace) -> None:
     from bat import addresses, config
     from bat.plan import costs as planning
+    from bat.plan import places
 
     settings = config.read_config(*arguments.configfile)
+    if problems := places.absent(settings):
+        raise config.ConfigError(" + ".join(map(str, arguments.configfile)), problems)
     for name, dataset in settings.datasets.items():
         scores = f"{dataset.scores.trials} trials of {dataset.scores.architecture}"
         if dataset.scores.source is not None:
@@ -463,8 +467,16 @@ def _check(arguments: argparse.Namespace) -> None:
         advice = planning.trials_to_stand(dataset, settings.results / name)
         if dataset.scores.source is None and advice:
             _say(f"  {advice}")
-    files = shlex.join(map(str, arguments.configfile))
-    _say(f"to make everything: snakemake all --cores 2 --configfile {files}")
+    words = [_snakemake(), "all", "--cores", "2", "--configfile", *map(str, arguments.configfile)]
+    _say(f"to make everything: {shlex.join(words)}")
+
+
+def _snakemake() -> str:
+    """How a shell finds Snakemake: by its name, else where it lies beside this Python."""
+    beside = Path(sys.executable).with_name("snakemake")
+    if shutil.which("snakemake") or not beside.is_file():
+        return "snakemake"
+    return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)
 
 
 def _say(text: str) -> None:

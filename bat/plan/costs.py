@@ -18,6 +18,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from bat.config import AnyRun, Config, Dataset, Optimization, TrainOn
+from bat.data.counting import count_samples
 from bat.files.artifacts import ArtifactError, column, read_json, read_metadata, read_table
 from bat.plan import studies
 from bat.progress import progress
@@ -35,7 +36,7 @@ KNOWN_SIZES = {
 """Training and test samples, classes and shape of data sets that are not prepared yet."""
 
 ASSUMED_SIZE = KNOWN_SIZES["cifar10"]
-"""For a data set of the user's own that is not prepared yet."""
+"""For a data set of the user's own that is neither prepared nor can be counted here."""
 
 AUTOATTACK_STEPS = {"standard": 6500, "aa-fast": 1500, "none": 0}
 """Assumed steps of PGD that AutoAttack costs for each sample that it starts with; standard as the
@@ -254,13 +255,14 @@ class _Place:
         probabilities = 2 * self.size.n_train * self.size.n_classes
         made = [bool(seconds) and (self.folder.parent / shard).exists() for shard in shards]
         left = sum(trial not in seconds for trial in range(n_trials))
+        start = self.pace.start.optimizing
         return Row(
             self.name,
             f"{n_trials} trials, {architecture}",
             len(shards),
             sum(made),
-            (n_trials * each + len(shards) * self.pace.start) / 3600,
-            (left * each + sum(not there for there in made) * self.pace.start) / 3600,
+            (n_trials * each + len(shards) * start) / 3600,
+            (left * each + sum(not there for there in made) * start) / 3600,
             n_trials * bits + min(members, n_trials) * probabilities,
             basis,
         )
@@ -325,7 +327,7 @@ class _Place:
     def training(self, architecture: str) -> Row:
         """Runs of adversarial training."""
         runs = [
-            (f"{name}/seed{seed}", self.run_seconds(architecture, run))
+            (f"{name}/seed{seed}", self.pace.start.optimizing + self.run_seconds(architecture, run))
             for name, run in studies.runs(self.dataset).items()
             for seed in self.dataset.seeds
         ]
@@ -345,6 +347,8 @@ class _Place:
         pgd = self.clean(architecture, batch) + settings.pgd_restarts * attack(settings.pgd_steps)
         library = AUTOATTACK_STEPS[settings.autoattack] / settings.pgd_steps
         every = pgd + attack(1) + attack(settings.cw_steps) + library * attack(settings.pgd_steps)
+        start = self.pace.start
+        starts = start.judging if settings.autoattack == "none" else start.optimizing
         substitutions = studies.substitution_runs(self.dataset)
         external = studies.external_models(self.dataset, architecture)
         listed = {*self.dataset.runs, *external, *substitutions}
@@ -352,7 +356,10 @@ class _Place:
         runs = [name for name in studies.runs(self.dataset) if name not in followed]
         names = [*runs, *external]
         jobs = [
-            (f"{name}/seed{seed}", n_test * (every if name in listed else pgd))
+            (
+                f"{name}/seed{seed}",
+                starts + n_test * every if name in listed else start.judging + n_test * pgd,
+            )
             for name in names
             for seed in ([0] if name in external else self.dataset.seeds)
         ]
@@ -363,7 +370,7 @@ class _Place:
         """Poisoning scores of the training samples, for figure 3 and the annotation study."""
         runs, seeds = studies.POISONING_RUNS, self.dataset.seeds
         each = self.attack(architecture, self.dataset.history.steps, 500, "float32") / CORRECT
-        seconds = self.size.n_train * each  # of all samples
+        seconds = self.pace.start.judging + self.size.n_train * each  # of all samples
         jobs = [(f"{runs['fig3']}/seed{seed}", seconds) for seed in seeds]
         jobs.append((f"{runs['annotation']}/seed{seeds[0]}", seconds))
         stage = f"poisoning scores, {architecture}"
@@ -371,7 +378,8 @@ class _Place:
 
     def representation(self, architecture: str) -> Row:
         """Features of the studies' models; at most all samples are typical."""
-        seconds = (self.size.n_train + self.size.n_test) * self.clean(architecture, 500)
+        samples = self.size.n_train + self.size.n_test
+        seconds = self.pace.start.judging + samples * self.clean(architecture, 500)
         jobs = [
             (f"{studies.study_name(method, share)}/seed{seed}", seconds)
             for method in ("erm", "pgd-at")
@@ -425,7 +433,7 @@ class _Place:
         bytes_each: float,
     ) -> Row:
         """A row of jobs; what is measured of some scales the seconds of the others."""
-        seconds = {name: self.pace.start + of_job for name, of_job in jobs}
+        seconds = dict(jobs)
         place, logs = self.folder / architecture / kind, self.logs / architecture / kind
         done = {name for name, _ in jobs if (place / f"{name}{RESULT_OF[kind]}").exists()}
         measured = {
@@ -451,7 +459,7 @@ class _Place:
 
 
 def size(dataset: Dataset, folder: Path) -> Size:
-    """The size of a data set: as prepared, or as it will be where that is known before.
+    """The size of a data set: as prepared, else as known or counted before, else assumed.
 
     Parameters
     ----------
@@ -465,14 +473,16 @@ def size(dataset: Dataset, folder: Path) -> Size:
         return Size(info["n_train"], info["n_test"], n_classes, tuple(info["shape"]))
     except ArtifactError:
         pass
-    data = dataset.data
+    data, assumed = dataset.data, False
     if data.source == "digits":
         n_train, n_test, n_classes, shape = 1797 - data.n_test, data.n_test, 10, (1, 8, 8)
     elif data.source == "tiny_imagenet":
         n_classes, shape = data.classes, (3, 64, 64)
         n_train, n_test = 500 * n_classes, 50 * n_classes
+    elif counted := KNOWN_SIZES.get(data.source) or count_samples(data):
+        n_train, n_test, n_classes, shape = counted
     else:
-        n_train, n_test, n_classes, shape = KNOWN_SIZES.get(data.source, ASSUMED_SIZE)
+        assumed, (n_train, n_test, n_classes, shape) = True, ASSUMED_SIZE
     part = data.subsample
     if part.train or part.train_per_class:
         n_train = part.train or part.train_per_class * n_classes
@@ -480,8 +490,7 @@ def size(dataset: Dataset, folder: Path) -> Size:
         n_test = part.test or part.test_per_class * n_classes
     if data.resize:
         shape = (shape[0], data.resize, data.resize)
-    known = data.source in (*KNOWN_SIZES, "digits", "tiny_imagenet")
-    return Size(n_train, n_test, n_classes, shape, assumed=not known)
+    return Size(n_train, n_test, n_classes, shape, assumed=assumed)
 
 
 def read_benchmark(path: Path) -> float | None:
@@ -544,6 +553,7 @@ def sources(rows: list[Row], device: Runtime) -> list[str]:
     from bat.plan.pace import SPEEDS, START
 
     kind, lines = device.device.type, []
+    start = START[kind]
     where = {"cpu": "a CPU core", "cuda": "a data-centre GPU"}[kind]
     if any(row.basis == "assumed" for row in rows):
         lines += [
@@ -553,8 +563,9 @@ def sources(rows: list[Row], device: Runtime) -> list[str]:
             if of_kind == kind
         ]
         lines.append(
-            f"assumed: a job starts in {START[kind]:g} s; {100 * CORRECT:g} % of the samples are "
-            "right without an attack, which alone are attacked; measure: plan --measure"
+            f"assumed: a job starts in {start.optimizing:g} s, in {start.judging:g} s where "
+            f"nothing is optimized; {100 * CORRECT:g} % of the samples are right without an "
+            "attack, which alone are attacked; measure: plan --measure"
         )
     if any(row.basis == "measured here" for row in rows):
         lines.append(
