@@ -136,11 +136,15 @@ def _place(value: Any, info: ValidationInfo) -> Any:
     return text
 
 
-def _expanded(text: str) -> str:
+def _expanded(text: str, shown: str = "") -> str:
+    shown = shown or text
+
     def variable(match: re.Match) -> str:
         name = match[1] or match[2]
         if name not in os.environ:
-            raise ValueError(f"{text!r}: the variable {name!r} is not set; set it, or write it out")
+            raise ValueError(
+                f"{shown!r}: the variable {name!r} is not set; set it, or write it out"
+            )
         return os.environ[name]
 
     expanded = os.path.expanduser(_VARIABLE.sub(variable, text))
@@ -153,8 +157,11 @@ def _expanded(text: str) -> str:
 
 
 def _address_or_place(value: Any, info: ValidationInfo) -> Any:
-    is_address = isinstance(value, str) and "://" in value
-    return value if is_address else _place(value, info)
+    if not (isinstance(value, str) and is_address(value)):
+        return _place(value, info)
+    place, mark, query = value.partition("?")
+    expand = mark and (info.context or {}).get("expand")
+    return f"{place}?{_expanded(query, shown_address(value))}" if expand else value
 
 
 def _no_pattern(value: Path) -> Path:
@@ -487,7 +494,9 @@ class Scores(Section):
         None,
         description="tables to use as they are, so that nothing is trained for them: an archive "
         "of `scores export`, a folder of tables, published arrays, a list of memorization scores "
-        "(csv, npy, npz, ...), or an http(s) address of one",
+        "(csv, npy, npz, ...), or an http(s) address of one; what follows its "
+        "?, as a token, is used for the download and kept in no file, and $VARIABLES there are "
+        "expanded",
     )
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = Field(
         None, description="of the source; required with an address"

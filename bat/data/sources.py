@@ -229,7 +229,7 @@ def _image_data(
     """
     chosen = None
     if "test" not in labels:
-        chosen = _hold_out(labels["train"], config.held_out)
+        chosen = hold_out(labels["train"], config.held_out)
         check_labels(*(labels["train"][i] for i in chosen), class_names, source_name(config))
     else:
         check_labels(labels["train"], labels["test"], class_names, source_name(config))
@@ -262,7 +262,7 @@ def _image_data(
     return fields
 
 
-def _hold_out(labels: np.ndarray, held_out: config.HeldOut) -> tuple[np.ndarray, np.ndarray]:
+def hold_out(labels: np.ndarray, held_out: config.HeldOut) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the training and of the test images, each in order."""
     rng = np.random.default_rng(held_out.seed)
     if held_out.samples is not None:
@@ -410,25 +410,12 @@ def _unique_names(names: list[str], ids: list[str]) -> tuple[str, ...]:
 def _parquet(config: config.ParquetData, progress: Progress, workers: int) -> RawData:
     shards, notes = parquet_shards(config)
     states = {name: state_of(path) for name, path in shard_names(shards).items()}
-    values = {split: _parquet_labels(paths, config) for split, paths in shards.items()}
-    class_names = _parquet_classes(shards, config.label_column)
-    if class_names is None:
-        classes, values["train"] = np.unique(values["train"], return_inverse=True)
-        if "test" in values:
-            values["test"] = _positions(values["test"], classes, config)
-        class_names = tuple(map(str, classes))
-    elif any(v.dtype.kind not in "iu" for v in values.values()):
-        raise DataError(
-            f"{source_name(config)}: column {config.label_column!r} must hold integers, since the "
-            "metadata name the classes"
-        )
+    labels, class_names = parquet_labels(shards, config)
     fields = _image_data(
         itertools.chain.from_iterable(
-            _parquet_images(path, config.image_column)
-            for paths in shards.values()
-            for path in paths
+            parquet_images(path, config.image_column) for paths in shards.values() for path in paths
         ),
-        {split: v.astype(np.int64) for split, v in values.items()},
+        labels,
         class_names,
         config,
         config.channels,
@@ -441,6 +428,25 @@ def _parquet(config: config.ParquetData, progress: Progress, workers: int) -> Ra
         for path, state in zip(itertools.chain(*shards.values()), states.values(), strict=True)
     ]
     return RawData(**fields, files=files, states=states)
+
+
+def parquet_labels(
+    shards: dict[str, list[Path]], config: config.ParquetData
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The labels of each split as positions (int64) among the class names, and these names."""
+    values = {split: _column_labels(paths, config) for split, paths in shards.items()}
+    class_names = _parquet_classes(shards, config.label_column)
+    if class_names is None:
+        classes, values["train"] = np.unique(values["train"], return_inverse=True)
+        if "test" in values:
+            values["test"] = _positions(values["test"], classes, config)
+        class_names = tuple(map(str, classes))
+    elif any(v.dtype.kind not in "iu" for v in values.values()):
+        raise DataError(
+            f"{source_name(config)}: column {config.label_column!r} must hold integers, since the "
+            "metadata name the classes"
+        )
+    return {split: v.astype(np.int64) for split, v in values.items()}, class_names
 
 
 def _positions(values: np.ndarray, classes: np.ndarray, config: config.ParquetData) -> np.ndarray:
@@ -477,7 +483,7 @@ def _parquet_file(path: Path, column: str) -> Iterator[Any]:
         ) from None
 
 
-def _parquet_labels(paths: list[Path], config: config.ParquetData) -> np.ndarray:
+def _column_labels(paths: list[Path], config: config.ParquetData) -> np.ndarray:
     import pyarrow.types as types
 
     parts: dict[str, list[np.ndarray]] = {}  # by kind: integers or strings
@@ -549,7 +555,7 @@ def _huggingface_names(path: Path, column: str) -> tuple[str, ...] | None:
     return tuple(map(str, names)) if isinstance(names, list) else None
 
 
-def _parquet_images(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
+def parquet_images(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -108,13 +108,14 @@ class Place:
         probabilities = 2 * self.size.n_train * self.size.n_classes
         made = [bool(seconds) and (self.folder / shard).exists() for shard in shards]
         left = sum(trial not in seconds for trial in range(n_trials))
+        start = self.pace.start.optimizing
         return Row(
             self.name,
             f"{n_trials} trials, {architecture}",
             len(shards),
             sum(made),
-            (n_trials * each + len(shards) * self.pace.start) / 3600,
-            (left * each + sum(not there for there in made) * self.pace.start) / 3600,
+            (n_trials * each + len(shards) * start) / 3600,
+            (left * each + sum(not there for there in made) * start) / 3600,
             n_trials * bits + min(members, n_trials) * probabilities,
             basis,
         )
@@ -183,12 +184,12 @@ class Place:
 
         n_classes, channels = self.size.n_classes, self.size.shape[0]
         parameters = 4 * parameter_count(architecture, n_classes, channels)
-        known = all_runs(self.dataset)
+        known, start = all_runs(self.dataset), self.pace.start.optimizing
         return self._measured(
             f"training, {architecture}",
             architecture,
             "runs",
-            lambda run: self.run_seconds(architecture, known[run]),
+            lambda run: start + self.run_seconds(architecture, known[run]),
             2 * parameters,
         )
 
@@ -201,7 +202,12 @@ class Place:
         pgd = self.clean(architecture, batch) + settings.pgd_restarts * attack(settings.pgd_steps)
         library = AUTOATTACK_STEPS[settings.autoattack] / settings.pgd_steps
         every = pgd + attack(1) + attack(settings.cw_steps) + library * attack(settings.pgd_steps)
-        each = {"evaluation": n_test * every, "evaluation-ablation": n_test * pgd}
+        start = self.pace.start
+        starts = start.judging if settings.autoattack == "none" else start.optimizing
+        each = {
+            "evaluation": starts + n_test * every,
+            "evaluation-ablation": start.judging + n_test * pgd,
+        }
         comparison = self.comparison(architecture)
         return self._measured(
             f"evaluation, {architecture}",
@@ -214,13 +220,14 @@ class Place:
     def poisoning(self, architecture: str) -> Row:
         """Poisoning scores of the training samples, for figure 3 and the annotation study."""
         each = self.attack(architecture, self.dataset.history.steps, 500, "float32") / CORRECT
-        seconds = self.size.n_train * each  # of all samples
+        seconds = self.pace.start.judging + self.size.n_train * each  # of all samples
         stage, size = f"poisoning scores, {architecture}", 14 * self.size.n_train
         return self._measured(stage, architecture, "poisoning", lambda run: seconds, size)
 
     def representation(self, architecture: str) -> Row:
         """Features of the studies' models; at most all samples are typical."""
-        seconds = (self.size.n_train + self.size.n_test) * self.clean(architecture, 500)
+        samples = self.size.n_train + self.size.n_test
+        seconds = self.pace.start.judging + samples * self.clean(architecture, 500)
         stage = f"representation, {architecture}"
         return self._measured(stage, architecture, "representation", lambda run: seconds, 3000)
 
@@ -274,7 +281,7 @@ class Place:
         """A row of jobs on runs; what is measured of some scales the seconds of the others."""
         logs = self.logs / architecture / kind
         jobs = inputs.jobs(kind, self.comparison(architecture))
-        each = {run: self.pace.start + seconds_of(run) for run in dict(jobs)}
+        each = {run: seconds_of(run) for run in dict(jobs)}
         seconds = {(run, seed): each[run] for run, seed in jobs}
         done = {
             (run, seed)
