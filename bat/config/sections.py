@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import json
 import os
 import re
 import types
@@ -38,7 +39,9 @@ from pydantic import (
     model_validator,
 )
 
+from bat import extensions
 from bat.addresses import address_problem, is_address, shown_address
+from bat.config.networks import gathered
 from bat.errors import BatError
 from bat.escaping import plain
 from bat.reading import regular_file
@@ -208,10 +211,19 @@ def smallest_edge(architecture: str) -> int:
     return next((n for pattern, n in SMALLEST.items() if re.fullmatch(pattern, architecture)), 1)
 
 
-def _architecture(value: str) -> str:
-    known = "; ".join(ARCHITECTURES.values())
-    if not any(re.fullmatch(pattern, value) for pattern in ARCHITECTURES):
-        raise ValueError(f"{value!r} is not an architecture. Known: {known}")
+def _is_built_in(architecture: str) -> bool:
+    return any(re.fullmatch(pattern, architecture) for pattern in ARCHITECTURES)
+
+
+def _architecture(value: str, info: ValidationInfo) -> str:
+    if value in (info.context or {}).get("networks", ()):
+        return value
+    if not _is_built_in(value):
+        known = "; ".join(ARCHITECTURES.values())
+        raise ValueError(
+            f"{value!r} is not an architecture. Known: {known}; or a network of your own, as "
+            "{name: tiny, network: 'nets.py:Tiny'}"
+        )
     if re.search(r"-0+$", value):
         raise ValueError(f"{value!r}: the width must be 1 or more")
     wrn = re.fullmatch(r"wrn-(\d+)-(\d+)", value)
@@ -220,7 +232,58 @@ def _architecture(value: str) -> str:
     return value
 
 
-Architecture = Annotated[str, AfterValidator(_architecture)]
+Architecture = Annotated[
+    str,
+    AfterValidator(_architecture),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"$ref": "#/$defs/NamedNetwork"}]}),
+]
+
+
+# -- code of one's own ----------------------------------------------------------------------
+
+
+def _code(value: Any, info: ValidationInfo) -> Any:
+    value = _place(value, info)
+    if isinstance(value, str) and not extensions.FORM.fullmatch(value):
+        raise ValueError(f"{value!r} names no code; {extensions.HINT}")
+    return value
+
+
+def _json_values(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"settings must be numbers, texts, lists and mappings ({error})") from None
+    return value
+
+
+Code = Annotated[
+    str,
+    BeforeValidator(_code),
+    Field(
+        description="path/to/file.py:attribute, relative to the working directory, or "
+        "module:attribute; run by jobs alone"
+    ),
+]
+Settings = Annotated[
+    dict[str, Any],
+    AfterValidator(_json_values),
+    Field(description="arguments that it is called with beside the package's"),
+]
+
+
+class Network(Section):
+    """A network of one's own: a class or function that gives an ``nn.Module``.
+
+    It is called with ``n_classes`` (or ``num_classes``) and, where its signature has them,
+    ``channels`` and ``image_size``; it takes images in [0, 1] and returns logits.
+    """
+
+    network: Code
+    settings: Settings = {}
+    head: Annotated[str, Field(pattern=r"^[\w.]+$")] | None = Field(
+        None, description="the module whose input are the features; unset: the last linear layer"
+    )
 
 
 # -- data -----------------------------------------------------------------------------------
@@ -778,6 +841,11 @@ class Dataset(Section):
     scores: Scores = Scores()
     ensemble: Ensemble = Ensemble()
     groups: Groups = Groups()
+    networks: dict[Name, Network] = Field(
+        {},
+        description="networks of your own by name; one may also be defined where it is first "
+        "named, as {name: tiny, network: 'nets.py:Tiny'}",
+    )
     architectures: tuple[Architecture, ...] = Field(("resnet18",), min_length=1)
     seeds: tuple[Seed, ...] = Field(
         (0,), min_length=1, description="each run is made once for each"
@@ -813,6 +881,24 @@ class Dataset(Section):
                 if run is not None
             }
         }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _networks(cls, raw: Any, info: ValidationInfo) -> Any:
+        """Take networks of one's own from where they are named, and make their names known."""
+        if not isinstance(raw, dict):
+            return raw
+        raw = gathered(raw)
+        if info.context is not None:
+            info.context["networks"] = frozenset(raw.get("networks") or ())
+        return raw
+
+    @model_validator(mode="after")
+    def _own_names(self):
+        for name in self.networks:
+            if _is_built_in(name):
+                raise ValueError(f"networks.{name} has the name of a built-in; rename it")
+        return self
 
     @model_validator(mode="after")
     def _named_once(self):
@@ -1059,6 +1145,9 @@ def json_schema() -> dict:
         "$ref": "#/$defs/Defaults",
         "description": "laid under every data set",
     }
+    named = copy.deepcopy(schema["$defs"]["Network"])
+    named["properties"] = {"name": {"type": "string"}} | named["properties"]
+    schema["$defs"]["NamedNetwork"] = named | {"required": ["name", "network"]}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return schema
 
