@@ -7,7 +7,6 @@ import contextlib
 import errno
 import json
 import os
-import re
 import shlex
 import signal
 import sys
@@ -240,12 +239,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 def _network(arguments: argparse.Namespace) -> dict | None:
     """The code of a network of one's own: as named, or as configured for the data set."""
-    from bat.config import ARCHITECTURES
+    from bat.config import is_built_in
     from bat.files.specifications import read_specification
 
     if arguments.network is not None:
         return read_specification(arguments.network)["network"]
-    if any(re.fullmatch(pattern, arguments.arch) for pattern in ARCHITECTURES):
+    if is_built_in(arguments.arch):
         return None
     return _configured(arguments, f"network-{arguments.arch}")["network"]
 

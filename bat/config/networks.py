@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from bat.config.code import Code, Settings
+from bat.config.values import Section
 
 PLACES = (("scores", "architecture"), ("ensemble", "architectures"), ("architectures",))
 """Where a data set names architectures, beside its external models."""
+
+
+class Network(Section):
+    """A network of one's own: a class or function that gives an ``nn.Module``.
+
+    It is called with ``n_classes`` (or ``num_classes``) and, where its signature has them,
+    ``channels`` and ``image_size``; it takes images in [0, 1] and returns logits.
+    """
+
+    network: Code
+    settings: Settings = {}
+    head: Annotated[str, Field(pattern=r"^[\w.]+$")] | None = Field(
+        None, description="the module whose input are the features; unset: the last linear layer"
+    )
 
 
 def gathered(raw: dict) -> dict:
