@@ -263,7 +263,7 @@ def test_a_step_keeps_every_tensor_on_the_device(method, monkeypatch):
             trial=0,
             device=Runtime(gpu),
             memorized=mask,
-            typical=mask,
+            unmemorized=mask,
         )
         for _ in range(2):
             training.generators = {"augmentation": None, "attack": None}
