@@ -353,5 +353,5 @@ def _training(work: Step, model, forward, samples, rows, device: Runtime) -> Tra
         device=device,
         forward=forward if device.compile else None,
         memorized=mask,
-        typical=~mask,
+        unmemorized=~mask,
     )

@@ -2,6 +2,7 @@
 
 from bat.training.loop import (
     DivergedError,
+    Recorder,
     Training,
     learning_rate,
     not_finite,
@@ -9,6 +10,7 @@ from bat.training.loop import (
 
 __all__ = [
     "DivergedError",
+    "Recorder",
     "Training",
     "learning_rate",
     "not_finite",

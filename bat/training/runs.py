@@ -310,7 +310,7 @@ class _Run:
             seed=torch_seed(seed, 0, "init"),
         )
         self.data = to_device(prepared, device.device)
-        memorized, typical = score_masks(spec, made_of.scores)
+        memorized, unmemorized = score_masks(spec, made_of.scores)
         method = dict(spec["objective"])
         model = device.place(model)
         self.training = Training(
@@ -324,7 +324,9 @@ class _Run:
             device=device,
             forward=torch.compile(model) if device.compile else None,
             memorized=None if memorized is None else torch.from_numpy(memorized).to(device.device),
-            typical=None if typical is None else torch.from_numpy(typical).to(device.device),
+            unmemorized=None
+            if unmemorized is None
+            else torch.from_numpy(unmemorized).to(device.device),
         )
         self.selection = {
             "validation": (self.data.train_images[held], self.data.train_labels[held]),
@@ -571,15 +573,15 @@ def score_masks(spec: dict, scores: pa.Table | None) -> tuple[np.ndarray | None,
     kind, sigma = spec["score"]["kind"], spec["score"]["sigma"]
     values = column(scores, kind)
     high, low = above(values, sigma), below(values, sigma)
-    memorized, typical = (low, high) if kind == "confidence" else (high, low)
-    for what, mask in (("atypical", memorized), ("typical", typical)):
+    memorized, unmemorized = (low, high) if kind == "confidence" else (high, low)
+    for what, mask in (("atypical", memorized), ("typical", unmemorized)):
         if not mask.any():
             raise BatError(
                 f"no training sample of {spec['dataset']} is {what} with {kind} and sigma = "
                 f"{sigma:g} (scores from {values.min():.3g} to {values.max():.3g}); "
                 f"set another sigma for the run {spec['run']}"
             )
-    return memorized, typical
+    return memorized, unmemorized
 
 
 # -- evaluation -----------------------------------------------------------------------------

@@ -207,9 +207,9 @@ def test_statistics_that_a_batch_does_not_have_are_null_and_counted(
 
     def without(self, index):
         if self.epoch == 1 or (self.epoch, self.step) == (0, 1):
-            every, self.typical = self.typical, torch.zeros_like(self.typical)
+            every, self.unmemorized = self.unmemorized, torch.zeros_like(self.unmemorized)
             take(self, index)
-            self.typical = every
+            self.unmemorized = every
         else:
             take(self, index)
 
