@@ -19,6 +19,7 @@ import json
 import re
 import sys
 import sysconfig
+import traceback
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,15 @@ NETWORK_GIVEN = (*NETWORK_NEEDED, "channels", "image_size")
 """Arguments that a network is called with, where its signature has them; one of the first two
 must be there. What takes any argument gets the second, as torchvision's do."""
 
+TRAINER_NEEDED = ("index",)
+TRAINER_GIVEN = (
+    *TRAINER_NEEDED,
+    *("trial", "seed", "data", "train_images", "train_labels", "test_images", "test_labels"),
+    *("n_classes", "device"),
+)
+"""Arguments of a training of one's own, where its signature has them."""
+
+_PACKAGE = str(Path(__file__).parent)
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")})
 
 
@@ -134,7 +144,7 @@ def load(recorded: Mapping[str, Any]) -> Callable:
     except Exception as error:
         if isinstance(error, BatError):
             raise
-        raise BatError(f"{text}: {source.path} cannot be imported ({_said(error)})") from error
+        raise BatError(f"{text}: {source.path} cannot be imported ({said(error)})") from error
     attribute = getattr(module, source.attribute, None)
     if not callable(attribute):
         what = "has no" if attribute is None else "holds no function or class under the name"
@@ -169,7 +179,7 @@ def call(
     except BatError:
         raise
     except Exception as error:
-        raise BatError(f"{text}: calling it failed ({_said(error)})") from error
+        raise BatError(f"{text}: calling it failed ({said(error)})") from error
 
 
 def check_arguments(
@@ -386,8 +396,12 @@ def _run(source: Source) -> types.ModuleType:
     return module
 
 
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+def said(error: BaseException) -> str:
+    """What went wrong in somebody's code, and where in it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [f for f in frames if not f.filename.startswith((*_LIBRARIES, _PACKAGE, "<"))]
+    place = f", {theirs[-1].filename}, line {theirs[-1].lineno}" if theirs else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def described(recorded: Mapping[str, Any]) -> str:

@@ -54,6 +54,7 @@ from bat.config.runs import (
 )
 from bat.config.schema import json_schema
 from bat.config.scores import Ensemble, Groups, Influence, Scores
+from bat.config.trainers import Trainer
 from bat.config.training import Augmentation, Optimization, StudyTraining, SubsetTraining, Training
 from bat.config.values import (
     NAME,
@@ -143,6 +144,7 @@ __all__ = [
     "TorchvisionData",
     "TradesRun",
     "TrainOn",
+    "Trainer",
     "Training",
     "WorkflowPlace",
     "is_built_in",

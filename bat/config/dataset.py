@@ -24,6 +24,7 @@ from bat.config.runs import (
     Studies,
 )
 from bat.config.scores import Ensemble, Groups, Scores
+from bat.config.trainers import with_trainer
 from bat.config.training import Training
 from bat.config.values import Count, Name, Section, Seed
 
@@ -82,9 +83,10 @@ class Dataset(Section):
         """Take networks of one's own from where they are named, and make their names known."""
         if not isinstance(raw, dict):
             return raw
-        raw = gathered(raw)
+        raw = with_trainer(gathered(raw))
         if info.context is not None:
-            info.context["networks"] = frozenset(raw.get("networks") or ())
+            trainer = (raw.get("scores") or {}).get("trainer") or {}
+            info.context["networks"] = {*(raw.get("networks") or ()), trainer.get("name")}
         return raw
 
     @model_validator(mode="after")
@@ -92,6 +94,13 @@ class Dataset(Section):
         for name in self.networks:
             if is_built_in(name):
                 raise ValueError(f"networks.{name} has the name of a built-in; rename it")
+        trainer = self.scores.trainer and self.scores.trainer.name
+        if trainer and (is_built_in(trainer) or trainer in self.networks):
+            raise ValueError(f"scores.trainer.name: {trainer} names an architecture; set another")
+        if trainer in self.architectures:
+            raise ValueError(
+                f"architectures: {trainer} is a training of trials, not an architecture"
+            )
         return self
 
     @model_validator(mode="after")

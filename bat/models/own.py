@@ -127,7 +127,7 @@ def _try(own: OwnNetwork, n_classes: int, images: Tensor) -> None:
     except Exception as error:
         raise BatError(
             f"{own.text}: does not take images of shape {shape} (channels x height x width): "
-            f"{type(error).__name__}: {error}"
+            f"{extensions.said(error)}"
         ) from error
     finally:
         for hook in hooks:

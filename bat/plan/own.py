@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bat import extensions
-from bat.config import Network
-from bat.extensions import NETWORK_GIVEN, NETWORK_NEEDED
+from bat.config import Network, Trainer
+from bat.extensions import NETWORK_GIVEN, NETWORK_NEEDED, TRAINER_GIVEN, TRAINER_NEEDED
 
 NONE: Mapping = MappingProxyType({})
 
@@ -25,3 +25,8 @@ def network(architecture: str, networks: Mapping[str, Network]) -> dict:
         return {}
     code = extensions.record(own.network, own.settings, NETWORK_GIVEN, NETWORK_NEEDED)
     return {"network": code | ({"head": own.head} if own.head else {})}
+
+
+def trainer(own: Trainer) -> dict:
+    """``{"trainer": record}`` of a training of one's own; raises as `network`."""
+    return {"trainer": extensions.record(own.train, own.settings, TRAINER_GIVEN, TRAINER_NEEDED)}

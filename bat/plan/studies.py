@@ -37,11 +37,15 @@ def trial_recipe(
 
     ``networks`` are those of one's own; what is not among them is a built-in.
     """
-    return {
+    recipe = {
         "stage_version": STAGES["trials"],
         "architecture": architecture,
         "subset_ratio": scores.subset_ratio,
         "seed": scores.seed,
+    }
+    if scores.trainer is not None and architecture == scores.trainer.name:
+        return recipe | own.trainer(scores.trainer)
+    return recipe | {
         "training": scores.training.model_dump(mode="json"),
         **own.network(architecture, networks),
     }
