@@ -407,11 +407,11 @@ def said(error: BaseException) -> str:
 def described(recorded: Mapping[str, Any]) -> str:
     """A line that says which code will run, for people.
 
-    >>> described({"code": "nets.py:Tiny", "sha256": "ab" * 32, "settings": {"width": 12}})
-    'nets.py:Tiny (sha256 abababababab) with {"width": 12}'
+    >>> described({"code": "nets.py:Tiny", "sha256": "abab", "settings": {"width": 12}})
+    'nets.py:Tiny (sha256 abab) with {"width": 12}'
     """
-    parts = [f"sha256 {recorded['sha256'][:12]}"]
+    parts = [f"sha256 {recorded['sha256']}"]
     parts += [recorded["package"]] if "package" in recorded else []
-    parts += [f"{name} {digest[:12]}" for name, digest in recorded.get("imports", {}).items()]
+    parts += [f"{name} {digest}" for name, digest in recorded.get("imports", {}).items()]
     text = f"{recorded['code']} ({', '.join(parts)})"
     return f"{text} with {json.dumps(recorded['settings'])}" if recorded["settings"] else text

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bat import extensions
-from bat.config import Network, Trainer
+from bat.config import Dataset, Network, Trainer
 from bat.extensions import NETWORK_GIVEN, NETWORK_NEEDED, TRAINER_GIVEN, TRAINER_NEEDED
 
 NONE: Mapping = MappingProxyType({})
@@ -30,3 +30,19 @@ def network(architecture: str, networks: Mapping[str, Network]) -> dict:
 def trainer(own: Trainer) -> dict:
     """``{"trainer": record}`` of a training of one's own; raises as `network`."""
     return {"trainer": extensions.record(own.train, own.settings, TRAINER_GIVEN, TRAINER_NEEDED)}
+
+
+def code(dataset: Dataset) -> dict[str, dict]:
+    """All code of one's own that a data set's jobs will run, by what it is for.
+
+    Raises
+    ------
+    BatError
+        As `network` raises it.
+    """
+    found = {
+        f"network {name}": network(name, dataset.networks)["network"] for name in dataset.networks
+    }
+    if dataset.scores.trainer is not None:
+        found["scores.trainer"] = trainer(dataset.scores.trainer)["trainer"]
+    return found
