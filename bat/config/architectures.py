@@ -58,6 +58,6 @@ def _architecture(value: str, info: ValidationInfo) -> str:
 Architecture = Annotated[
     str,
     AfterValidator(_architecture),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"$ref": "#/$defs/NamedNetwork"}]}),
+    WithJsonSchema({"type": "string", "format": "architecture"}),
 ]
 """A name; where it stands in a data set, a network of one's own may be defined in its place."""

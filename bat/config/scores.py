@@ -30,7 +30,6 @@ class Scores(Section):
     trainer: Trainer | None = Field(
         None,
         description="a training of your own in place of the architecture, as my_training.py:train",
-        json_schema_extra={"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Trainer"}]},
     )
     trials: Annotated[int, Field(ge=2)] = 1000
     trials_per_job: Count = Field(50, description="trials that one job trains in one process")

@@ -19,6 +19,7 @@ import numpy as np
 
 from bat.data.decoding import CHUNK, decode_images, decoder_note
 from bat.data.layouts import image_folder, parquet_shards
+from bat.data.own_source import load_own
 from bat.data.raw import Progress, RawData, check, check_labels, draw_balanced, source_name
 from bat.data.revisions import shard_names
 from bat.errors import DataError
@@ -594,4 +595,5 @@ LOADERS: dict[str, Callable[[Any, Progress, int], RawData]] = {
     "tiny_imagenet": _tiny_imagenet,
     "image_folder": _image_folder,
     "parquet": _parquet,
+    "own": load_own,
 }

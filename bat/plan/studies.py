@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bat.config import AnyRun, BatRun, Config, Dataset, ErmRun, Network, PgdAtRun, Scores
+from bat.config import AnyRun, BatRun, Config, Dataset, ErmRun, Network, OwnRun, PgdAtRun, Scores
 from bat.data import revisions
 from bat.plan import own
 
@@ -121,6 +121,7 @@ def specifications(config: Config) -> dict[tuple[str, str], dict]:
         specs[name, "data"] = (
             common
             | {"stage_version": STAGES["data"], "data": dataset.data.model_dump(mode="json")}
+            | own.data(dataset.data)
             | revisions.data_revision(dataset.data, config.results / name / "data")
         )
         for architecture in trial_counts(dataset):
@@ -294,16 +295,19 @@ def runs(dataset: Dataset) -> dict[str, AnyRun]:
 def objective(run: AnyRun, architecture: str, dataset: Dataset) -> dict:
     """The method and all its constants, resolved; keywords of `bat.objectives`."""
     settings = run.model_dump(
-        mode="json", exclude={"train_on", "training", "selection", "score", "sigma"}
+        mode="json",
+        exclude={"train_on", "training", "selection", "score", "sigma", "objective", "settings"},
     )
+    if isinstance(run, OwnRun):
+        settings |= own.objective(run)
     if run.method == "erm":
         return settings
     adversary = dataset.adversary
     settings["eps"] = adversary.eps if run.eps is None else run.eps
     settings["steps"] = run.steps or adversary.steps
     if run.step is None:
-        own = run.method in ("pgd-at", "bat")
-        settings["step"] = adversary.step if own else REFERENCE_STEP * settings["eps"]
+        adversarys = run.method in ("pgd-at", "bat", "own")
+        settings["step"] = adversary.step if adversarys else REFERENCE_STEP * settings["eps"]
     if run.method == "mart" and run.beta is None:
         settings["beta"] = 6.0 if architecture.startswith("wrn") else 5.0
     if run.method == "gairat":
@@ -324,7 +328,7 @@ def run_specification(
     Without a seed, what all seeds of the run share.
     """
     score = None
-    if run.method == "bat":
+    if getattr(run, "score", None) is not None:
         sigma = SIGMA[run.score] if run.sigma is None else run.sigma
         score = {"kind": run.score, "sigma": sigma}
     spec = {
