@@ -8,7 +8,7 @@ nothing again.
 
 from __future__ import annotations
 
-from bat.config import AnyRun, BatRun, Config, Dataset, ErmRun, PgdAtRun, Scores
+from bat.config import AnyRun, BatRun, Config, Dataset, ErmRun, PgdAtRun, Scores, methods
 from bat.data import revisions
 
 STAGES = {
@@ -192,9 +192,6 @@ PAPER_TABLES = {
 SIGMA = {"memorization": 0.15, "disagreement": 0.1, "confidence": 0.5}
 """Default thresholds of BAT by score; the paper gives memorization's."""
 
-REFERENCE_STEP = 0.007 / 0.031
-"""Step over eps of TRADES, MART and GAIRAT in their authors' code."""
-
 POISONING_RUNS = {"fig3": "pgd-at", "annotation": "pgd-at-atypical-0"}
 """Whose poisoning scores figure 3 and the annotation study show; the second trains on no atypical
 sample, and its first seed counts alone."""
@@ -274,22 +271,7 @@ def runs(dataset: Dataset) -> dict[str, AnyRun]:
 
 def objective(run: AnyRun, architecture: str, dataset: Dataset) -> dict:
     """The method and all its constants, resolved; keywords of `bat.objectives`."""
-    settings = run.model_dump(
-        mode="json", exclude={"train_on", "training", "selection", "score", "sigma"}
-    )
-    if run.method == "erm":
-        return settings
-    adversary = dataset.adversary
-    settings["eps"] = adversary.eps if run.eps is None else run.eps
-    settings["steps"] = run.steps or adversary.steps
-    if run.step is None:
-        own = run.method in ("pgd-at", "bat")
-        settings["step"] = adversary.step if own else REFERENCE_STEP * settings["eps"]
-    if run.method == "mart" and run.beta is None:
-        settings["beta"] = 6.0 if architecture.startswith("wrn") else 5.0
-    if run.method == "gairat":
-        settings["begin_epoch"] = round(settings.pop("begin") * run.training.epochs)
-    return settings
+    return methods.constants(run, architecture, dataset.adversary)
 
 
 def run_specification(
