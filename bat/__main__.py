@@ -229,6 +229,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             out,
             normalize=arguments.normalize,
             key=arguments.key,
+            network=_network(arguments),
             device=device,
             command=_command(arguments, out),
         )
@@ -236,14 +237,33 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         log.info("%s: %.4f", name, accuracy)
 
 
+def _network(arguments: argparse.Namespace) -> dict | None:
+    """The code of a network of one's own: as named, or as configured for the data set."""
+    from bat.config import is_built_in
+    from bat.files.specifications import read_specification
+
+    if arguments.network is not None:
+        return read_specification(arguments.network)["network"]
+    if is_built_in(arguments.arch):
+        return None
+    return _configured(arguments, f"network-{arguments.arch}")["network"]
+
+
 def _attacks(arguments: argparse.Namespace) -> dict:
     """The specification that is named, or that of the configuration for the data set."""
-    from bat import config
-    from bat.files.specifications import latest_configurations, read_specification
-    from bat.plan import studies
+    from bat.files.specifications import read_specification
 
     if arguments.spec is not None:
         return read_specification(arguments.spec)
+    return _configured(arguments, "evaluation")
+
+
+def _configured(arguments: argparse.Namespace, stage: str) -> dict:
+    """The specification of a stage, as configured for the data set."""
+    from bat import config
+    from bat.files.specifications import latest_configurations
+    from bat.plan import studies
+
     name = arguments.dataset.absolute().name
     asked = [arguments.configfile] if arguments.configfile else []
     if not asked:  # what the workflow was last started with, then the default
@@ -252,11 +272,18 @@ def _attacks(arguments: argparse.Namespace) -> dict:
     for paths in asked:
         if arguments.configfile or paths[0].exists():
             specs = studies.specifications(config.read_config(*paths))
-            if (name, "evaluation") in specs:
-                log.info("attacks as configured in %s", " + ".join(map(str, paths)))
-                return specs[name, "evaluation"]
+            if (name, stage) in specs:
+                what = "attacks" if stage == "evaluation" else stage.replace("-", " ")
+                log.info("%s as configured in %s", what, " + ".join(map(str, paths)))
+                return specs[name, stage]
+    files = " + ".join(str(path) for paths in asked for path in paths)
+    if stage != "evaluation":
+        raise BatError(
+            f"{files}: {arguments.arch} is neither a built-in nor a network that is configured "
+            f"for the data set {name!r}; define it under networks, or correct --arch"
+        )
     raise BatError(
-        f"{' + '.join(str(path) for paths in asked for path in paths)}: configured is no data set "
+        f"{files}: configured is no data set "
         f"{name!r}, so the attacks are not known; name its configuration with --configfile"
     )
 
@@ -528,6 +555,8 @@ def _parser() -> argparse.ArgumentParser:
     text = "table to write; by default in the data set's evaluations, named after the checkpoint"
     command.add_argument("--out", type=Path, help=text)
     command.add_argument("--arch", required=True, help="its architecture, as resnet18")
+    text = "specification of a network of your own; by default as configured under the name --arch"
+    command.add_argument("--network", type=Path, help=text)
     command.add_argument(
         "--normalize",
         action=argparse.BooleanOptionalAction,

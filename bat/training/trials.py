@@ -23,7 +23,7 @@ from bat.errors import BatError
 from bat.files import artifacts
 from bat.files.artifacts import ArtifactError, MisplacedError
 from bat.files.bits import pack
-from bat.models import build_model, require_size
+from bat.models import build_for
 from bat.objectives import ERM
 from bat.progress import log, progress
 from bat.scores.memorization import trials_for_coverage
@@ -206,7 +206,6 @@ class TrialTrainer:
     """Trains one trial after the other with one load of the data and one compilation."""
 
     def __init__(self, prepared: PreparedData, recipe: dict, device: Runtime):
-        require_size(recipe["architecture"], prepared.shape)
         self.recipe, self.device = recipe, device
         self.training = config.SubsetTraining.model_validate(recipe["training"])
         self.data = to_device(prepared, device.device)
@@ -215,13 +214,10 @@ class TrialTrainer:
         self.forward = torch.compile(self.model) if device.compile else self.model
 
     def _fresh(self, trial: int):
-        info = self.info
-        return build_model(
+        return build_for(
             self.recipe["architecture"],
-            n_classes=len(info["class_names"]),
-            channels=info["shape"][0],
-            mean=info["mean"],
-            std=info["std"],
+            self.info,
+            network=self.recipe.get("network"),
             seed=torch_seed(self.recipe["seed"], trial, "init"),
         )
 
