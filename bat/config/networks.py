@@ -21,7 +21,7 @@ class Network(Section):
     """
 
     network: Code
-    settings: Settings = {}
+    settings: Settings = Field({})
     head: Annotated[str, Field(pattern=r"^[\w.]+$")] | None = Field(
         None, description="the module whose input are the features; unset: the last linear layer"
     )

@@ -21,6 +21,7 @@ from bat.config import (
     Scores,
     methods,
 )
+from bat.config.attacks import attacks
 from bat.data import revisions
 from bat.plan import own
 
@@ -178,8 +179,8 @@ def specifications(config: Config) -> dict[tuple[str, str], dict]:
             specs[name, stage] = common | {"stage_version": STAGES[stage]}
         evaluation = evaluation_specification(name, dataset)
         specs[name, "evaluation"] = evaluation
-        attacks = {"pgd": evaluation["attacks"]["pgd"]}
-        specs[name, "evaluation-ablation"] = evaluation | {"attacks": attacks}
+        only_pgd = {"pgd": evaluation["attacks"]["pgd"]}
+        specs[name, "evaluation-ablation"] = evaluation | {"attacks": only_pgd}
         for architecture in dataset.networks:
             code = own.network(architecture, dataset.networks)
             specs[name, f"network-{architecture}"] = common | code
@@ -334,28 +335,11 @@ def run_specification(
 
 def evaluation_specification(name: str, dataset: Dataset) -> dict:
     """The attacks of the tables, resolved."""
-    settings, adversary = dataset.evaluation, dataset.adversary
-    eps = adversary.eps if settings.eps is None else settings.eps
-
-    def step(value: float | None) -> float:
-        return adversary.step if value is None else value
-
-    attacks: dict[str, dict] = {
-        "fgsm": {"eps": eps},
-        "pgd": {
-            "eps": eps,
-            "step": step(settings.pgd_step),
-            "steps": settings.pgd_steps,
-            "restarts": settings.pgd_restarts,
-        },
-        "cw": {"eps": eps, "step": step(settings.cw_step), "steps": settings.cw_steps},
-    }
-    if settings.autoattack != "none":
-        attacks["aa"] = {"eps": eps, "version": settings.autoattack}
+    settings = dataset.evaluation
     return {
         "stage_version": STAGES["evaluation"],
         "dataset": name,
-        "attacks": attacks,
+        "attacks": attacks(settings, dataset.adversary),
         "batch_size": settings.batch_size,
         "seed": settings.seed,
         "max_samples": settings.max_samples,
