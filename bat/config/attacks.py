@@ -84,9 +84,7 @@ PGD = Entry(
         "restarts": evaluation.pgd_restarts,
     },
     label=lambda settings: f"PGD-{settings['steps']}",
-    words=lambda settings: (
-        f" with steps of {fraction_text(settings['step'])}{_restarts(settings)}"
-    ),
+    words=lambda settings: f" with steps of {fraction_text(settings['step'])}{_restarts(settings)}",
     steps=lambda settings: settings["restarts"] * settings["steps"],
 )
 

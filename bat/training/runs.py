@@ -18,7 +18,7 @@ from torch import Tensor
 
 import bat
 from bat import config, objectives
-from bat.attacks import PGD, AutoAttack, cw, fgsm
+from bat.attacks import PGD, build_attack
 from bat.attacks.evaluation import NotFiniteError, evaluate
 from bat.checkpoints import load_model
 from bat.checkpoints.formats import checkpoint_digest, of_file, printable, read_checkpoint
@@ -660,7 +660,7 @@ def evaluate_checkpoint(
         model,
         prepared.test_images[index],
         np.asarray(prepared.test_labels)[index],
-        {name: _attack(name, settings) for name, settings in spec["attacks"].items()},
+        {name: build_attack(name, settings) for name, settings in spec["attacks"].items()},
         batch_size=spec["batch_size"],
         seed=spec["seed"],
         progress=report,
@@ -683,7 +683,3 @@ def evaluate_checkpoint(
         normalization={k: getattr(model, k).flatten().tolist() for k in ("mean", "std")},
     )
     return {name: float(values.mean()) for name, values in flags.items()}
-
-
-def _attack(name: str, settings: dict):
-    return {"fgsm": fgsm, "pgd": PGD, "cw": cw, "aa": AutoAttack}[name](**settings)
