@@ -1,1 +1,16 @@
-"""Estimates of memorization and influence, and of what chance gives: arrays in, arrays out."""
+"""Estimators on arrays: memorization, influence, disagreement, confidence, groups; no files."""
+
+from bat.scores._convergence import convergence, influence_convergence
+from bat.scores._influence import InfluenceScores, influence
+from bat.scores._memorization import MemorizationScores, memorization
+from bat.scores.counts import trials_for_coverage
+
+__all__ = [
+    "InfluenceScores",
+    "MemorizationScores",
+    "convergence",
+    "influence",
+    "influence_convergence",
+    "memorization",
+    "trials_for_coverage",
+]

@@ -26,7 +26,7 @@ from bat.files.bits import pack
 from bat.models import build_for
 from bat.objectives import ERM
 from bat.progress import log, progress
-from bat.scores.memorization import trials_for_coverage
+from bat.scores import trials_for_coverage
 from bat.scores.subsets import subset
 from bat.streams import torch_seed
 from bat.training.loop import DivergedError, Training
