@@ -24,6 +24,7 @@ from bat.config import (
 from bat.config.attacks import attacks
 from bat.data import revisions
 from bat.plan import own
+from bat.scores import SCORES
 
 STAGES = {
     "data": 1,
@@ -215,9 +216,6 @@ PAPER_TABLES = {
 
 # -- runs -----------------------------------------------------------------------------------
 
-SIGMA = {"memorization": 0.15, "disagreement": 0.1, "confidence": 0.5}
-"""Default thresholds of BAT by score; the paper gives memorization's."""
-
 POISONING_RUNS = {"fig3": "pgd-at", "annotation": "pgd-at-atypical-0"}
 """Whose poisoning scores figure 3 and the annotation study show; the second trains on no atypical
 sample, and its first seed counts alone."""
@@ -314,7 +312,7 @@ def run_specification(
     """
     score = None
     if run.method == "bat":
-        sigma = SIGMA[run.score] if run.sigma is None else run.sigma
+        sigma = SCORES[run.score].sigma if run.sigma is None else run.sigma
         score = {"kind": run.score, "sigma": sigma}
     spec = {
         "stage_version": STAGES["training"],

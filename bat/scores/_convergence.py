@@ -6,6 +6,7 @@ from bat.errors import BatError
 from bat.scores._influence import influence
 from bat.scores._memorization import where_defined
 from bat.scores.counts import check_bool
+from bat.scores.registry import ATYPICAL_ABOVE
 from bat.statistics import above, correlation
 from bat.streams import generator
 
@@ -71,7 +72,7 @@ def influence_convergence(
     *,
     steps,
     seed: int,
-    threshold: float = 0.15,
+    threshold: float = ATYPICAL_ABOVE,
     repeats: int = 3,
     max_test: int = 1000,
 ) -> list[dict]:

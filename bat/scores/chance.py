@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bat.scores.registry import INFLUENCE_ABOVE
 from bat.scores.significance import MOSTLY_CHANCE, chance_above, p_values
 from bat.statistics import proportion_variance
 
@@ -224,7 +225,7 @@ def chance_text(chance: dict) -> str:
     return f"{members}, about {_number(expected)} by chance"
 
 
-def pairs_by_chance(metadata: dict, threshold: float = 0.15) -> str:
+def pairs_by_chance(metadata: dict, threshold: float = INFLUENCE_ABOVE) -> str:
     """Say how many kept pairs lie above a threshold, and how many of them chance gives.
 
     Parameters

@@ -31,9 +31,9 @@ from bat.files.bits import pack
 from bat.models import build_for
 from bat.progress import Progress, log, progress
 from bat.reading import Expected, check_values
+from bat.scores import SCORES
 from bat.scores.fit import fit_facts, fit_sentence
 from bat.scores.subsets import HISTORY_SAMPLES, measured_samples
-from bat.statistics import above, below
 from bat.stopping import Stopped, signals_kept
 from bat.streams import generator, torch_seed
 from bat.training.loop import DivergedError, Training
@@ -565,15 +565,13 @@ def _hold_out(index: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, n
 def score_masks(spec: dict, scores: pa.Table | None) -> tuple[np.ndarray | None, np.ndarray | None]:
     """BAT's masks of all training samples: above sigma, and below it (equations 7 and 9).
 
-    Where low scores are atypical (confidence) the two change places. Other
-    methods need none.
+    Where low scores are atypical the two change places. Other methods need none.
     """
     if spec["score"] is None:
         return None, None
     kind, sigma = spec["score"]["kind"], spec["score"]["sigma"]
     values = column(scores, kind)
-    high, low = above(values, sigma), below(values, sigma)
-    memorized, unmemorized = (low, high) if kind == "confidence" else (high, low)
+    memorized, unmemorized = SCORES[kind].split(values, sigma)
     for what, mask in (("atypical", memorized), ("typical", unmemorized)):
         if not mask.any():
             raise BatError(
