@@ -49,7 +49,7 @@ TORCH_IN_FUNCTIONS = {
     "bat.files.artifacts",
     "bat.data.prepared",
     "bat.data.sources",
-    "bat.scores.memorization",
+    "bat.scores._influence",
     "bat.plan.costs",
 }
 

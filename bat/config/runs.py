@@ -9,8 +9,10 @@ from pydantic import Field, model_validator
 from bat.config.architectures import Architecture
 from bat.config.code import Code, Settings
 from bat.config.places import WorkflowPlace
+from bat.config.scores import EnsembleScore, ScoreName
 from bat.config.training import StudyTraining, Training
 from bat.config.values import Count, Epsilon, NotNegative, Number, Positive, Section, Seed, Share
+from bat.scores.registry import ENSEMBLE_SCORES, default_sigmas
 
 
 class Adversary(Section):
@@ -145,11 +147,10 @@ class BatRun(PgdAtRun):
     beta: NotNegative = 0.2
     temperature: Positive = 0.1
     form: Literal["printed_normalized", "printed_raw", "infonce"] = "printed_normalized"
-    score: Literal["memorization", "disagreement", "confidence"] = "memorization"
+    score: ScoreName = "memorization"
     sigma: Share | None = Field(
         None,
-        description="threshold of the score; unset: 0.15 for memorization, 0.1 for disagreement, "
-        "0.5 for confidence, where lower is atypical",
+        description=f"threshold of the score; unset: {default_sigmas()}",
     )
 
 
@@ -223,7 +224,7 @@ class Studies(Section):
         (0, 0.2, 1), description="shares of the atypical samples beside all typical ones"
     )
     seed: Seed = Field(0, description="of the drawn part of the atypical samples")
-    scores: tuple[Literal["disagreement", "confidence"], ...] = Field(
-        ("disagreement", "confidence"),
+    scores: tuple[EnsembleScore, ...] = Field(
+        ENSEMBLE_SCORES,
         description="scores that take memorization's place in BAT(1, 0.2)",
     )

@@ -82,3 +82,14 @@ def _name(value: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+
+
+def fraction_text(value: float) -> str:
+    """A length on the [0, 1] scale as readers write it.
+
+    >>> fraction_text(8 / 255), fraction_text(0.1)
+    ('8/255', '0.1')
+    """
+    levels = 255 * value
+    whole = round(levels)
+    return f"{whole}/255" if abs(levels - whole) < 1e-6 else f"{value:g}"

@@ -30,6 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import bat
+from bat.config.attacks import ATTACKS
 from bat.errors import BatError
 from bat.reading import Expected, check_values, parse_json, regular_file
 
@@ -51,9 +52,6 @@ STATISTICS = [
 
 FLAGS = ["clean", "pgd"]
 """Packed bits of the history: right without attack, and under PGD."""
-
-ATTACKS = ["fgsm", "pgd", "cw", "aa"]
-"""Columns of an evaluation beside ``clean``; null where an attack was left out."""
 
 SCHEMAS = {
     "trials": pa.schema(

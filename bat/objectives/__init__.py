@@ -8,7 +8,8 @@ It makes its own training attack, leaves the model's mode as it was (the loop
 sets train mode) and returns a scalar to differentiate and scalars to record,
 all on the device: nothing here waits for it. Forward passes run under the
 caller's autocast; softmax, logarithms and losses are always in float32. What it
-is given and its further hooks in the loop are in `bat.objectives.base`.
+is given and its further hooks in the loop are in `bat.objectives.base`; default
+constants are those of the configuration.
 """
 
 from bat.objectives.base import Batch, Objective, Statistics, weighted_mean

@@ -18,6 +18,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from bat.config import AnyRun, Config, Dataset, Optimization, TrainOn
+from bat.config.attacks import ATTACKS, attacks
 from bat.files.artifacts import ArtifactError, column, read_json, read_metadata, read_table
 from bat.plan import studies
 from bat.progress import progress
@@ -36,10 +37,6 @@ KNOWN_SIZES = {
 
 ASSUMED_SIZE = KNOWN_SIZES["cifar10"]
 """For a data set of the user's own that is not prepared yet."""
-
-AUTOATTACK_STEPS = {"standard": 6500, "aa-fast": 1500, "none": 0}
-"""Assumed steps of PGD that AutoAttack costs for each sample that it starts with; standard as the
-digits took it, two thirds of which hold to the end."""
 
 CORRECT = 0.8
 """Assumed share of the samples that are classified right, which alone are attacked."""
@@ -342,9 +339,13 @@ class _Place:
         n_test = min(settings.max_samples or self.size.n_test, self.size.n_test)
         batch = min(settings.batch_size, n_test)
         attack = functools.partial(self.attack, architecture, batch=batch, precision="float32")
-        pgd = self.clean(architecture, batch) + settings.pgd_restarts * attack(settings.pgd_steps)
-        library = AUTOATTACK_STEPS[settings.autoattack] / settings.pgd_steps
-        every = pgd + attack(1) + attack(settings.cw_steps) + library * attack(settings.pgd_steps)
+        asked, seconds = attacks(settings, self.dataset.adversary), {}
+        for name, of_attack in asked.items():
+            total = ATTACKS[name].steps(of_attack)
+            steps = min(total, of_attack.get("steps", settings.pgd_steps))
+            seconds[name] = total / steps * attack(steps)
+        pgd = self.clean(architecture, batch) + seconds["pgd"]
+        every = pgd + sum(each for name, each in seconds.items() if name != "pgd")
         substitutions = studies.substitution_runs(self.dataset)
         external = studies.external_models(self.dataset, architecture)
         listed = {*self.dataset.runs, *external, *substitutions}

@@ -10,9 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bat.config import AnyRun, BatRun, Config, Dataset, ErmRun, Network, OwnRun, PgdAtRun, Scores
+from bat.config import (
+    AnyRun,
+    BatRun,
+    Config,
+    Dataset,
+    ErmRun,
+    Network,
+    OwnRun,
+    PgdAtRun,
+    Scores,
+    methods,
+)
+from bat.config.attacks import attacks
 from bat.data import revisions
 from bat.plan import own
+from bat.scores import SCORES
 
 STAGES = {
     "data": 1,
@@ -173,8 +186,8 @@ def specifications(config: Config) -> dict[tuple[str, str], dict]:
             specs[name, stage] = common | {"stage_version": STAGES[stage]}
         evaluation = evaluation_specification(name, dataset)
         specs[name, "evaluation"] = evaluation
-        attacks = {"pgd": evaluation["attacks"]["pgd"]}
-        specs[name, "evaluation-ablation"] = evaluation | {"attacks": attacks}
+        only_pgd = {"pgd": evaluation["attacks"]["pgd"]}
+        specs[name, "evaluation-ablation"] = evaluation | {"attacks": only_pgd}
         for architecture in dataset.networks:
             code = own.network(architecture, dataset.networks)
             specs[name, f"network-{architecture}"] = common | code
@@ -208,12 +221,6 @@ PAPER_TABLES = {
 
 
 # -- runs -----------------------------------------------------------------------------------
-
-SIGMA = {"memorization": 0.15, "disagreement": 0.1, "confidence": 0.5}
-"""Default thresholds of BAT by score; the paper gives memorization's."""
-
-REFERENCE_STEP = 0.007 / 0.031
-"""Step over eps of TRADES, MART and GAIRAT in their authors' code."""
 
 POISONING_RUNS = {"fig3": "pgd-at", "annotation": "pgd-at-atypical-0"}
 """Whose poisoning scores figure 3 and the annotation study show; the second trains on no atypical
@@ -294,25 +301,8 @@ def runs(dataset: Dataset) -> dict[str, AnyRun]:
 
 def objective(run: AnyRun, architecture: str, dataset: Dataset) -> dict:
     """The method and all its constants, resolved; keywords of `bat.objectives`."""
-    settings = run.model_dump(
-        mode="json",
-        exclude={"train_on", "training", "selection", "score", "sigma", "objective", "settings"},
-    )
-    if isinstance(run, OwnRun):
-        settings |= own.objective(run)
-    if run.method == "erm":
-        return settings
-    adversary = dataset.adversary
-    settings["eps"] = adversary.eps if run.eps is None else run.eps
-    settings["steps"] = run.steps or adversary.steps
-    if run.step is None:
-        adversarys = run.method in ("pgd-at", "bat", "own")
-        settings["step"] = adversary.step if adversarys else REFERENCE_STEP * settings["eps"]
-    if run.method == "mart" and run.beta is None:
-        settings["beta"] = 6.0 if architecture.startswith("wrn") else 5.0
-    if run.method == "gairat":
-        settings["begin_epoch"] = round(settings.pop("begin") * run.training.epochs)
-    return settings
+    settings = methods.constants(run, architecture, dataset.adversary)
+    return settings | own.objective(run) if isinstance(run, OwnRun) else settings
 
 
 def run_specification(
@@ -329,7 +319,7 @@ def run_specification(
     """
     score = None
     if getattr(run, "score", None) is not None:
-        sigma = SIGMA[run.score] if run.sigma is None else run.sigma
+        sigma = SCORES[run.score].sigma if run.sigma is None else run.sigma
         score = {"kind": run.score, "sigma": sigma}
     spec = {
         "stage_version": STAGES["training"],
@@ -350,28 +340,11 @@ def run_specification(
 
 def evaluation_specification(name: str, dataset: Dataset) -> dict:
     """The attacks of the tables, resolved."""
-    settings, adversary = dataset.evaluation, dataset.adversary
-    eps = adversary.eps if settings.eps is None else settings.eps
-
-    def step(value: float | None) -> float:
-        return adversary.step if value is None else value
-
-    attacks: dict[str, dict] = {
-        "fgsm": {"eps": eps},
-        "pgd": {
-            "eps": eps,
-            "step": step(settings.pgd_step),
-            "steps": settings.pgd_steps,
-            "restarts": settings.pgd_restarts,
-        },
-        "cw": {"eps": eps, "step": step(settings.cw_step), "steps": settings.cw_steps},
-    }
-    if settings.autoattack != "none":
-        attacks["aa"] = {"eps": eps, "version": settings.autoattack}
+    settings = dataset.evaluation
     return {
         "stage_version": STAGES["evaluation"],
         "dataset": name,
-        "attacks": attacks,
+        "attacks": attacks(settings, dataset.adversary),
         "batch_size": settings.batch_size,
         "seed": settings.seed,
         "max_samples": settings.max_samples,

@@ -19,7 +19,7 @@ from torch import Tensor
 
 import bat
 from bat import config
-from bat.attacks import PGD, AutoAttack, cw, fgsm
+from bat.attacks import PGD, build_attack
 from bat.attacks.evaluation import NotFiniteError, evaluate
 from bat.checkpoints import load_model
 from bat.checkpoints.formats import checkpoint_digest, of_file, printable, read_checkpoint
@@ -33,9 +33,9 @@ from bat.models import build_for
 from bat.objectives import build_objective
 from bat.progress import Progress, log, progress
 from bat.reading import Expected, check_values
+from bat.scores import SCORES
 from bat.scores.fit import fit_facts, fit_sentence
 from bat.scores.subsets import HISTORY_SAMPLES, measured_samples
-from bat.statistics import above, below
 from bat.stopping import Stopped, signals_kept
 from bat.streams import generator, torch_seed
 from bat.training.loop import DivergedError, Training
@@ -585,15 +585,13 @@ def _hold_out(index: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, n
 def score_masks(spec: dict, scores: pa.Table | None) -> tuple[np.ndarray | None, np.ndarray | None]:
     """BAT's masks of all training samples: above sigma, and below it (equations 7 and 9).
 
-    Where low scores are atypical (confidence) the two change places. Other
-    methods need none.
+    Where low scores are atypical the two change places. Other methods need none.
     """
     if spec["score"] is None:
         return None, None
     kind, sigma = spec["score"]["kind"], spec["score"]["sigma"]
     values = column(scores, kind)
-    high, low = above(values, sigma), below(values, sigma)
-    memorized, unmemorized = (low, high) if kind == "confidence" else (high, low)
+    memorized, unmemorized = SCORES[kind].split(values, sigma)
     for what, mask in (("atypical", memorized), ("typical", unmemorized)):
         if not mask.any():
             raise BatError(
@@ -680,7 +678,7 @@ def evaluate_checkpoint(
         model,
         prepared.test_images[index],
         np.asarray(prepared.test_labels)[index],
-        {name: _attack(name, settings) for name, settings in spec["attacks"].items()},
+        {name: build_attack(name, settings) for name, settings in spec["attacks"].items()},
         batch_size=spec["batch_size"],
         seed=spec["seed"],
         progress=report,
@@ -703,7 +701,3 @@ def evaluate_checkpoint(
         normalization={k: getattr(model, k).flatten().tolist() for k in ("mean", "std")},
     )
     return {name: float(values.mean()) for name, values in flags.items()}
-
-
-def _attack(name: str, settings: dict):
-    return {"fgsm": fgsm, "pgd": PGD, "cw": cw, "aa": AutoAttack}[name](**settings)

@@ -25,7 +25,7 @@ from bat.files.artifacts import ArtifactError, MisplacedError
 from bat.models import build_for
 from bat.objectives import ERM
 from bat.progress import log, progress
-from bat.scores.memorization import trials_for_coverage
+from bat.scores import trials_for_coverage
 from bat.scores.subsets import subset
 from bat.streams import torch_seed
 from bat.training.loop import DivergedError, Training
