@@ -47,8 +47,7 @@ TORCH |= {"bat.devices", "bat.studies.features", "bat.studies.poisoning", "bat.p
 
 TORCH_IN_FUNCTIONS = {
     "bat.files.artifacts",
-    "bat.data.prepared",
-    "bat.data.sources",
+    "bat.data.batches",
     "bat.scores.memorization",
     "bat.plan.costs",
 }

@@ -15,7 +15,6 @@ ARCHITECTURES = {
     r"wrn-(\d+)-(\d+)": "wrn-DEPTH-WIDTH, as wrn-28-10 (DEPTH = 6 n + 4)",
 }
 
-
 SMALLEST = {r"small_cnn(?:-\d+)?": 4, r"resnet9(?:-\d+)?": 8}
 """Edge in pixels of the smallest image that an architecture's poolings leave anything of."""
 

@@ -85,10 +85,8 @@ Place = Annotated[
     Field(description="~ and $VARIABLES are expanded"),
 ]
 
-
 WorkflowPlace = Annotated[Place, AfterValidator(_no_pattern)]
 """That Snakemake itself reads or writes."""
-
 
 AddressOrPlace = Annotated[str, BeforeValidator(_address_or_place)]
 

@@ -156,7 +156,6 @@ AnyRun = Annotated[
     ErmRun | PgdAtRun | TradesRun | MartRun | GairatRun | BatRun, Field(discriminator="method")
 ]
 
-
 RUNS = {
     "pgd-at": PgdAtRun(),
     "trades": TradesRun(),
