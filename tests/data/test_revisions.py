@@ -14,6 +14,7 @@ from samples import encode, pets, pixels, tiny, tiny_files, write_pets, write_zi
 from bat import config, data
 from bat.data import revisions
 from bat.data.revisions import RECORD, data_revision
+from bat.errors import DataError
 from bat.files.artifacts import read_json
 from bat.plan import studies
 
@@ -172,7 +173,7 @@ def test_a_source_that_became_wrong_is_prepared_again_and_says_so(tmp_path):
     source.prepare()
     (folder / "test").rename(folder / "elsewhere")
     assert source.revision() != {}
-    with pytest.raises(data.DataError, match="holds no test"):
+    with pytest.raises(DataError, match="holds no test"):
         source.prepare()
     (folder / "elsewhere").rename(folder / "test")
     assert source.revision() == {}

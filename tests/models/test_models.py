@@ -6,11 +6,11 @@ import pytest
 import torch
 from samples import pets, write_pets
 
-from bat import config, data, models
+from bat import config, data
 from bat.config import smallest_edge
 from bat.devices import runtime
 from bat.errors import BatError
-from bat.models import build_model, require_size
+from bat.models import build_model, families, require_size
 from bat.plan import studies
 from bat.training import trials
 
@@ -36,7 +36,7 @@ def test_every_architecture_at_every_size(architecture, channels):
 
 
 def test_the_configuration_and_the_builders_know_the_same_names():
-    assert list(config.ARCHITECTURES) == list(models._BUILDERS)
+    assert list(config.ARCHITECTURES) == list(families._BUILDERS)
     for pattern in config.ARCHITECTURES:
         assert any(re.fullmatch(pattern, name) for name in SMALL + LARGE), pattern
     with pytest.raises(BatError, match="'vgg16' is not a known architecture"):

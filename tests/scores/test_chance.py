@@ -18,9 +18,13 @@ from bat.files import artifacts
 from bat.files.artifacts import column, read_table, write_table
 from bat.files.bits import pack, unpack
 from bat.plan import studies
+from bat.progress import log
 from bat.report import tables
 from bat.scores import chance
+from bat.scores.memorization import memorization
 from bat.scores.subsets import subset
+from bat.sharing.cards import description, facts
+from bat.sharing.folders import opened
 from bat.streams import generator
 from bat.training import trials
 
@@ -107,11 +111,11 @@ def group(folder, prepared, out, **settings) -> tuple[np.ndarray, dict]:
 
 
 def test_a_group_of_noise_is_called_so_everywhere(without, few_digits, tmp_path, caplog):
-    scoring.log.addHandler(caplog.handler)
+    log.addHandler(caplog.handler)
     try:
         members, found = group(without, few_digits, without / "groups")
     finally:
-        scoring.log.removeHandler(caplog.handler)
+        log.removeHandler(caplog.handler)
     assert len(members) == found["test"]["members"] > 20
     assert found["test"]["expected"] == pytest.approx(len(members), rel=0.3)
     assert "test atypical samples about" in caplog.text
@@ -161,9 +165,9 @@ def test_cards_and_summary_say_what_chance_gives(planted, few_digits, capsys):
     group(planted, few_digits, planted / "groups")
     archive = planted.parent / "scores.zip"
     sharing.export(planted, archive, licence="CC-BY-4.0")
-    with sharing.opened(archive) as source:
-        facts = sharing.facts(source)
-        words = dict(sharing.description(source, facts))
+    with opened(archive) as source:
+        known = facts(source)
+        words = dict(description(source, known))
     assert "by chance" in words["Memorization above 0.15"]
     assert "by chance" in words["Influence above 0.15"]
     assert "4 stand" in words["Chance"]
@@ -250,7 +254,7 @@ def test_few_trials_tell_how_many_are_needed():
     for n_trials in (30, 300):
         part = included[:n_trials], correct[:n_trials]
         usable = part[0].any(axis=0) & ~part[0].all(axis=0)
-        scores = scoring.memorization(*(mask[:, usable] for mask in part))
+        scores = memorization(*(mask[:, usable] for mask in part))
         table = vars(scores) | {"label": np.zeros(usable.sum(), int)}
         test = {"label": np.zeros(1, int), "accuracy": np.ones(1)}
         counts = chance.counts_of(table, test, {"influence": {}})

@@ -18,6 +18,7 @@ from bat.files import artifacts
 from bat.files.artifacts import ArtifactError, column, read_table, write_table
 from bat.files.bits import pack, unpack
 from bat.plan import studies
+from bat.progress import log
 from bat.report import tables as tables_of_readers
 from bat.scores.fit import fit_sentence
 from bat.scores.memorization import memorization
@@ -196,11 +197,11 @@ def test_scores_of_models_that_do_not_fit_are_refused_unless_asked_for(objects, 
     assert not out.exists()
     scoring.write_scores([path], objects, SPEC | {"allow_unfitted": True}, out, command="a test")
     groups = {"groups": config.Groups().model_dump(mode="json"), "dataset": "objects"}
-    scoring.log.addHandler(caplog.handler)
+    log.addHandler(caplog.handler)
     try:
         scoring.write_groups(out, objects, groups, tmp_path / "groups", command="a test")
     finally:
-        scoring.log.removeHandler(caplog.handler)
+        log.removeHandler(caplog.handler)
     assert "noise" in caplog.text and "understated" not in caplog.text
     for name in ("memorization", "influence", "test"):
         metadata = read_table(out / f"{name}.parquet", name)[1]
@@ -216,11 +217,11 @@ def test_models_that_do_not_interpolate_are_told_of(shards, objects, tmp_path, c
     scoring.write_scores(shards, objects, spec, tmp_path, command="a test")
     assert read_table(tmp_path / "test.parquet", "test")[1]["converged"]
     path = shard_of_accuracy(tmp_path, 25)
-    scoring.log.addHandler(caplog.handler)
+    log.addHandler(caplog.handler)
     try:
         scoring.write_scores([path], objects, SPEC, tmp_path, command="a test")
     finally:
-        scoring.log.removeHandler(caplog.handler)
+        log.removeHandler(caplog.handler)
     assert "memorization is understated" in caplog.text
     metadata = read_table(tmp_path / "memorization.parquet", "memorization")[1]
     assert not metadata["converged"]

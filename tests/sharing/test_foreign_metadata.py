@@ -12,6 +12,7 @@ from sharing.test_sharing import archive, made, specification  # noqa: F401 (fix
 from bat import sharing
 from bat.errors import BatError
 from bat.sharing import folders as score_files
+from bat.validation import check_all
 
 WRONG = {
     "null": None,
@@ -119,7 +120,7 @@ def test_metadata_of_a_table(unpacked, few_digits, tmp_path, kind, monkeypatch):
     accepted = set()
     for place, name, text in texts(metadata):
         pq.write_table(table.replace_schema_metadata({"bat": text}), path)
-        refusal = tried(sharing.check_all, [path], few_digits)
+        refusal = tried(check_all, [path], few_digits)
         if refusal is None:
             accepted.add((place, name))
             continue

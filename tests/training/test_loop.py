@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from bat import attacks, config, devices
+from bat import config, devices
+from bat.attacks import linf
 from bat.data import DeviceData, to_device
 from bat.devices import Runtime
 from bat.models import SmallCNN, build_model
@@ -243,7 +244,7 @@ def test_a_step_keeps_every_tensor_on_the_device(method, monkeypatch):
     """On a pretend GPU, whose tensors have a device and no values; gradients are made up."""
     gpu = torch.device("cuda", 0)
     monkeypatch.setattr(Training, "_generator", lambda *arguments: None)
-    monkeypatch.setattr(attacks, "_check_parameters", lambda *arguments: None)
+    monkeypatch.setattr(linf, "_check_parameters", lambda *arguments: None)
     monkeypatch.setattr(torch.autograd, "grad", lambda height, x: (torch.empty_like(x),))
     monkeypatch.setattr(torch.Tensor, "backward", lambda loss: None)
     options = {"begin_epoch": 1} if method == "gairat" else {}
