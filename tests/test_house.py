@@ -46,7 +46,7 @@ TORCH |= {"bat.devices", "bat.studies.features", "bat.studies.poisoning", "bat.p
 """Rooms and modules that import torch when they are loaded."""
 
 TORCH_IN_FUNCTIONS = {
-    "bat.files.artifacts",
+    "bat.files.tensors",
     "bat.data.batches",
     "bat.scores.memorization",
     "bat.plan.costs",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 
 import numpy as np
+
+from bat.files.digests import json_digest
 
 
 def fingerprint(
@@ -38,5 +39,4 @@ def combined(digests: Iterable[str]) -> str:
 
 def checksum_of_info(info: dict) -> str:
     """Of the content of ``dataset.json`` beside this checksum itself."""
-    content = {key: value for key, value in info.items() if key != "checksum"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return json_digest({key: value for key, value in info.items() if key != "checksum"})

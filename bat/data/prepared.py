@@ -17,8 +17,8 @@ import pydantic
 
 from bat.data.channels import channel_statistics
 from bat.data.fingerprints import checksum_of_info, combined, digest_of
-from bat.errors import DataError
-from bat.files.artifacts import ArtifactError, read_json
+from bat.errors import ArtifactError, DataError
+from bat.files.documents import read_json
 from bat.reading import HEADER_ERRORS
 
 FORMAT_VERSION = 1

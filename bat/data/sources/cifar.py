@@ -10,7 +10,7 @@ from bat.data.raw import Progress, RawData
 from bat.data.sources.registry import source
 from bat.data.torchvision_files import obtain
 from bat.files.archives import file_record
-from bat.files.downloads import checksum_of
+from bat.files.digests import checksum_of
 
 if TYPE_CHECKING:
     from bat import config

@@ -15,7 +15,8 @@ from bat.data.raw import Progress, RawData
 from bat.data.sources.registry import source
 from bat.errors import DataError
 from bat.files.archives import Folder, Zip, state_of
-from bat.files.downloads import DownloadError, checksum_of, download
+from bat.files.digests import checksum_of
+from bat.files.downloads import DownloadError, download
 
 if TYPE_CHECKING:
     from bat import config
