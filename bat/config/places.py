@@ -70,6 +70,7 @@ def _no_pattern(value: Path) -> Path:
 
 
 def no_option(value: Path) -> Path:
+    """A path that no command takes for an option."""
     text = str(value)
     if text.startswith("-"):
         raise ValueError(
