@@ -3,7 +3,7 @@
 One file a section; every default is the paper's where the paper gives one.
 """
 
-from bat.config.architectures import ARCHITECTURES, SMALLEST, Architecture, smallest_edge
+from bat.config.architectures import Architecture, families, family_of, smallest_edge
 from bat.config.data import (
     EDGES,
     AnyData,
@@ -68,7 +68,6 @@ from bat.config.yaml_files import (
 )
 
 __all__ = [
-    "ARCHITECTURES",
     "EDGES",
     "MAX_YAML",
     "MAX_YAML_ALIASES",
@@ -77,7 +76,6 @@ __all__ = [
     "MAX_YAML_VALUES",
     "NAME",
     "RUNS",
-    "SMALLEST",
     "Ablation",
     "AddressOrPlace",
     "Adversary",
@@ -134,6 +132,8 @@ __all__ = [
     "TrainOn",
     "Training",
     "WorkflowPlace",
+    "families",
+    "family_of",
     "json_schema",
     "load_config",
     "overlay",

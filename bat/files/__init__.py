@@ -6,7 +6,8 @@ version and the command; whose the file is (``identity``: data set, architecture
 run, seed, split), what it was made of (``inputs``: a digest by name) and a digest
 of each column's values (``content``). Pages carry checksums, and so does that
 JSON, since Parquet has none for its metadata. All of it is verified on reading.
-Files of version 0.1.0 lack the last three; what their recipe says is checked."""
+Files of version 0.1.0 lack the last three; what their recipe says is checked.
+"""
 
 from bat.files.digests import checksum_of, column_digest, columns_digest, json_digest, sha256_of
 from bat.files.documents import check_label, read_json, read_signed, signed, write_json, write_label
