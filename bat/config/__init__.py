@@ -4,9 +4,9 @@ One file a section; every default is the paper's where the paper gives one.
 """
 
 from bat.config.architectures import (
-    ARCHITECTURES,
-    SMALLEST,
     Architecture,
+    families,
+    family_of,
     is_built_in,
     smallest_edge,
 )
@@ -79,7 +79,6 @@ from bat.config.yaml_files import (
 )
 
 __all__ = [
-    "ARCHITECTURES",
     "EDGES",
     "MAX_YAML",
     "MAX_YAML_ALIASES",
@@ -88,7 +87,6 @@ __all__ = [
     "MAX_YAML_VALUES",
     "NAME",
     "RUNS",
-    "SMALLEST",
     "Ablation",
     "AddressOrPlace",
     "Adversary",
@@ -151,6 +149,8 @@ __all__ = [
     "Trainer",
     "Training",
     "WorkflowPlace",
+    "families",
+    "family_of",
     "is_built_in",
     "json_schema",
     "load_config",

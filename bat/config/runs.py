@@ -181,7 +181,6 @@ AnyRun = Annotated[
     Field(discriminator="method"),
 ]
 
-
 RUNS = {
     "pgd-at": PgdAtRun(),
     "trades": TradesRun(),

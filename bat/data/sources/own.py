@@ -9,6 +9,7 @@ import numpy as np
 
 from bat import extensions
 from bat.data.raw import Progress, RawData
+from bat.data.sources.registry import source
 from bat.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
-def load_own(config: config.OwnData, progress: Progress, workers: int) -> RawData:
+@source("own")
+def read(config: config.OwnData, progress: Progress, workers: int) -> RawData:
     """Call the configured function.
 
     It gives a mapping with uint8 images, shape (n, channels, height, width), labels, shape
