@@ -84,7 +84,7 @@ def train_run(
         Folder of the run.
     prepared : PreparedData
     spec : dict
-        From `bat.plan.studies`.
+        From `bat.plan.specifications`.
     inputs : Inputs
     device : Runtime
     command : str
@@ -627,7 +627,7 @@ def evaluate_checkpoint(
     architecture : str
     prepared : PreparedData
     spec : dict
-        From `bat.plan.studies.evaluation_specification`.
+        From `bat.plan.specifications.evaluation_specification`.
     out : path
         The evaluation table.
     device : Runtime
