@@ -48,6 +48,10 @@ TRAINER_GIVEN = (
 OBJECTIVE_GIVEN = ("eps", "step", "steps")
 """Arguments of a method of one's own, where its signature has them: the adversary's."""
 
+ATTACK_NEEDED = ("x",)
+ATTACK_GIVEN = (*ATTACK_NEEDED, "model", "y", "eps", "seed")
+"""Arguments of an attack of one's own, where its signature has them."""
+
 _PACKAGE = str(Path(__file__).parent)
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")})
 
@@ -411,6 +415,11 @@ def said(error: BaseException) -> str:
     theirs = [f for f in frames if not f.filename.startswith((*_LIBRARIES, _PACKAGE, "<"))]
     place = f", {theirs[-1].filename}, line {theirs[-1].lineno}" if theirs else ""
     return f"{type(error).__name__}: {error}{place}"
+
+
+def digest(recorded: Mapping[str, Any]) -> str:
+    """What stands for recorded code in the inputs of what is made with it."""
+    return hashlib.sha256(json.dumps(recorded, sort_keys=True).encode()).hexdigest()
 
 
 def described(recorded: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from bat.attacks.modes import (
     forward,
     full_precision,
 )
+from bat.attacks.own import OwnAttack
 from bat.attacks.pgd import PGD, start_noise
 from bat.attacks.registry import build_attack
 
@@ -34,6 +35,7 @@ __all__ = [
     "Attacked",
     "AutoAttack",
     "EvaluationAttack",
+    "OwnAttack",
     "Progress",
     "at_least_float32",
     "autoattack_parts",

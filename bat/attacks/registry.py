@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bat.attacks.base import EvaluationAttack
-from bat.config.attacks import ATTACKS
+from bat.config.attacks import entry_of
 
 
 def build_attack(name: str, settings: Mapping[str, Any]) -> EvaluationAttack:
@@ -20,5 +20,5 @@ def build_attack(name: str, settings: Mapping[str, Any]) -> EvaluationAttack:
     settings : mapping
         Of the evaluation's specification; `bat.config.attacks.attacks` makes them.
     """
-    module, _, attribute = ATTACKS[name].code.partition(":")
+    module, _, attribute = entry_of(name).code.partition(":")
     return getattr(importlib.import_module(module), attribute)(**settings)

@@ -109,12 +109,13 @@ def load_model(
 
 def _check_code(path: Path, stated: Any, network: dict, of_run: bool) -> None:
     """Refuse a run's model of other code than that in use; say it of anyone's."""
-    theirs = stated.get("sha256") if isinstance(stated, dict) else None
-    if theirs in (None, network["sha256"]):
+    if not isinstance(stated, dict):
+        return
+    if all(stated.get(part) == network.get(part) for part in ("sha256", "imports", "package")):
         return
     said = (
-        f"{path}: a model of code with the sha256 {printable(theirs)}, and that of "
-        f"{network['code']} is {network['sha256']}"
+        f"{path}: a model of other code (sha256 {printable(stated.get('sha256'))}) than "
+        f"{network['code']} is now ({network['sha256']})"
     )
     if of_run:
         raise ArtifactError(f"{said}; run the workflow, which trains it again")

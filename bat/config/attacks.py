@@ -121,8 +121,23 @@ ATTACKS = {entry.name: entry for entry in (FGSM, PGD, CW, AUTOATTACK)}
 """By the column of evaluation tables, in their order."""
 
 
+def entry_of(name: str) -> Entry:
+    """The entry of an attack; that of one's own has its name as title and its code as words."""
+    if name in ATTACKS:
+        return ATTACKS[name]
+    return Entry(
+        name=name,
+        title=name,
+        code="bat.attacks:OwnAttack",
+        settings=lambda evaluation, step: None,
+        label=lambda settings: name,
+        words=lambda settings: f", {settings['code']['code']}",
+        steps=lambda settings: settings["code"]["settings"].get("steps", 100),
+    )
+
+
 def attacks(evaluation: Evaluation, adversary: Adversary) -> dict[str, dict]:
-    """The attacks that a data set is evaluated with, resolved: their settings by name."""
+    """The built-in attacks that a data set is evaluated with: their settings by name, resolved."""
     eps = _own(evaluation.eps, adversary.eps)
     found = {name: entry.settings(evaluation, adversary.step) for name, entry in ATTACKS.items()}
     return {

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from bat.config.architectures import Architecture, is_built_in, smallest_edge
+from bat.config.attacks import ATTACKS
 from bat.config.code import spelled
 from bat.config.data import EDGES, AnyData
 from bat.config.networks import Network, gathered
@@ -99,6 +100,9 @@ class Dataset(Section):
         for name in self.networks:
             if is_built_in(name):
                 raise ValueError(f"networks.{name} has the name of a built-in; rename it")
+        for name in self.evaluation.attacks:
+            if name in ("index", "clean", *ATTACKS):
+                raise ValueError(f"evaluation.attacks.{name} has the name of a column; rename it")
         trainer = self.scores.trainer and self.scores.trainer.name
         if trainer and (is_built_in(trainer) or trainer in self.networks):
             raise ValueError(f"scores.trainer.name: {trainer} names an architecture; set another")

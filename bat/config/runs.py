@@ -11,7 +11,17 @@ from bat.config.code import Code, Settings
 from bat.config.places import WorkflowPlace
 from bat.config.scores import EnsembleScore, ScoreName
 from bat.config.training import StudyTraining, Training
-from bat.config.values import Count, Epsilon, NotNegative, Number, Positive, Section, Seed, Share
+from bat.config.values import (
+    Count,
+    Epsilon,
+    Name,
+    NotNegative,
+    Number,
+    Positive,
+    Section,
+    Seed,
+    Share,
+)
 from bat.scores.registry import ENSEMBLE_SCORES, default_sigmas
 
 
@@ -57,6 +67,16 @@ class History(Section):
     )
 
 
+class OwnAttack(Section):
+    """An attack of one's own: a function of ``model``, ``x``, ``y`` and ``eps`` that gives images.
+
+    What it gives is refused outside of the ball of ``evaluation.eps`` and of [0, 1].
+    """
+
+    attack: Code
+    settings: Settings = Field({})
+
+
 class Evaluation(Section):
     """The columns of the tables; unset values are those of the adversary."""
 
@@ -73,6 +93,9 @@ class Evaluation(Section):
     seed: Seed = 0
     max_samples: Count | None = Field(
         None, description="evaluate only this many test samples, the first of a draw by seed"
+    )
+    attacks: dict[Name, OwnAttack] = Field(
+        {}, description="attacks of your own, by the name of their column"
     )
 
 

@@ -13,7 +13,15 @@ from bat.files.digests import checksum_of, column_digest, columns_digest, json_d
 from bat.files.documents import check_label, read_json, read_signed, signed, write_json, write_label
 from bat.files.identity import changed_inputs, check_identity, check_inputs, place_of
 from bat.files.metadata import MAX_METADATA, read_metadata
-from bat.files.schemas import ATTACKS, FLAGS, FORMAT_VERSION, NULLABLE, SCHEMAS, STATISTICS
+from bat.files.schemas import (
+    ATTACKS,
+    FLAGS,
+    FORMAT_VERSION,
+    NULLABLE,
+    SCHEMAS,
+    STATISTICS,
+    schema_of,
+)
 from bat.files.tables import COPYING, column, read_table, table_digest, write_table, written_before
 from bat.files.tensors import values_digest, write_torch
 from bat.files.writing import atomic_path, remove_leftovers, write_bytes
@@ -43,6 +51,7 @@ __all__ = [
     "read_signed",
     "read_table",
     "remove_leftovers",
+    "schema_of",
     "sha256_of",
     "signed",
     "table_digest",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 
 from bat.config.attacks import ATTACKS
@@ -98,6 +100,24 @@ SCHEMAS = {
         ]
     ),
 }
+
+
+def schema_of(kind: str, recipe: Any) -> pa.Schema:
+    """The columns of a table; an evaluation has one more for each attack of one's own.
+
+    Parameters
+    ----------
+    kind : str
+    recipe : any
+        Of the table, as its metadata have it.
+    """
+    schema = SCHEMAS[kind]
+    asked = recipe.get("attacks") if isinstance(recipe, dict) else None
+    if kind == "evaluations" and isinstance(asked, dict):
+        for name in (name for name in asked if name not in SCHEMAS[kind].names):
+            schema = schema.append(pa.field(name, pa.bool_()))
+    return schema
+
 
 NULLABLE = {
     "trials": {"probabilities"},

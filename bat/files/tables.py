@@ -15,7 +15,7 @@ import bat
 from bat.errors import REMAKE, ArtifactError, DamagedError
 from bat.files.digests import column_digest, columns_digest, combined, json_digest
 from bat.files.metadata import first_line, read_metadata
-from bat.files.schemas import FORMAT_VERSION, SCHEMAS
+from bat.files.schemas import FORMAT_VERSION, SCHEMAS, schema_of
 from bat.files.writing import atomic_path
 
 MAX_GROWTH, SMALL = 1000, 1 << 26  # how many times its file a table may grow; bytes that any may
@@ -55,7 +55,7 @@ def write_table(
     **facts
         Further JSON values for the metadata (number of trials, accuracies, ...).
     """
-    schema = SCHEMAS[kind]
+    schema = schema_of(kind, recipe)
     if isinstance(columns, pa.Table):
         table = columns.cast(schema)
     else:
@@ -117,8 +117,9 @@ def read_table(
         of another kind, of a newer format, speaks of another data set, or says
         that it is another's than its place says.
     """
-    path, schema = Path(path), SCHEMAS[kind]
+    path = Path(path)
     metadata = read_metadata(path, kind, fingerprint=fingerprint)
+    schema = schema_of(kind, metadata["recipe"])
     wanted = columns or schema.names
     _check_growth(path, kind)
     try:

@@ -8,6 +8,8 @@ from types import MappingProxyType
 from bat import extensions
 from bat.config import Data, Dataset, Network, OwnData, OwnRun, Trainer
 from bat.extensions import (
+    ATTACK_GIVEN,
+    ATTACK_NEEDED,
     NETWORK_GIVEN,
     NETWORK_NEEDED,
     OBJECTIVE_GIVEN,
@@ -50,6 +52,19 @@ def data(own: Data) -> dict:
     return {"code": extensions.record(own.load, own.settings, ())}
 
 
+def attacks(dataset: Dataset) -> dict[str, dict]:
+    """The attacks of one's own as an evaluation's specification has them; raises as `network`."""
+    evaluation = dataset.evaluation
+    eps = dataset.adversary.eps if evaluation.eps is None else evaluation.eps
+    return {
+        name: {
+            "eps": eps,
+            "code": extensions.record(of.attack, of.settings, ATTACK_GIVEN, ATTACK_NEEDED),
+        }
+        for name, of in evaluation.attacks.items()
+    }
+
+
 def code(dataset: Dataset) -> dict[str, dict]:
     """All code of one's own that a data set's jobs will run, by what it is for.
 
@@ -70,4 +85,5 @@ def code(dataset: Dataset) -> dict[str, dict]:
         for name, run in dataset.runs.items()
         if isinstance(run, OwnRun)
     }
+    found |= {f"attack {name}": of["code"] for name, of in attacks(dataset).items()}
     return found

@@ -196,7 +196,7 @@ def evaluation_specification(name: str, dataset: Dataset) -> dict:
     return {
         "stage_version": STAGES["evaluation"],
         "dataset": name,
-        "attacks": attacks(settings, dataset.adversary),
+        "attacks": attacks(settings, dataset.adversary) | own.attacks(dataset),
         "batch_size": settings.batch_size,
         "seed": settings.seed,
         "max_samples": settings.max_samples,

@@ -10,13 +10,13 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from bat.config import AnyRun, Config, Dataset, Optimization, TrainOn, is_built_in
-from bat.config.attacks import ATTACKS, attacks
+from bat.config.attacks import entry_of
 from bat.files.artifacts import ArtifactError, column, read_table
 from bat.plan import inputs
 from bat.plan.runs import all_runs, objective
 from bat.plan.shards import shard_files, trial_counts
 from bat.plan.sizes import size
-from bat.plan.specifications import comparison_specification
+from bat.plan.specifications import comparison_specification, evaluation_specification
 from bat.plan.timings import finished_trials, read_benchmark
 
 if TYPE_CHECKING:
@@ -202,9 +202,9 @@ class Place:
         n_test = min(settings.max_samples or self.size.n_test, self.size.n_test)
         batch = min(settings.batch_size, n_test)
         attack = functools.partial(self.attack, architecture, batch=batch, precision="float32")
-        asked, seconds = attacks(settings, self.dataset.adversary), {}
+        asked, seconds = evaluation_specification(self.name, self.dataset)["attacks"], {}
         for name, of_attack in asked.items():
-            total = ATTACKS[name].steps(of_attack)
+            total = entry_of(name).steps(of_attack)
             steps = min(total, of_attack.get("steps", settings.pgd_steps))
             seconds[name] = total / steps * attack(steps)
         pgd = self.clean(architecture, batch) + seconds["pgd"]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bat.config.attacks import ATTACKS
+from bat.config.attacks import ATTACKS, entry_of
 from bat.config.values import fraction_text
 from bat.errors import BatError
 from bat.files.artifacts import FLAGS
@@ -158,7 +158,7 @@ def accuracies(evaluations: Mapping[tuple[str, int], pd.DataFrame]) -> pd.DataFr
                 f"of {first[0]}, seed {first[1]}, {len(reference)}, and they are not the same; "
                 "evaluate both with the same evaluation.max_samples and evaluation.seed"
             )
-        for attack in COLUMNS:
+        for attack in dict.fromkeys([*COLUMNS, *frame.columns.drop("index")]):
             null = frame[attack].isna()
             if null.all():
                 continue
@@ -224,8 +224,9 @@ def methods_table(
     reference = np.array([printed(baseline, attack) for _, attack in cells])
     table["paper_difference"] = table["paper"] - reference
     ranks = {run: rank for rank, run in enumerate(dict.fromkeys([*LABELS, *table["run"]]))}
+    columns = list(dict.fromkeys([*COLUMNS, *table["attack"]]))
     order = sorted(
-        range(len(cells)), key=lambda i: (ranks[cells[i][0]], COLUMNS.index(cells[i][1]))
+        range(len(cells)), key=lambda i: (ranks[cells[i][0]], columns.index(cells[i][1]))
     )
     return table.iloc[order].reset_index(drop=True)
 
@@ -254,7 +255,7 @@ def attack_labels(attacks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """
     labels = {"clean": "Clean"}
     for name, settings in attacks.items():
-        labels[name] = ATTACKS[name].label(settings)
+        labels[name] = entry_of(name).label(settings)
     return labels
 
 
@@ -501,7 +502,8 @@ def _setting(
     table: pd.DataFrame, evaluation: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]]
 ) -> str:
     """Samples, attacks, and what the numbers are means of."""
-    used = {name: evaluation["attacks"][name] for name in ATTACKS if name in set(table["attack"])}
+    shown = set(table["attack"])
+    used = {name: of for name, of in evaluation["attacks"].items() if name in shown}
     architectures = " and ".join(dict.fromkeys(spec["architecture"] for spec in specs.values()))
     of = f"{evaluation['dataset']}" + (f", {architectures}" if architectures else "")
     text = f"Accuracy (%) on {table['n'].iloc[0]:,} test samples of {of}"
@@ -517,7 +519,8 @@ def _setting(
 
 
 def _attack_words(name: str, settings: Mapping[str, Any]) -> str:
-    return ATTACKS[name].label(settings) + ATTACKS[name].words(settings)
+    entry = entry_of(name)
+    return entry.label(settings) + entry.words(settings)
 
 
 def _protocol(table: pd.DataFrame, specs: Mapping[str, Mapping[str, Any]]) -> str:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 import bat
-from bat import config
+from bat import config, extensions
 from bat.attacks import PGD, build_attack
 from bat.attacks.evaluation import NotFiniteError, evaluate
 from bat.checkpoints import load_model
@@ -650,7 +650,7 @@ def evaluate_checkpoint(
     index = np.sort(order[: spec["max_samples"] or info["n_test"]])
     made_of = {"checkpoint": checkpoint_digest(checkpoint), "asked": f"{normalize} {key}"}
     if network is not None:
-        made_of["network"] = network["sha256"]
+        made_of["network"] = extensions.digest(network)
     done = made_already(
         out, "evaluations", prepared, recipe=spec, inputs=made_of, before=of_file(checkpoint)
     )
@@ -683,7 +683,7 @@ def evaluate_checkpoint(
         seed=spec["seed"],
         progress=report,
     )
-    columns = {name: flags.get(name) for name in artifacts.SCHEMAS["evaluations"].names[1:]}
+    columns = {name: flags.get(name) for name in artifacts.schema_of("evaluations", spec).names[1:]}
     artifacts.write_table(
         out,
         "evaluations",

@@ -54,7 +54,8 @@ def read_checked(
                 f"{path}: {found} rows, and the data set has {expected} samples; it belongs to "
                 "another data set, or rows were lost"
             )
-    columns = [name for name in files.SCHEMAS[kind].names if name not in without]
+    names = files.schema_of(kind, metadata["recipe"]).names
+    columns = [name for name in names if name not in without]
     table, _ = read_table(path, kind, columns=columns)
     if kind in CHECKS:
         CHECKS[kind](Rows(path, table), metadata, prepared)

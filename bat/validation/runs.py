@@ -67,7 +67,7 @@ def check_evaluations(rows: Rows, metadata: dict, prepared: PreparedData | None)
         "index rises, each test sample once",
     )
     attacks = metadata["recipe"].get("attacks", {})
-    for name in files.ATTACKS:
+    for name in dict.fromkeys([*files.ATTACKS, *attacks]):
         if rows.known(name) != (name in attacks) and len(index):
             words = "has no verdicts, and it was asked for" if name in attacks else "was not asked"
             raise ArtifactError(f"{rows.path}: the attack {name} {words}; evaluate again")
