@@ -19,6 +19,7 @@ import json
 import re
 import sys
 import sysconfig
+import traceback
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,18 @@ NETWORK_GIVEN = (*NETWORK_NEEDED, "channels", "image_size")
 """Arguments that a network is called with, where its signature has them; one of the first two
 must be there. What takes any argument gets the second, as torchvision's do."""
 
+TRAINER_NEEDED = ("index",)
+TRAINER_GIVEN = (
+    *TRAINER_NEEDED,
+    *("trial", "seed", "data", "train_images", "train_labels", "test_images", "test_labels"),
+    *("n_classes", "device"),
+)
+"""Arguments of a training of one's own, where its signature has them."""
+
+OBJECTIVE_GIVEN = ("eps", "step", "steps")
+"""Arguments of a method of one's own, where its signature has them: the adversary's."""
+
+_PACKAGE = str(Path(__file__).parent)
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")})
 
 
@@ -120,7 +133,23 @@ def load(recorded: Mapping[str, Any]) -> Callable:
         If the files are no more what was recorded, cannot be imported, or the attribute is
         missing or cannot be called.
     """
-    text, source = recorded["code"], find(recorded["code"])
+    text, source = recorded["code"], verify(recorded)
+    try:
+        module = importlib.import_module(source.module) if source.module else _run(source)
+    except Exception as error:
+        if isinstance(error, BatError):
+            raise
+        raise BatError(f"{text}: {source.path} cannot be imported ({said(error)})") from error
+    attribute = getattr(module, source.attribute, None)
+    if not callable(attribute):
+        what = "has no" if attribute is None else "holds no function or class under the name"
+        raise BatError(f"{text}: {source.path} {what} {source.attribute!r}")
+    return attribute
+
+
+def verify(recorded: Mapping[str, Any]) -> Source:
+    """The files that were recorded, as they lie there; refused where they changed."""
+    source = find(recorded["code"])
     found = _identity(source)
     changed = [k for k in ("sha256", "imports", "package") if found.get(k) != recorded.get(k)]
     if changed:
@@ -129,17 +158,7 @@ def load(recorded: Mapping[str, Any]) -> Callable:
             f"not that of the specification, {recorded['sha256'][:12]}); start the workflow "
             "again, which makes anew what depends on it"
         )
-    try:
-        module = importlib.import_module(source.module) if source.module else _run(source)
-    except Exception as error:
-        if isinstance(error, BatError):
-            raise
-        raise BatError(f"{text}: {source.path} cannot be imported ({_said(error)})") from error
-    attribute = getattr(module, source.attribute, None)
-    if not callable(attribute):
-        what = "has no" if attribute is None else "holds no function or class under the name"
-        raise BatError(f"{text}: {source.path} {what} {source.attribute!r}")
-    return attribute
+    return source
 
 
 def call(
@@ -169,7 +188,7 @@ def call(
     except BatError:
         raise
     except Exception as error:
-        raise BatError(f"{text}: calling it failed ({_said(error)})") from error
+        raise BatError(f"{text}: calling it failed ({said(error)})") from error
 
 
 def check_arguments(
@@ -386,18 +405,22 @@ def _run(source: Source) -> types.ModuleType:
     return module
 
 
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+def said(error: BaseException) -> str:
+    """What went wrong in somebody's code, and where in it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [f for f in frames if not f.filename.startswith((*_LIBRARIES, _PACKAGE, "<"))]
+    place = f", {theirs[-1].filename}, line {theirs[-1].lineno}" if theirs else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def described(recorded: Mapping[str, Any]) -> str:
     """A line that says which code will run, for people.
 
-    >>> described({"code": "nets.py:Tiny", "sha256": "ab" * 32, "settings": {"width": 12}})
-    'nets.py:Tiny (sha256 abababababab) with {"width": 12}'
+    >>> described({"code": "nets.py:Tiny", "sha256": "abab", "settings": {"width": 12}})
+    'nets.py:Tiny (sha256 abab) with {"width": 12}'
     """
-    parts = [f"sha256 {recorded['sha256'][:12]}"]
+    parts = [f"sha256 {recorded['sha256']}"]
     parts += [recorded["package"]] if "package" in recorded else []
-    parts += [f"{name} {digest[:12]}" for name, digest in recorded.get("imports", {}).items()]
+    parts += [f"{name} {digest}" for name, digest in recorded.get("imports", {}).items()]
     text = f"{recorded['code']} ({', '.join(parts)})"
     return f"{text} with {json.dumps(recorded['settings'])}" if recorded["settings"] else text

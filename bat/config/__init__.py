@@ -4,9 +4,9 @@ One file a section; every default is the paper's where the paper gives one.
 """
 
 from bat.config.architectures import (
-    ARCHITECTURES,
-    SMALLEST,
     Architecture,
+    families,
+    family_of,
     is_built_in,
     smallest_edge,
 )
@@ -20,6 +20,7 @@ from bat.config.data import (
     ImageFolderData,
     LabelNoise,
     OptionalHeldOut,
+    OwnData,
     ParquetData,
     Subsample,
     TinyImagenetData,
@@ -44,6 +45,7 @@ from bat.config.runs import (
     GairatRun,
     History,
     MartRun,
+    OwnRun,
     PgdAtRun,
     ReferenceRun,
     Run,
@@ -54,6 +56,7 @@ from bat.config.runs import (
 )
 from bat.config.schema import json_schema
 from bat.config.scores import Ensemble, Groups, Influence, Scores
+from bat.config.trainers import Trainer
 from bat.config.training import Augmentation, Optimization, StudyTraining, SubsetTraining, Training
 from bat.config.values import (
     NAME,
@@ -76,7 +79,6 @@ from bat.config.yaml_files import (
 )
 
 __all__ = [
-    "ARCHITECTURES",
     "EDGES",
     "MAX_YAML",
     "MAX_YAML_ALIASES",
@@ -85,7 +87,6 @@ __all__ = [
     "MAX_YAML_VALUES",
     "NAME",
     "RUNS",
-    "SMALLEST",
     "Ablation",
     "AddressOrPlace",
     "Adversary",
@@ -123,6 +124,8 @@ __all__ = [
     "Number",
     "Optimization",
     "OptionalHeldOut",
+    "OwnData",
+    "OwnRun",
     "ParquetData",
     "PgdAtRun",
     "Place",
@@ -143,8 +146,11 @@ __all__ = [
     "TorchvisionData",
     "TradesRun",
     "TrainOn",
+    "Trainer",
     "Training",
     "WorkflowPlace",
+    "families",
+    "family_of",
     "is_built_in",
     "json_schema",
     "load_config",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from bat.config.architectures import Architecture, is_built_in, smallest_edge
+from bat.config.code import spelled
 from bat.config.data import EDGES, AnyData
 from bat.config.networks import Network, gathered
 from bat.config.overlaying import overlay
@@ -24,6 +25,7 @@ from bat.config.runs import (
     Studies,
 )
 from bat.config.scores import Ensemble, Groups, Scores
+from bat.config.trainers import with_trainer
 from bat.config.training import Training
 from bat.config.values import Count, Name, Section, Seed
 
@@ -70,7 +72,9 @@ class Dataset(Section):
         runs = overlay(paper, raw.get("runs") or {})
         return raw | {
             "runs": {
-                name: overlay(shared, run) if isinstance(run, dict) else run
+                name: overlay(shared, spelled(run, "method", "objective"))
+                if isinstance(run, dict)
+                else run
                 for name, run in runs.items()
                 if run is not None
             }
@@ -82,9 +86,12 @@ class Dataset(Section):
         """Take networks of one's own from where they are named, and make their names known."""
         if not isinstance(raw, dict):
             return raw
-        raw = gathered(raw)
+        raw = with_trainer(gathered(raw))
+        if "data" in raw:
+            raw = raw | {"data": spelled(raw["data"], "source", "load")}
         if info.context is not None:
-            info.context["networks"] = frozenset(raw.get("networks") or ())
+            trainer = (raw.get("scores") or {}).get("trainer") or {}
+            info.context["networks"] = {*(raw.get("networks") or ()), trainer.get("name")}
         return raw
 
     @model_validator(mode="after")
@@ -92,6 +99,13 @@ class Dataset(Section):
         for name in self.networks:
             if is_built_in(name):
                 raise ValueError(f"networks.{name} has the name of a built-in; rename it")
+        trainer = self.scores.trainer and self.scores.trainer.name
+        if trainer and (is_built_in(trainer) or trainer in self.networks):
+            raise ValueError(f"scores.trainer.name: {trainer} names an architecture; set another")
+        if trainer in self.architectures:
+            raise ValueError(
+                f"architectures: {trainer} is a training of trials, not an architecture"
+            )
         return self
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ GAIRAT_EPOCHS = 120
 """Of the training that GAIRAT's reference has its settings for."""
 
 SETTLED_ELSEWHERE = {"train_on", "training", "selection", "score", "sigma"}
+SETTLED_ELSEWHERE |= {"objective", "settings"}  # of a method of one's own
 """Of a run, what is none of its objective's constants."""
 
 
@@ -49,7 +50,7 @@ def constants(run, architecture: str, adversary) -> dict:
     settings["eps"] = adversary.eps if run.eps is None else run.eps
     settings["steps"] = run.steps or adversary.steps
     if run.step is None:
-        own = run.method in ("pgd-at", "bat")
+        own = run.method in ("pgd-at", "bat", "own")
         step = REFERENCE_STEP / REFERENCE_EPS * settings["eps"]
         settings["step"] = adversary.step if own else step
     if run.method == "mart" and run.beta is None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bat.config.architectures import Architecture
+from bat.config.code import Code, Settings
 from bat.config.places import WorkflowPlace
 from bat.config.scores import EnsembleScore, ScoreName
 from bat.config.training import StudyTraining, Training
@@ -153,10 +154,32 @@ class BatRun(PgdAtRun):
     )
 
 
-AnyRun = Annotated[
-    ErmRun | PgdAtRun | TradesRun | MartRun | GairatRun | BatRun, Field(discriminator="method")
-]
+class OwnRun(AttackRun):
+    """A method of one's own, written ``method: mail.py:MAIL``.
 
+    A class derived from ``bat.objectives.Objective``, made with the settings and, where its
+    signature has them, ``eps``, ``step`` and ``steps``.
+    """
+
+    method: Literal["own"]
+    objective: Code
+    settings: Settings = Field({})
+    score: Literal["memorization", "disagreement", "confidence"] | None = Field(
+        None, description="that tells which samples of a batch are memorized, where it asks"
+    )
+    sigma: Share | None = Field(None, description="threshold of the score; unset: as of bat")
+
+    @model_validator(mode="after")
+    def _of_a_score(self):
+        if self.sigma is not None and self.score is None:
+            raise ValueError("sigma is the threshold of a score, and score is not given")
+        return self
+
+
+AnyRun = Annotated[
+    ErmRun | PgdAtRun | TradesRun | MartRun | GairatRun | BatRun | OwnRun,
+    Field(discriminator="method"),
+]
 
 RUNS = {
     "pgd-at": PgdAtRun(),

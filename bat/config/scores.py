@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from bat.addresses import address_problem, is_address, shown_address
 from bat.config.architectures import Architecture
 from bat.config.places import AddressOrPlace
+from bat.config.trainers import Trainer
 from bat.config.training import SubsetTraining
 from bat.config.values import Count, Number, Positive, Section, Seed, Share
 from bat.scores import ATYPICAL_ABOVE, ENSEMBLE_SCORES, INFLUENCE_ABOVE, SCORES
@@ -31,6 +32,10 @@ class Scores(Section):
     """Memorization and influence from trainings on random subsets (paper, A.1)."""
 
     architecture: Architecture = "resnet9"
+    trainer: Trainer | None = Field(
+        None,
+        description="a training of your own in place of the architecture, as my_training.py:train",
+    )
     trials: Annotated[int, Field(ge=2)] = 1000
     trials_per_job: Count = Field(50, description="trials that one job trains in one process")
     seconds_per_trial: dict[Architecture, Positive] = Field(

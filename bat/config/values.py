@@ -42,7 +42,6 @@ def _pixel_scale(value: float) -> float:
 
 Number = Annotated[float, BeforeValidator(_fraction)]
 
-
 Epsilon = Annotated[
     float,
     BeforeValidator(_fraction),
@@ -53,22 +52,11 @@ Epsilon = Annotated[
     ),
 ]
 
-
 Share = Annotated[Number, Field(ge=0, le=1)]
-
-
 Positive = Annotated[Number, Field(gt=0)]
-
-
 NotNegative = Annotated[Number, Field(ge=0)]
-
-
 Count = Annotated[int, Field(ge=1)]
-
-
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-
-
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bat import extensions
 from bat.errors import BatError
 from bat.extensions import NETWORK_GIVEN, NETWORK_NEEDED
-from bat.models.families import Classifier
+from bat.models.classifier import Classifier
 
 TRIED = 2  # images of zeros that a new network is tried on
 
@@ -127,7 +127,7 @@ def _try(own: OwnNetwork, n_classes: int, images: Tensor) -> None:
     except Exception as error:
         raise BatError(
             f"{own.text}: does not take images of shape {shape} (channels x height x width): "
-            f"{type(error).__name__}: {error}"
+            f"{extensions.said(error)}"
         ) from error
     finally:
         for hook in hooks:

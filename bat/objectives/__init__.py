@@ -24,6 +24,7 @@ from bat.objectives.bat import (
 from bat.objectives.erm import ERM
 from bat.objectives.gairat import GAIRAT, geometry_weights
 from bat.objectives.mart import MART, mart_loss
+from bat.objectives.own import build_objective
 from bat.objectives.pgd_at import PGDAT
 from bat.objectives.registry import OBJECTIVES
 from bat.objectives.trades import TRADES, trades_loss
@@ -40,6 +41,7 @@ __all__ = [
     "Batch",
     "Objective",
     "Statistics",
+    "build_objective",
     "discrimination",
     "discrimination_loss",
     "geometry_weights",

@@ -17,6 +17,7 @@ from bat.config import (
     Dataset,
     ErmRun,
     Network,
+    OwnRun,
     PgdAtRun,
     Scores,
     methods,
@@ -49,11 +50,15 @@ def trial_recipe(
 
     ``networks`` are those of one's own; what is not among them is a built-in.
     """
-    return {
+    recipe = {
         "stage_version": STAGES["trials"],
         "architecture": architecture,
         "subset_ratio": scores.subset_ratio,
         "seed": scores.seed,
+    }
+    if scores.trainer is not None and architecture == scores.trainer.name:
+        return recipe | own.trainer(scores.trainer)
+    return recipe | {
         "training": scores.training.model_dump(mode="json"),
         **own.network(architecture, networks),
     }
@@ -129,6 +134,7 @@ def specifications(config: Config) -> dict[tuple[str, str], dict]:
         specs[name, "data"] = (
             common
             | {"stage_version": STAGES["data"], "data": dataset.data.model_dump(mode="json")}
+            | own.data(dataset.data)
             | revisions.data_revision(dataset.data, config.results / name / "data")
         )
         for architecture in trial_counts(dataset):
@@ -295,7 +301,8 @@ def runs(dataset: Dataset) -> dict[str, AnyRun]:
 
 def objective(run: AnyRun, architecture: str, dataset: Dataset) -> dict:
     """The method and all its constants, resolved; keywords of `bat.objectives`."""
-    return methods.constants(run, architecture, dataset.adversary)
+    settings = methods.constants(run, architecture, dataset.adversary)
+    return settings | own.objective(run) if isinstance(run, OwnRun) else settings
 
 
 def run_specification(
@@ -311,7 +318,7 @@ def run_specification(
     Without a seed, what all seeds of the run share.
     """
     score = None
-    if run.method == "bat":
+    if getattr(run, "score", None) is not None:
         sigma = SCORES[run.score].sigma if run.sigma is None else run.sigma
         score = {"kind": run.score, "sigma": sigma}
     spec = {

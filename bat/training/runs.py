@@ -6,6 +6,7 @@ the data. It can be stopped at any step and goes on exactly where it was.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 import bat
-from bat import config, objectives
+from bat import config
 from bat.attacks import PGD, build_attack
 from bat.attacks.evaluation import NotFiniteError, evaluate
 from bat.checkpoints import load_model
@@ -29,6 +30,7 @@ from bat.files import artifacts
 from bat.files.artifacts import ArtifactError, MisplacedError, column
 from bat.files.bits import pack
 from bat.models import build_for
+from bat.objectives import build_objective
 from bat.progress import Progress, log, progress
 from bat.reading import Expected, check_values
 from bat.scores import SCORES
@@ -163,6 +165,7 @@ def train_run(
         best_epoch=run.best["epoch"],
         best_accuracy=run.best["accuracy"],
         undefined_steps=run.undefined_steps(),
+        **run.own_statistics(),
         **made_of.fit,
     )
     resume.unlink(missing_ok=True)
@@ -311,11 +314,10 @@ class _Run:
         )
         self.data = to_device(prepared, device.device)
         memorized, unmemorized = score_masks(spec, made_of.scores)
-        method = dict(spec["objective"])
         model = device.place(model)
         self.training = Training(
             model,
-            objectives.OBJECTIVES[method.pop("method")](**method),
+            build_objective(spec["objective"]),
             self.data,
             torch.from_numpy(index).to(device.device),
             self.recipe,
@@ -501,9 +503,9 @@ class _Run:
     def history(self) -> pa.Table:
         """The rows as a table; statistics that a method or an epoch does not have are null."""
         schema = artifacts.SCHEMAS["history"]
-        unknown = {name for row in self.rows for name in row} - {*schema.names, "undefined"}
-        if unknown:
-            raise BatError(f"statistics without a column in the history: {sorted(unknown)}")
+        unknown = self._uncolumned()
+        if unknown and self.spec["objective"]["method"] != "own":
+            raise BatError(f"statistics without a column in the history: {unknown}")
         return pa.table(
             [
                 pa.array([row.get(f.name) for row in self.rows], type=f.type, from_pandas=True)
@@ -511,6 +513,24 @@ class _Run:
             ],
             schema=schema,
         )
+
+    def _uncolumned(self) -> list[str]:
+        columns = {*artifacts.SCHEMAS["history"].names, "undefined"}
+        return sorted({name for row in self.rows for name in row} - columns)
+
+    def own_statistics(self) -> dict[str, dict[str, list[float | None]]]:
+        """What a method of one's own records beside the columns of the history, by epoch."""
+        if not self._uncolumned():
+            return {}
+        return {
+            "own_statistics": {
+                name: [
+                    None if math.isnan(value := row.get(name, math.nan)) else value
+                    for row in self.rows
+                ]
+                for name in self._uncolumned()
+            }
+        }
 
     def undefined_steps(self) -> dict[str, list[int]]:
         """For each statistic that some batch did not have, the number of such steps by epoch."""

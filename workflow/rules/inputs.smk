@@ -8,7 +8,7 @@ def run_inputs(wildcards):
     inputs = {}
     if run.train_on.atypical is not None:
         inputs["groups"] = f"{RESULTS}/{wildcards.dataset}/groups/train.parquet"
-    if run.method == "bat":
+    if getattr(run, "score", None) is not None:
         inputs["scores"] = f"{RESULTS}/{wildcards.dataset}/scores/{run.score}.parquet"
     return inputs
 
