@@ -19,7 +19,7 @@ from bat.config.values import fraction_text
 from bat.errors import BatError
 from bat.files.artifacts import FLAGS
 from bat.files.bits import unpack
-from bat.plan.studies import ablation_name
+from bat.plan.names import ablation_name
 from bat.report.tables import difference_text, mean_text, over_seeds, percent
 from bat.scores.subsets import followed_samples
 from bat.statistics import paired_difference

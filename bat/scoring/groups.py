@@ -30,7 +30,7 @@ def write_groups(
         Folder of the memorization, influence and test tables.
     prepared : PreparedData
     spec : dict
-        From `bat.plan.studies`: ``dataset`` and the thresholds, ``groups``.
+        From `bat.plan.specifications`: ``dataset`` and the thresholds, ``groups``.
     out : path
         Folder of ``train.parquet`` and ``test.parquet``.
     command : str

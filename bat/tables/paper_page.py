@@ -18,7 +18,7 @@ from bat.config.values import fraction_text
 from bat.escaping import for_markdown
 from bat.files.artifacts import ArtifactError, read_json, read_metadata, write_bytes
 from bat.files.bits import unpack
-from bat.plan.studies import study_name
+from bat.plan.names import study_name
 from bat.reading import regular_file
 from bat.report import comparison, tables
 from bat.scores.chance import caution

@@ -43,7 +43,7 @@ def evaluate_checkpoint(
     architecture : str
     prepared : PreparedData
     spec : dict
-        From `bat.plan.studies.evaluation_specification`.
+        From `bat.plan.specifications.evaluation_specification`.
     out : path
         The evaluation table.
     device : Runtime

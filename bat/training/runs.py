@@ -43,7 +43,7 @@ def train_run(
         Folder of the run.
     prepared : PreparedData
     spec : dict
-        From `bat.plan.studies`.
+        From `bat.plan.specifications`.
     inputs : Inputs
     device : Runtime
     command : str

@@ -15,7 +15,7 @@ from bat.config import smallest_edge
 from bat.devices import runtime
 from bat.errors import BatError
 from bat.models import build_model, require_size
-from bat.plan import studies
+from bat.plan.specifications import trial_recipe
 from bat.training import trials
 
 SMALL = ["small_cnn", "small_cnn-5", "resnet9", "resnet9-8", "resnet18-8", "resnet34-4", "resnet20"]
@@ -191,7 +191,7 @@ def test_images_too_small_for_a_network_are_refused_by_name(architecture, shape)
 def test_images_too_small_are_refused_before_anything_is_trained(tmp_path):
     data.prepare(pets(write_pets(tmp_path / "pets")), tmp_path / "data", workers=1)
     prepared = data.load(tmp_path / "data")
-    recipe = studies.trial_recipe("resnet9-2", config.Scores())
+    recipe = trial_recipe("resnet9-2", config.Scores())
     with (
         runtime("cpu") as device,
         pytest.raises(BatError, match=r"6 x 6 pixels .* resnet9-2, which needs 8 x 8"),

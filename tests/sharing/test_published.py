@@ -12,7 +12,7 @@ from bat.config import Groups, load_config, read_config
 from bat.errors import BatError
 from bat.files import artifacts
 from bat.files.artifacts import ArtifactError, column, read_table
-from bat.plan import studies
+from bat.plan.specifications import all_specifications
 from bat.scores.groups import train_groups
 from bat.sharing import published
 from bat.sharing.published import largest_standard_error, read_published
@@ -309,7 +309,7 @@ def prepared_of(folder, labels, *, source_index=None, fingerprint="c" * 64, sour
 def fetch(source, prepared, out, *, data_section=None, **settings):
     section = data_section or {"source": "cifar100"}
     raw = {"data": section, "scores": {"source": str(source)} | settings}
-    spec = studies.specifications(load_config({"datasets": {"x": raw}}))["x", "source"]
+    spec = all_specifications(load_config({"datasets": {"x": raw}}))["x", "source"]
     return sharing.fetch({"dataset": "x"} | spec, prepared, out, command="a test")
 
 
@@ -439,7 +439,7 @@ def test_the_configuration_for_cifar100():
     scores = settings.datasets["cifar100"].scores
     assert scores.source.endswith("cifar100_infl_matrix.npz")
     assert scores.match == "source_index"
-    spec = studies.specifications(settings)["cifar100", "source"]
+    spec = all_specifications(settings)["cifar100", "source"]
     assert spec["keep_above"] == scores.influence.keep_above
 
 
