@@ -19,7 +19,8 @@ def add_parser(subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from bat import addresses, config
-    from bat.plan import places
+    from bat.extensions import described
+    from bat.plan import own, places
     from bat.plan.sizes import trials_to_stand
 
     settings = config.read_config(*arguments.configfile)
@@ -30,6 +31,8 @@ def run(arguments: argparse.Namespace) -> None:
         if dataset.scores.source is not None:
             scores = f"scores from {addresses.shown_source(dataset.scores.source)}"
         say(f"{name}: {dataset.data.source}, {scores}")
+        for what, code in own.code(dataset).items():
+            say(f"  {what} runs {described(code)}")
         advice = trials_to_stand(dataset, settings.results / name)
         if dataset.scores.source is None and advice:
             say(f"  {advice}")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bat.data.decoding import decode_image
+from bat.data.images import hold_out
 from bat.data.layouts import image_folder, parquet_shards
-from bat.data.sources import hold_out, parquet_images, parquet_labels
+from bat.data.sources.parquet import parquet_images, parquet_labels
 from bat.errors import DataError
 from bat.files.archives import Folder
 

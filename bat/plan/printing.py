@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bat.config import Config
 from bat.plan.costs import plan, planned_device
-from bat.plan.stages import CORRECT, Row
+from bat.plan.stages import CORRECT, STAND_IN, Row
 from bat.plan.timings import seconds_per_trial
 from bat.progress import progress
 
@@ -65,7 +65,7 @@ def sources(rows: list[Row], device: Runtime) -> list[str]:
     kind, lines = device.device.type, []
     start = START[kind]
     where = {"cpu": "a CPU core", "cuda": "a data-centre GPU"}[kind]
-    if any(row.basis == "assumed" for row in rows):
+    if any(row.basis.startswith("assumed") for row in rows):
         lines += [
             f"assumed: {where} does {speed.flops:.2g} operations and moves {speed.bandwidth:.2g} "
             f"bytes in a second in {precision}, {1e6 * speed.overhead:.2g} µs a call"
@@ -77,10 +77,15 @@ def sources(rows: list[Row], device: Runtime) -> list[str]:
             f"nothing is optimized; {100 * CORRECT:g} % of the samples are right without an "
             "attack, which alone are attacked; measure: plan --measure"
         )
-    if any(row.basis == "measured here" for row in rows):
+    if any(row.basis.startswith("measured here") for row in rows):
         lines.append(
             f"measured here: steps, passes and attacks on {device.name}, in seconds of "
             f"{'the processor' if kind == 'cpu' else 'the clock'}"
+        )
+    if any(row.basis.endswith(f", as {STAND_IN}") for row in rows):
+        lines.append(
+            f"as {STAND_IN}: a plan runs no network or method of one's own; trials and runs that "
+            "are done tell their time"
         )
     if any(re.match(r"measured \(", row.basis) for row in rows):
         lines.append("measured (n): the mean of n that are done")

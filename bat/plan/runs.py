@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from bat.config import AnyRun, BatRun, Dataset, ErmRun, PgdAtRun
+from bat.config import AnyRun, BatRun, Dataset, ErmRun, OwnRun, PgdAtRun, methods
+from bat.plan import own
 from bat.plan.names import ablation_name, study_name, substitution_name
-
-SIGMA = {"memorization": 0.15, "disagreement": 0.1, "confidence": 0.5}
-"""Default thresholds of BAT by score; the paper gives memorization's."""
-
-REFERENCE_STEP = 0.007 / 0.031
-"""Step over eps of TRADES, MART and GAIRAT in their authors' code."""
 
 
 def external_models(dataset: Dataset, architecture: str) -> list[str]:
@@ -63,19 +58,5 @@ def all_runs(dataset: Dataset) -> dict[str, AnyRun]:
 
 def objective(run: AnyRun, architecture: str, dataset: Dataset) -> dict:
     """The method and all its constants, resolved; keywords of `bat.objectives`."""
-    settings = run.model_dump(
-        mode="json", exclude={"train_on", "training", "selection", "score", "sigma"}
-    )
-    if run.method == "erm":
-        return settings
-    adversary = dataset.adversary
-    settings["eps"] = adversary.eps if run.eps is None else run.eps
-    settings["steps"] = run.steps or adversary.steps
-    if run.step is None:
-        own = run.method in ("pgd-at", "bat")
-        settings["step"] = adversary.step if own else REFERENCE_STEP * settings["eps"]
-    if run.method == "mart" and run.beta is None:
-        settings["beta"] = 6.0 if architecture.startswith("wrn") else 5.0
-    if run.method == "gairat":
-        settings["begin_epoch"] = round(settings.pop("begin") * run.training.epochs)
-    return settings
+    settings = methods.constants(run, architecture, dataset.adversary)
+    return settings | own.objective(run) if isinstance(run, OwnRun) else settings

@@ -7,11 +7,16 @@ nothing again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bat.addresses import address_variable, is_address, kept_address
-from bat.config import AnyRun, Config, Dataset, Scores
+from bat.config import AnyRun, Config, Dataset, Network, Scores
+from bat.config.attacks import attacks
 from bat.data import revisions
-from bat.plan.runs import SIGMA, all_runs, external_models, objective, substitution_runs
+from bat.plan import own
+from bat.plan.runs import all_runs, external_models, objective, substitution_runs
 from bat.plan.shards import trial_counts
+from bat.scores import SCORES
 
 STAGES = {
     "data": 1,
@@ -38,7 +43,9 @@ def all_specifications(config: Config) -> dict[tuple[str, str], dict]:
             "dataset": name,
             "stage_version": STAGES["data"],
             "data": dataset.data.model_dump(mode="json"),
-        } | revisions.data_revision(dataset.data, config.results / name / "data")
+            **own.data(dataset.data),
+            **revisions.data_revision(dataset.data, config.results / name / "data"),
+        }
         if dataset.scores.source is not None:
             stages["source"] = (
                 {"dataset": name}
@@ -54,7 +61,7 @@ def all_specifications(config: Config) -> dict[tuple[str, str], dict]:
 def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     """Of the trials, of the tables made of them, and of what is drawn from these."""
     scores, ensemble, common = dataset.scores, dataset.ensemble, {"dataset": name}
-    recipes = {a: trial_recipe(a, scores) for a in trial_counts(dataset)}
+    recipes = {a: trial_recipe(a, scores, dataset.networks) for a in trial_counts(dataset)}
     trials = {"trials": scores.trials, "recipe": recipes[scores.architecture]}
     stages = {
         f"trials-{architecture}": common
@@ -97,13 +104,16 @@ def _unfitted(scores: Scores) -> dict:
 def _run_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     """Of the runs, of what is measured of their models, and of what compares them."""
     evaluation = evaluation_specification(name, dataset)
-    attacks = {"pgd": evaluation["attacks"]["pgd"]}
+    pgd = {"pgd": evaluation["attacks"]["pgd"]}
     stages = {
         "evaluation": evaluation,
-        "evaluation-ablation": evaluation | {"attacks": attacks},
+        "evaluation-ablation": evaluation | {"attacks": pgd},
     }
     for stage in ("poisoning", "representation"):
         stages[stage] = {"dataset": name, "stage_version": STAGES[stage]}
+    for architecture in dataset.networks:
+        code = own.network(architecture, dataset.networks)
+        stages[f"network-{architecture}"] = {"dataset": name} | code
     for architecture in dataset.architectures:
         stages[f"comparison-{architecture}"] = comparison_specification(name, dataset, architecture)
         for run_name, run in all_runs(dataset).items():
@@ -113,14 +123,24 @@ def _run_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     return stages
 
 
-def trial_recipe(architecture: str, scores: Scores) -> dict:
-    """All that determines a trial, beside its number and the data."""
-    return {
+def trial_recipe(
+    architecture: str, scores: Scores, networks: Mapping[str, Network] = own.NONE
+) -> dict:
+    """All that determines a trial, beside its number and the data.
+
+    ``networks`` are those of one's own; what is not among them is a built-in.
+    """
+    recipe = {
         "stage_version": STAGES["trials"],
         "architecture": architecture,
         "subset_ratio": scores.subset_ratio,
         "seed": scores.seed,
+    }
+    if scores.trainer is not None and architecture == scores.trainer.name:
+        return recipe | own.trainer(scores.trainer)
+    return recipe | {
         "training": scores.training.model_dump(mode="json"),
+        **own.network(architecture, networks),
     }
 
 
@@ -161,8 +181,8 @@ def run_specification(
     Without a seed, what all seeds of the run share.
     """
     score = None
-    if run.method == "bat":
-        sigma = SIGMA[run.score] if run.sigma is None else run.sigma
+    if getattr(run, "score", None) is not None:
+        sigma = SCORES[run.score].sigma if run.sigma is None else run.sigma
         score = {"kind": run.score, "sigma": sigma}
     spec = {
         "stage_version": STAGES["training"],
@@ -176,34 +196,18 @@ def run_specification(
         "selection": (run.selection or dataset.selection).model_dump(mode="json"),
         "history": dataset.history.model_dump(mode="json"),
         "adversary": {"eps": dataset.adversary.eps, "step": dataset.adversary.step},
+        **own.network(architecture, dataset.networks),
     }
     return spec if seed is None else spec | {"seed": seed}
 
 
 def evaluation_specification(name: str, dataset: Dataset) -> dict:
     """The attacks of the tables, resolved."""
-    settings, adversary = dataset.evaluation, dataset.adversary
-    eps = adversary.eps if settings.eps is None else settings.eps
-
-    def step(value: float | None) -> float:
-        return adversary.step if value is None else value
-
-    attacks: dict[str, dict] = {
-        "fgsm": {"eps": eps},
-        "pgd": {
-            "eps": eps,
-            "step": step(settings.pgd_step),
-            "steps": settings.pgd_steps,
-            "restarts": settings.pgd_restarts,
-        },
-        "cw": {"eps": eps, "step": step(settings.cw_step), "steps": settings.cw_steps},
-    }
-    if settings.autoattack != "none":
-        attacks["aa"] = {"eps": eps, "version": settings.autoattack}
+    settings = dataset.evaluation
     return {
         "stage_version": STAGES["evaluation"],
         "dataset": name,
-        "attacks": attacks,
+        "attacks": attacks(settings, dataset.adversary) | own.attacks(dataset),
         "batch_size": settings.batch_size,
         "seed": settings.seed,
         "max_samples": settings.max_samples,

@@ -9,22 +9,22 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from bat.config import AnyRun, Config, Dataset, Optimization, TrainOn
+from bat.config import AnyRun, Config, Dataset, Optimization, TrainOn, is_built_in
+from bat.config.attacks import entry_of
 from bat.files.artifacts import ArtifactError, column, read_table
 from bat.plan import inputs
 from bat.plan.runs import all_runs, objective
 from bat.plan.shards import shard_files, trial_counts
 from bat.plan.sizes import size
-from bat.plan.specifications import comparison_specification
+from bat.plan.specifications import comparison_specification, evaluation_specification
 from bat.plan.timings import finished_trials, read_benchmark
 
 if TYPE_CHECKING:
     from bat.devices import Runtime
     from bat.plan.pace import Pace
 
-AUTOATTACK_STEPS = {"standard": 6500, "aa-fast": 1500, "none": 0}
-"""Assumed steps of PGD that AutoAttack costs for each sample that it starts with; standard as the
-digits took it, two thirds of which hold to the end."""
+STAND_IN, STAND_IN_METHOD = "resnet18", "pgd-at"
+"""What a network and a method of one's own are taken to cost: a plan runs no code of theirs."""
 
 CORRECT = 0.8
 """Assumed share of the samples that are classified right, which alone are attacked."""
@@ -83,10 +83,11 @@ class Place:
             ]
         return rows
 
-    @property
-    def basis(self) -> str:
+    def basis(self, architecture: str) -> str:
         """Where hours come from that nothing on disk tells."""
-        return "measured here" if self.pace.measured else "assumed"
+        found = "measured here" if self.pace.measured else "assumed"
+        counted = self.counted(architecture)
+        return found if counted == architecture else f"{found}, as {counted}"
 
     def prepare(self) -> Row:
         """The images as arrays."""
@@ -124,14 +125,16 @@ class Place:
         """Seconds of one trial, and where they come from."""
         if measured:
             return fmean(measured.values()), f"measured ({len(measured)})"
-        configured = self.dataset.scores.seconds_per_trial.get(architecture)
+        scores = self.dataset.scores
+        configured = scores.seconds_per_trial.get(architecture)
         if configured is not None:
             return configured, "configured"
-        scores = self.dataset.scores
+        if scores.trainer is not None and architecture == scores.trainer.name:
+            return 0.0, "not known before the first trial"
         included = round(scores.subset_ratio * self.size.n_train)
         training = self.training_seconds(architecture, scores.training, {"method": "erm"}, included)
         judged = self.size.n_train + self.size.n_test
-        return training + judged * self.clean(architecture, 1000), self.basis
+        return training + judged * self.clean(architecture, 1000), self.basis(architecture)
 
     def training_seconds(
         self, architecture: str, recipe: Optimization, objective: dict, n_samples: int
@@ -140,12 +143,13 @@ class Place:
         from bat.plan.pace import Step
 
         batch = min(recipe.batch_size, n_samples)
-        settings = {key: value for key, value in objective.items() if key != "method"}
+        settings = {key: v for key, v in objective.items() if key not in ("method", "code")}
+        own = objective["method"] == "own"
         step = Step(
-            architecture,
+            self.counted(architecture),
             self.pace.device.precision(recipe.precision),
             batch,
-            objective["method"],
+            STAND_IN_METHOD if own else objective["method"],
             tuple(sorted(settings.items())),
             recipe,
         )
@@ -155,13 +159,17 @@ class Place:
         """Seconds for each sample of a pass in float32."""
         from bat.plan.pace import Pass
 
-        return self.pace(Pass(architecture, "float32", batch, 0))
+        return self.pace(Pass(self.counted(architecture), "float32", batch, 0))
+
+    def counted(self, architecture: str) -> str:
+        """The network whose steps and passes stand for those of an architecture."""
+        return architecture if is_built_in(architecture) else STAND_IN
 
     def attack(self, architecture: str, steps: int, batch: int, precision: str) -> float:
         """Seconds for each sample of an attack, which leaves out those that are wrong already."""
         from bat.plan.pace import Pass
 
-        return CORRECT * self.pace(Pass(architecture, precision, batch, steps))
+        return CORRECT * self.pace(Pass(self.counted(architecture), precision, batch, steps))
 
     def tables(self) -> Row:
         """Score tables and groups."""
@@ -183,7 +191,7 @@ class Place:
         from bat.plan.pace import parameter_count
 
         n_classes, channels = self.size.n_classes, self.size.shape[0]
-        parameters = 4 * parameter_count(architecture, n_classes, channels)
+        parameters = 4 * parameter_count(self.counted(architecture), n_classes, channels)
         known, start = all_runs(self.dataset), self.pace.start.optimizing
         return self._measured(
             f"training, {architecture}",
@@ -199,11 +207,15 @@ class Place:
         n_test = min(settings.max_samples or self.size.n_test, self.size.n_test)
         batch = min(settings.batch_size, n_test)
         attack = functools.partial(self.attack, architecture, batch=batch, precision="float32")
-        pgd = self.clean(architecture, batch) + settings.pgd_restarts * attack(settings.pgd_steps)
-        library = AUTOATTACK_STEPS[settings.autoattack] / settings.pgd_steps
-        every = pgd + attack(1) + attack(settings.cw_steps) + library * attack(settings.pgd_steps)
+        asked, seconds = evaluation_specification(self.name, self.dataset)["attacks"], {}
+        for name, of_attack in asked.items():
+            total = entry_of(name).steps(of_attack)
+            steps = min(total, of_attack.get("steps", settings.pgd_steps))
+            seconds[name] = total / steps * attack(steps)
+        pgd = self.clean(architecture, batch) + seconds["pgd"]
+        every = pgd + sum(each for name, each in seconds.items() if name != "pgd")
         start = self.pace.start
-        starts = start.judging if settings.autoattack == "none" else start.optimizing
+        starts = start.optimizing if "autoattack" in asked else start.judging
         each = {
             "evaluation": starts + n_test * every,
             "evaluation-ablation": start.judging + n_test * pgd,
@@ -237,7 +249,7 @@ class Place:
 
     def run_seconds(self, architecture: str, run: AnyRun) -> float:
         """Seconds of a run: its steps, the choice of its epoch, what is followed of it."""
-        from bat.training.runs import EVALUATION_BATCH
+        from bat.training import EVALUATION_BATCH
 
         selection, history = run.selection or self.dataset.selection, self.dataset.history
         n_samples, n_selected = self.trained_on(run.train_on), 0
@@ -293,7 +305,7 @@ class Place:
             for run, seed in done
             if (benchmark := read_benchmark(logs / f"{run}-seed{seed}.tsv")) is not None
         }
-        basis = self.basis
+        basis = self.basis(architecture)
         if measured:
             scale = sum(measured.values()) / sum(seconds[job] for job in measured)
             seconds = {job: measured.get(job, scale * s) for job, s in seconds.items()}

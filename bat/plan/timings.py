@@ -26,7 +26,7 @@ def seconds_per_trial(config: Config) -> dict[str, dict[str, float]]:
 
 def finished_trials(folder: Path, dataset: Dataset, architecture: str) -> dict[int, float]:
     """Seconds of the trials of the configured recipe that are on disk, by number."""
-    recipe = trial_recipe(architecture, dataset.scores)
+    recipe = trial_recipe(architecture, dataset.scores, dataset.networks)
     found: dict[int, float] = {}
     folders = [folder / "trials", folder / "trials" / ".partial" / architecture]
     for path in (path for place in folders for path in place.glob("*.parquet")):

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bat.config.attacks import ATTACKS, entry_of
+from bat.config.values import fraction_text
 from bat.errors import BatError
-from bat.files.artifacts import ATTACKS, FLAGS
+from bat.files.artifacts import FLAGS
 from bat.files.bits import unpack
 from bat.plan.names import ablation_name
 from bat.report.tables import difference_text, mean_text, over_seeds, percent
@@ -156,7 +158,7 @@ def accuracies(evaluations: Mapping[tuple[str, int], pd.DataFrame]) -> pd.DataFr
                 f"of {first[0]}, seed {first[1]}, {len(reference)}, and they are not the same; "
                 "evaluate both with the same evaluation.max_samples and evaluation.seed"
             )
-        for attack in COLUMNS:
+        for attack in dict.fromkeys([*COLUMNS, *frame.columns.drop("index")]):
             null = frame[attack].isna()
             if null.all():
                 continue
@@ -222,8 +224,9 @@ def methods_table(
     reference = np.array([printed(baseline, attack) for _, attack in cells])
     table["paper_difference"] = table["paper"] - reference
     ranks = {run: rank for rank, run in enumerate(dict.fromkeys([*LABELS, *table["run"]]))}
+    columns = list(dict.fromkeys([*COLUMNS, *table["attack"]]))
     order = sorted(
-        range(len(cells)), key=lambda i: (ranks[cells[i][0]], COLUMNS.index(cells[i][1]))
+        range(len(cells)), key=lambda i: (ranks[cells[i][0]], columns.index(cells[i][1]))
     )
     return table.iloc[order].reset_index(drop=True)
 
@@ -251,12 +254,8 @@ def attack_labels(attacks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     {'clean': 'Clean', 'fgsm': 'FGSM', 'pgd': 'PGD-100', 'aa': 'AA-fast'}
     """
     labels = {"clean": "Clean"}
-    for attack, settings in attacks.items():
-        labels[attack] = attack.upper()
-        if attack == "pgd":
-            labels[attack] += f"-{settings['steps']}"
-        if settings.get("version") == "aa-fast":
-            labels[attack] += "-fast"
+    for name, settings in attacks.items():
+        labels[name] = entry_of(name).label(settings)
     return labels
 
 
@@ -503,7 +502,8 @@ def _setting(
     table: pd.DataFrame, evaluation: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]]
 ) -> str:
     """Samples, attacks, and what the numbers are means of."""
-    used = {name: evaluation["attacks"][name] for name in ATTACKS if name in set(table["attack"])}
+    shown = set(table["attack"])
+    used = {name: of for name, of in evaluation["attacks"].items() if name in shown}
     architectures = " and ".join(dict.fromkeys(spec["architecture"] for spec in specs.values()))
     of = f"{evaluation['dataset']}" + (f", {architectures}" if architectures else "")
     text = f"Accuracy (%) on {table['n'].iloc[0]:,} test samples of {of}"
@@ -519,18 +519,8 @@ def _setting(
 
 
 def _attack_words(name: str, settings: Mapping[str, Any]) -> str:
-    label = attack_labels({name: settings})[name]
-    if name == "pgd":
-        words = f"{label} with steps of {fraction_text(settings['step'])}"
-        restarts = settings["restarts"]
-        return words + (f" and {restarts} restarts" if restarts > 1 else "")
-    if name == "cw":
-        return f"{label}, {settings['steps']} steps of {fraction_text(settings['step'])}"
-    if name == "aa":
-        fast = settings["version"] == "aa-fast"
-        what = "APGD-CE and targeted APGD only" if fast else f"AutoAttack {settings['version']}"
-        return f"{label}, {what}"
-    return label
+    entry = entry_of(name)
+    return entry.label(settings) + entry.words(settings)
 
 
 def _protocol(table: pd.DataFrame, specs: Mapping[str, Mapping[str, Any]]) -> str:
@@ -562,14 +552,3 @@ def _selection_words(selection: Mapping[str, Any]) -> str:
     if selection["by"] == "test":
         return f"{best} on the test set, as in the paper, which flatters every method."
     return f"{best} on {percent(selection['validation'], 0)} of the training samples, held out."
-
-
-def fraction_text(value: float) -> str:
-    """A length on the [0, 1] scale as readers write it.
-
-    >>> fraction_text(8 / 255), fraction_text(0.1)
-    ('8/255', '0.1')
-    """
-    levels = 255 * value
-    whole = round(levels)
-    return f"{whole}/255" if abs(levels - whole) < 1e-6 else f"{value:g}"

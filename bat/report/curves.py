@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from bat.config.values import fraction_text
 from bat.plan.inputs import STUDIED
 from bat.plan.names import study_name
-from bat.report.comparison import LABELS, fraction_text
+from bat.report.comparison import LABELS
 from bat.report.tables import difference_text, mean_text, over_seeds
 from bat.statistics import mean_and_sd, paired_difference
 

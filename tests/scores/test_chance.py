@@ -20,8 +20,7 @@ from bat.files.bits import pack, unpack
 from bat.plan.specifications import trial_recipe
 from bat.progress import log
 from bat.report import tables
-from bat.scores import chance
-from bat.scores.memorization import memorization
+from bat.scores import chance, memorization
 from bat.scores.subsets import subset
 from bat.sharing.cards import description, facts
 from bat.sharing.folders import opened

@@ -20,8 +20,8 @@ from bat.files.bits import pack, unpack
 from bat.plan.specifications import trial_recipe
 from bat.progress import log
 from bat.report import tables as tables_of_readers
+from bat.scores import memorization
 from bat.scores.fit import fit_sentence
-from bat.scores.memorization import memorization
 from bat.scores.subsets import subset
 from bat.training import trials
 

@@ -98,11 +98,13 @@ def test_what_was_not_published_is_null(small, tmp_path):
 
 
 def test_the_largest_standard_error_is_the_largest():
-    n_in, n_out = 280, 120
+    n_included, n_excluded = 280, 120
     for score in (-0.7, -0.1, 0.0, 0.2, 0.65, 1.0):
         share = np.linspace(max(0, score), min(1, 1 + score), 1001)
-        plain = share * (1 - share) / n_in + (share - score) * (1 - share + score) / n_out
-        bound = largest_standard_error(np.array([score]), n_in, n_out)[0]
+        plain = (
+            share * (1 - share) / n_included + (share - score) * (1 - share + score) / n_excluded
+        )
+        bound = largest_standard_error(np.array([score]), n_included, n_excluded)[0]
         # the correction shrinks shares towards one half, and adds to the counts
         assert bound == pytest.approx(np.sqrt(plain.max()), rel=0.02, abs=0.012)
         assert bound > 0

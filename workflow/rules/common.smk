@@ -37,6 +37,7 @@ except ModuleNotFoundError as error:
 
 try:
     CONFIG = load_config(config, files=workflow.configfiles)
+    SPECS = all_specifications(CONFIG)
 except BatError as error:
     raise WorkflowError(str(error))
 
@@ -47,7 +48,6 @@ WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_m
 BAT = f"PYTHONSAFEPATH=1 {'python' if WITH_CONDA else shlex.quote(sys.executable)} -m bat"
 if BESIDE:
     BAT = f"PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}} {BAT}"
-SPECS = all_specifications(CONFIG)
 SPEC_NAMES = {key: specification_name(key[1], spec) for key, spec in SPECS.items()}
 SPECS_BY_NAME = {(key[0], name): SPECS[key] for key, name in SPEC_NAMES.items()}
 DEVICE = f"--device {CONFIG.compute.device} --jobs-per-gpu {CONFIG.compute.jobs_per_gpu}"
