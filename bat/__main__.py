@@ -295,18 +295,18 @@ def _device(arguments: argparse.Namespace):
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from bat.figures import reports
     from bat.files.specifications import read_specification
+    from bat.plan import catalogue
+    from bat.report.comparison import Comparison
+    from bat.report.folder import Folder
 
+    entry = catalogue.read_catalogue()[arguments.artefact]
     spec = read_specification(arguments.spec)
-    if arguments.artefact in reports.FIGURES:
-        folder = reports.Folder(arguments.dataset, spec)
-        files = reports.FIGURES[arguments.artefact](folder, arguments.out)
-    else:
+    source = Folder(arguments.dataset, spec)
+    if entry.scope == "architecture":
         runs = [read_specification(path) for path in arguments.runs]
-        comparison = reports.Comparison(reports.Folder(arguments.dataset), spec, runs)
-        files = reports.COMPARISONS[arguments.artefact](comparison, arguments.out)
-    for path in files:
+        source = Comparison(source, spec, runs)
+    for path in catalogue.writer(entry)(source, arguments.out):
         log.info("%s", path)
 
 
@@ -327,13 +327,6 @@ def _poisoning(arguments: argparse.Namespace) -> None:
         )
 
 
-def _draw_poisoning(arguments: argparse.Namespace) -> None:
-    from bat.figures import poisoning_report
-
-    for path in poisoning_report.write(arguments.dataset, arguments.scores, arguments.out):
-        log.info("%s", path)
-
-
 def _sheet(arguments: argparse.Namespace) -> None:
     from bat.studies import annotation
 
@@ -346,30 +339,35 @@ def _sheet(arguments: argparse.Namespace) -> None:
 
 
 def _answers(arguments: argparse.Namespace) -> None:
-    from bat.studies import annotation
+    from bat.tables import annotation
 
     for path in annotation.write_answer_tables(arguments.key, arguments.answers, arguments.out):
         log.info("%s", path)
 
 
 def _theory(arguments: argparse.Namespace) -> None:
-    from bat.figures import theory_report
+    from bat.figures import fig20
+    from bat.tables import theorems
 
-    for path in theory_report.write_theory(arguments.out):
+    out = arguments.out
+    files = fig20.write(out, out / "figures" / "fig20")
+    files += theorems.write(out, out / "tables" / "theorems")
+    for path in files:
         log.info("%s", path)
 
 
 def _paper(arguments: argparse.Namespace) -> None:
     from bat.tables import paper_page
 
-    log.info("%s", paper_page.write_page(arguments.results, arguments.out))
+    for path in paper_page.write(arguments.results, arguments.out):
+        log.info("%s", path)
 
 
 def _summary(arguments: argparse.Namespace) -> None:
     from bat import config
-    from bat.figures import reports
+    from bat.report.summary import summary
 
-    _say("\n".join(reports.summary(config.read_config(*arguments.configfile))))
+    _say("\n".join(summary(config.read_config(*arguments.configfile))))
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -541,23 +539,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--checkpoint", type=Path, required=True, help="state dict of the run")
     command.add_argument("--groups", type=Path, required=True, help="folder of the groups")
     command = add("report", _report, "make one figure or table from files on disk", "spec", "out")
-    command.add_argument("artefact", choices=_ARTEFACTS)
+    command.add_argument("artefact", choices=_drawn())
     command.add_argument("--dataset", type=Path, required=True, help="results folder of the data")
     text = "specifications of the runs, for what compares them"
     command.add_argument("--runs", type=Path, nargs="+", default=[], help=text)
-    text = "atypical training samples that a model takes for another class: score, draw"
+    text = "atypical training samples that a model takes for another class: score"
     poisoning = commands.add_parser("poisoning", help=text, description=text)
     poisoning = poisoning.add_subparsers(dest="action", required=True, metavar="ACTION")
     text = "poisoning scores of the training samples under a trained run"
     options = ("spec", "seed", "data", "out", *job)
     command = add("score", _poisoning, text, *options, to=poisoning)
     command.add_argument("--checkpoint", type=Path, required=True, help="state dict of the run")
-    text = "figure 3: examples and the distribution of the scores"
-    command = add("draw", _draw_poisoning, text, "out", to=poisoning)
-    command.add_argument("--dataset", type=Path, required=True, help="results folder of the data")
-    command.add_argument(
-        "--scores", type=Path, required=True, nargs="+", help="poisoning scores, one per seed"
-    )
     text = "the annotation study: sheet, table"
     annotate = commands.add_parser("annotate", help=text, description=text)
     annotate = annotate.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -615,11 +607,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_ARTEFACTS = [
-    *("fig5", "fig6", "fig7", "alignment", "convergence", "groups"),
-    *("methods", "fig4", "history", "fig1", "fig2", "fig8", "fig14", "typical", "substitution"),
-    "representation",
-]
+def _drawn() -> list[str]:
+    """Names of the figures and tables that are made from files of a data set."""
+    from bat.plan.catalogue import read_catalogue
+
+    return [name for name, entry in read_catalogue().items() if not entry.own_rule]
 
 
 def _results_of(text: str) -> Path:

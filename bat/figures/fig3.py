@@ -12,37 +12,48 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from bat import data
 from bat.escaping import plain
-from bat.figures.drawing import (
-    GREY,
-    SERIES,
-    WIDTH,
-    _axes,
-    _canvas,
-    _checked,
-    _frame,
-    _score,
-    _short,
-    _show,
-    _styled,
-    save_figure,
+from bat.plan.catalogue import Entry
+from bat.plan.needs import runs_of
+from bat.report.captions import sentences
+from bat.report.comparison import Comparison
+from bat.report.images import (
+    canvas,
+    checked_images,
+    frame_image,
+    score_text,
+    short_name,
+    show_image,
 )
-from bat.files.artifacts import column
-from bat.report.comparison import fraction_text
-from bat.report.tables import over_seeds, percent
-from bat.scores.chance import caution
+from bat.report.saving import save_figure
+from bat.report.seeds import over_seeds
+from bat.report.style import BLACK, GREY, SERIES, WIDTH, new_axes, styled
+from bat.report.words import fraction_text, percent
+from bat.scores.chance import caution as group_caution
 from bat.scores.fit import fit_sentence
 from bat.streams import generator
-from bat.validation import check_model, read_checked
+
+ENTRY = Entry(
+    shows="poisoning atypical samples",
+    about=(
+        "Atypical training images of **{dataset}** that the PGD-AT model ({architecture}) "
+        "under attack takes for another class with a probability above 0.8, beside typical "
+        "images of their label and of that class (paper, figure 3); below, this probability, "
+        "the poisoning score, for all typical and atypical training samples."
+    ),
+    paper="Fig. 3",
+    scope="architecture",
+    needs=("poisoning", "groups"),
+    runs=("pgd-at",),
+    files=("pdf", "png", "csv", "_distribution.csv"),
+)
+
 
 THRESHOLD = 0.8
 """Score above which the paper shows samples."""
 
+
 BESIDE = 3  # typical samples of each class beside an atypical one
-
-
-# -- tables ---------------------------------------------------------------------------------
 
 
 def examples(
@@ -171,10 +182,7 @@ def distribution(
     return table.merge(over, on="group")
 
 
-# -- drawing --------------------------------------------------------------------------------
-
-
-@_styled
+@styled
 def plot_examples(
     table: pd.DataFrame, images: np.ndarray, *, above: float = THRESHOLD, ax: Axes | None = None
 ) -> Axes:
@@ -194,26 +202,26 @@ def plot_examples(
     -------
     Axes
     """
-    images = _checked(images, table["index"], "training")
+    images = checked_images(images, table["index"], "training")
     width, height = canvas_size(table)
-    ax = _canvas(ax, width, height)
+    ax = canvas(ax, width, height)
     if table.empty:
         text = f"No atypical training sample has a poisoning score above {above:g}."
         ax.text(width / 2, height / 2, text, ha="center", va="center")
         return ax
     for item in table.itertuples():
         x, y = _corner(item.place, item.role, item.position)
-        _show(ax, images[item.index], x, y, _SIZE)
+        show_image(ax, images[item.index], x, y, _SIZE)
         color = SERIES["atypical" if item.role == "atypical" else "typical"][0]
-        _frame(ax, x, y, _SIZE, color, 1.3 if item.role == "atypical" else 0.7)
+        frame_image(ax, x, y, _SIZE, color, 1.3 if item.role == "atypical" else 0.7)
         if item.role != "atypical":
             continue
         roles = set(table.loc[table["place"] == item.place, "role"])
-        label = f"{_short(item.label, _SIZE, 5.8)}\n{_score(item.score)}"
+        label = f"{short_name(item.label, _SIZE, 5.8)}\n{score_text(item.score)}"
         for role, size, text in (
             ("atypical", _SIZE, label),
-            ("label", _WIDE, _short(item.label, _WIDE, 5.8)),
-            ("predicted", _WIDE, _short(item.predicted, _WIDE, 5.8)),
+            ("label", _WIDE, short_name(item.label, _WIDE, 5.8)),
+            ("predicted", _WIDE, short_name(item.predicted, _WIDE, 5.8)),
         ):
             x, y = _corner(item.place, role, 0)
             below = y + _SIZE + 0.035
@@ -233,6 +241,8 @@ def plot_examples(
 
 
 _SIZE, _GAP, _APART, _TEXT, _TOP = 0.42, 0.03, 0.12, 0.33, 0.24  # inches
+
+
 _WIDE = BESIDE * _SIZE + (BESIDE - 1) * _GAP
 
 
@@ -250,7 +260,7 @@ def _corner(place: int, role: str, position: int) -> tuple[float, float]:
     return left + starts[role] + position * (_SIZE + _GAP), _TOP + row * (_SIZE + _TEXT)
 
 
-@_styled
+@styled
 def plot_distribution(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the distribution of the score in both groups.
 
@@ -264,7 +274,7 @@ def plot_distribution(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
     """
-    ax = _axes(ax, 4.6, 2.2)
+    ax = new_axes(ax, 4.6, 2.2)
     for group, rows in table.groupby("group", sort=False):
         color, line, _ = SERIES[group]
         first = rows.iloc[0]
@@ -278,7 +288,7 @@ def plot_distribution(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         beside = 0.006 if group == "atypical" else -0.006  # bars do not hide each other
         middle = (rows["left"] + rows["right"]) / 2 + beside
         ax.errorbar(middle, rows["mean"], rows["sd"], fmt="none", ecolor=color, elinewidth=0.8)
-    ax.axvline(table["threshold"].iloc[0], color="#000000", linestyle="--", linewidth=0.9)
+    ax.axvline(table["threshold"].iloc[0], color=BLACK, linestyle="--", linewidth=0.9)
     ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
     ax.set(xlim=(0, 1), xlabel="Poisoning score", ylabel="Share of the group")
     ax.set_ylim(bottom=0)
@@ -286,7 +296,7 @@ def plot_distribution(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-@_styled
+@styled
 def draw(chosen: pd.DataFrame, spread: pd.DataFrame, images: np.ndarray) -> Figure:
     """Draw figure 3: the examples above the distribution.
 
@@ -314,53 +324,6 @@ def draw(chosen: pd.DataFrame, spread: pd.DataFrame, images: np.ndarray) -> Figu
     return fig
 
 
-# -- from files -----------------------------------------------------------------------------
-
-
-def write(dataset: Path, scores: Sequence[Path], out: Path) -> list[Path]:
-    """Draw figure 3 from the poisoning tables of one run, the first one's images.
-
-    Parameters
-    ----------
-    dataset : path
-        Results folder of the data set.
-    scores : sequence of path
-        Tables of kind ``poisoning``, one for each seed.
-    out : path
-        Without suffix.
-
-    Returns
-    -------
-    list of Path
-        The files written, as by `bat.figures.drawing.save_figure`.
-
-    Raises
-    ------
-    ArtifactError
-        If a table is missing, damaged or of another data set.
-    """
-    prepared = data.load(dataset / "data", verify=True)
-    table, about = read_checked(dataset / "groups" / "train.parquet", "groups", prepared)
-    warning = f"{caution({'train': about})} {fit_sentence(about)}".strip()
-    groups = pd.DataFrame({name: column(table, name) for name in ("typical", "atypical")})
-    frames, facts = {}, []
-    for path in scores:
-        table, metadata = read_checked(path, "poisoning", prepared)
-        run = path.parents[2] / "runs" / path.parent.name / path.stem
-        check_model(path, metadata, run / "best.pt")
-        facts.append(metadata)
-        frames[metadata["recipe"]["seed"]] = table.to_pandas()
-    chosen = examples(next(iter(frames.values())), groups, prepared.class_names)
-    spread = distribution(frames, groups)
-    return save_figure(
-        draw(chosen, spread, prepared.train_images),
-        out,
-        chosen,
-        f"{caption(chosen, spread, facts[0])} {warning}".strip(),
-        more_tables={"distribution": spread},
-    )
-
-
 def caption(chosen: pd.DataFrame, spread: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
     """Caption of `draw`; the metadata are those of the table behind the images."""
     spec, attack = metadata["recipe"], metadata["attack"]
@@ -385,3 +348,42 @@ def caption(chosen: pd.DataFrame, spread: pd.DataFrame, metadata: Mapping[str, A
     if n_seeds > 1:
         return f"{text}; mean ± standard deviation over {n_seeds} seeds."
     return f"{text}; seed {spec['seed']}, one seed, so no spread is known."
+
+
+def write(comparison: Comparison, out: Path) -> list[Path]:
+    """Draw figure 3 from the poisoning scores of every seed, the first one's images.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Of the data set and architecture.
+    out : path
+        Without suffix.
+
+    Returns
+    -------
+    list of Path
+        The files written, as by `bat.report.saving.save_figure`.
+
+    Raises
+    ------
+    ArtifactError
+        If a table is missing, damaged, of another data set or of another model.
+    """
+    folder, (run,) = comparison.folder, runs_of(ENTRY.runs, comparison.spec)
+    groups, about = folder.groups("train")
+    scores = comparison.poisoning(run)
+    frames = {seed: frame for seed, (frame, _) in scores.items()}
+    _, first = next(iter(scores.values()))
+    prepared = folder.shown()
+    chosen = examples(next(iter(frames.values())), groups, prepared.class_names)
+    spread = distribution(frames, groups)
+    return save_figure(
+        draw(chosen, spread, prepared.train_images),
+        out,
+        chosen,
+        sentences(
+            caption(chosen, spread, first), group_caution({"train": about}), fit_sentence(about)
+        ),
+        more_tables={"distribution": spread},
+    )
