@@ -43,7 +43,7 @@ ENTRY = Entry(
     ),
     paper="Fig. 3",
     scope="architecture",
-    needs=("poisoning", "groups"),
+    needs=("poisoning", "train_groups"),
     runs=("pgd-at",),
     files=("pdf", "png", "csv", "_distribution.csv"),
 )

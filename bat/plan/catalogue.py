@@ -26,6 +26,7 @@ OF_DATASET = {
     },
     "convergence": ("scores/convergence.csv",),
     "groups": ("groups/train.parquet", "groups/test.parquet"),
+    "train_groups": ("groups/train.parquet",),
 }
 """Files of a data set that can be needed, below its folder."""
 

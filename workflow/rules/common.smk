@@ -21,7 +21,7 @@ if BESIDE:
     sys.path.insert(0, str(ROOT))
 try:
     from bat.files import artifacts
-    from bat.plan import studies
+    from bat.plan import catalogue, needs, studies
     from bat.config import load_config
     from bat.errors import BatError
     from bat.files.specifications import specification_name, specification_text
@@ -50,23 +50,12 @@ SPECS_BY_NAME = {(key[0], name): SPECS[key] for key, name in SPEC_NAMES.items()}
 DEVICE = f"--device {CONFIG.compute.device} --jobs-per-gpu {CONFIG.compute.jobs_per_gpu}"
 COMPILE = f"--{'' if CONFIG.compute.compile else 'no-'}compile"  # where models are trained
 SCORE_TABLES = ["memorization", "influence", "test", "disagreement", "confidence"]
-FIGURES = {
-    "fig5": ["scores/memorization.parquet"],
-    "fig6": ["scores/memorization.parquet"],
-    "fig7": [f"scores/{table}.parquet" for table in ("memorization", "influence", "test")],
-    "alignment": [
-        f"scores/{table}.parquet" for table in ("memorization", "disagreement", "confidence")
-    ],
-    "convergence": [
-        *(f"scores/{table}.parquet" for table in ("memorization", "influence", "test")),
-        "scores/convergence.csv",
-    ],
-    "groups": [
-        "scores/memorization.parquet",
-        "groups/train.parquet",
-        "groups/test.parquet",
-    ],
-}  # what each is drawn from
+CATALOGUE = catalogue.read_catalogue()
+# those that are made from files of a data set alone, and from runs of an architecture on it
+FIGURES, COMPARED = (
+    [name for name, entry in CATALOGUE.items() if entry.scope == scope and not entry.own_rule]
+    for scope in ("dataset", "architecture")
+)
 # data sets whose score tables come from a source, and the tables that it does not bring
 SOURCED = {
     name: {"disagreement", "confidence", "convergence"} - set(dataset.scores.tables)
@@ -178,17 +167,17 @@ def absent(name):
 
 def is_drawn(name, figure):
     """Whether a data set has all the score tables that a figure is drawn from."""
-    return not any(Path(file).stem in SOURCED.get(name, ()) for file in FIGURES.get(figure, ()))
+    return not set(CATALOGUE[figure].needs) & SOURCED.get(name, set())
 
 
 def figure_files(figures):
     """Files of the named figures for every data set that they can be drawn for."""
     return [
-        f"{RESULTS}/{name}/figures/{figure}.{suffix}"
+        f"{RESULTS}/{name}/{file}"
         for name in CONFIG.datasets
         for figure in figures
         if is_drawn(name, figure)
-        for suffix in ("pdf", "png", "csv")
+        for file in CATALOGUE[figure].outputs
     ]
 
 
@@ -198,7 +187,7 @@ def figure_asked_for(figure):
     if not files:
         raise WorkflowError(
             f"{figure} needs a table that no configured source of scores brings (it is drawn from "
-            f"{', '.join(FIGURES[figure])}); list it under scores.tables if the source holds it, "
+            f"{', '.join(CATALOGUE[figure].needs)}); list it under scores.tables if the source holds it, "
             "or remove scores.source to train"
         )
     return files
