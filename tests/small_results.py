@@ -315,7 +315,7 @@ def stages() -> list[Stage]:
         "history": ("groups/*", "scores/*", f"{place}/runs/[bp]*/*/history.parquet"),
         "typical": ("groups/*", "scores/*", f"{place}/runs/*atypical*/*/history.parquet"),
         "representation": ("groups/*", "scores/*", f"{place}/representation/*/*"),
-        "fig3": ("groups/train.parquet", "scores/*", f"{place}/poisoning/*/*"),
+        "fig3": ("groups/train.parquet", f"{place}/poisoning/*/*"),
     }.items():
         found.append(
             Stage(

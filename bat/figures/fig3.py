@@ -371,7 +371,7 @@ def write(comparison: Comparison, out: Path) -> list[Path]:
         If a table is missing, damaged, of another data set or of another model.
     """
     folder, (run,) = comparison.folder, runs_of(ENTRY.runs, comparison.spec)
-    groups, about = folder.groups("train")
+    groups, about = folder.table("groups/train.parquet", "groups")
     scores = comparison.poisoning(run)
     frames = {seed: frame for seed, (frame, _) in scores.items()}
     _, first = next(iter(scores.values()))

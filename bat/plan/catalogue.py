@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
@@ -122,13 +121,16 @@ def read_catalogue() -> dict[str, Entry]:
 
 def read_entry(path: Path) -> Entry:
     """The entry of one file, read and checked without running the file."""
-    found = re.search(r"^ENTRY = Entry\(.*?^\)", path.read_text(encoding="utf-8"), re.M | re.S)
-    if found is None:
+    try:
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise BatError(f"{path}: is not Python ({error})") from None
+    calls = [node.value for node in body if _assigns(node, "ENTRY")]
+    if len(calls) != 1 or not isinstance(calls[0], ast.Call):
         raise BatError(f"{path}: has no ENTRY = Entry(...), which says what its figure or table is")
     try:
-        call = ast.parse(found[0]).body[0].value
-        values = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
-    except (SyntaxError, ValueError):
+        values = {word.arg or "**": ast.literal_eval(word.value) for word in calls[0].keywords}
+    except ValueError:
         raise BatError(
             f"{path}: ENTRY holds more than plain values; it is read without running the file"
         ) from None
@@ -137,6 +139,8 @@ def read_entry(path: Path) -> Entry:
         raise BatError(
             f"{path}: ENTRY has {', '.join(unknown)}, expected {', '.join(sorted(known))}"
         )
+    if "shows" not in values:
+        raise BatError(f"{path}: ENTRY lacks shows, which says what the figure or table shows")
     name, folder = path.stem, path.parent.name
     given = {"targets": (name,), "at": f"{folder}/{name}", "files": _FOLDERS[folder]} | values
     entry = Entry(**given, name=name, folder=folder)
@@ -152,6 +156,10 @@ def read_entry(path: Path) -> Entry:
             f"{path}: needs files of runs; say of which with runs, and scope='architecture'"
         )
     return entry
+
+
+def _assigns(node: ast.stmt, name: str) -> bool:
+    return isinstance(node, ast.Assign) and [getattr(t, "id", "") for t in node.targets] == [name]
 
 
 def writer(entry: Entry) -> Callable[[Any, Path], list[Path]]:

@@ -144,7 +144,7 @@ def test_the_figure_on_disk(scored, few_digits, tmp_path, run_bat, raised):
     facts = {"fingerprint": few_digits.fingerprint, "command": "test"}
     columns = {name: frame[name].to_numpy() for name in artifacts.SCHEMAS["poisoning"].names}
     artifacts.write_table(
-        place / "small_cnn" / "poisoning" / "pgd-at" / "seed3.parquet",
+        place / "small_cnn-4" / "poisoning" / "pgd-at" / "seed3.parquet",
         "poisoning",
         columns,
         recipe=SPEC,
@@ -160,7 +160,7 @@ def test_the_figure_on_disk(scored, few_digits, tmp_path, run_bat, raised):
         **facts,
     )
     out = tmp_path / "fig3"
-    comparison = {"dataset": "digits", "architecture": "small_cnn", "seeds": [3], "external": []}
+    comparison = {"dataset": "digits", "architecture": "small_cnn-4", "seeds": [3], "external": []}
     comparison |= {"runs": ["pgd-at"], "substitution": [], "shares": []}
     artifacts.write_json(
         tmp_path / "spec.json", comparison | {"ablation": {"alpha": [], "beta": []}}
