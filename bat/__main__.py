@@ -300,7 +300,7 @@ def _report(arguments: argparse.Namespace) -> None:
     from bat.report.comparison import Comparison
     from bat.report.folder import Folder
 
-    entry = catalogue.read_catalogue()[arguments.artefact]
+    entry = catalogue.find_entry(arguments.artefact)
     spec = read_specification(arguments.spec)
     source = Folder(arguments.dataset, spec)
     if entry.scope == "architecture":
@@ -539,7 +539,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--checkpoint", type=Path, required=True, help="state dict of the run")
     command.add_argument("--groups", type=Path, required=True, help="folder of the groups")
     command = add("report", _report, "make one figure or table from files on disk", "spec", "out")
-    command.add_argument("artefact", choices=_drawn())
+    text = "its name, as the README has it and its file in bat/figures or bat/tables"
+    command.add_argument("artefact", metavar="NAME", help=text)
     command.add_argument("--dataset", type=Path, required=True, help="results folder of the data")
     text = "specifications of the runs, for what compares them"
     command.add_argument("--runs", type=Path, nargs="+", default=[], help=text)
@@ -605,13 +606,6 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--markdown", action="store_true", help="a page for readers instead")
     add("check", _check, "check configuration files and say what they ask for", "configfile")
     return parser
-
-
-def _drawn() -> list[str]:
-    """Names of the figures and tables that are made from files of a data set."""
-    from bat.plan.catalogue import read_catalogue
-
-    return [name for name, entry in read_catalogue().items() if not entry.own_rule]
 
 
 def _results_of(text: str) -> Path:

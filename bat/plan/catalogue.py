@@ -119,6 +119,20 @@ def read_catalogue() -> dict[str, Entry]:
     return found
 
 
+def find_entry(name: str) -> Entry:
+    """A figure or table that is made from files of a data set, by its name.
+
+    Raises
+    ------
+    BatError
+        If there is none of this name; it says which there are.
+    """
+    known = {name: entry for name, entry in read_catalogue().items() if not entry.own_rule}
+    if name not in known:
+        raise BatError(f"{name!r} is no figure or table; expected one of {', '.join(known)}")
+    return known[name]
+
+
 def read_entry(path: Path) -> Entry:
     """The entry of one file, read and checked without running the file."""
     try:

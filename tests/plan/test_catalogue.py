@@ -138,9 +138,15 @@ def run(checkout, *arguments):
     return done.stdout + done.stderr
 
 
+def test_an_unknown_name_is_refused_with_those_there_are(run_bat):
+    done = run_bat("report", "fig99", "--spec", "s", "--dataset", "d", "--out", "o", check=False)
+    assert done.returncode == 2
+    assert "'fig99' is no figure or table; expected one of alignment, " in done.stderr
+
+
 def test_a_file_that_is_dropped_in_has_a_target_and_belongs_to_all(checkout):
     text = run(checkout, "snakemake", "--dry-run", "--cores", 1, "by_class")
-    assert "make_by_class" in text
+    assert "draw_by_class" in text
     text = run(checkout, "snakemake", "--dry-run", "--cores", 1, "all")
     assert "results/digits/figures/by_class.pdf" in text
 

@@ -35,6 +35,7 @@ except ModuleNotFoundError as error:
 
 try:
     CONFIG = load_config(config, files=workflow.configfiles)
+    CATALOGUE = catalogue.read_catalogue()
 except BatError as error:
     raise WorkflowError(str(error))
 
@@ -50,7 +51,6 @@ SPECS_BY_NAME = {(key[0], name): SPECS[key] for key, name in SPEC_NAMES.items()}
 DEVICE = f"--device {CONFIG.compute.device} --jobs-per-gpu {CONFIG.compute.jobs_per_gpu}"
 COMPILE = f"--{'' if CONFIG.compute.compile else 'no-'}compile"  # where models are trained
 SCORE_TABLES = ["memorization", "influence", "test", "disagreement", "confidence"]
-CATALOGUE = catalogue.read_catalogue()
 # those that are made from files of a data set alone, and from runs of an architecture on it
 FIGURES, COMPARED = (
     [name for name, entry in CATALOGUE.items() if entry.scope == scope and not entry.own_rule]

@@ -72,7 +72,7 @@ for _entry in (CATALOGUE[name] for name in FIGURES + COMPARED):
 
     rule:
         name:
-            f"make_{_entry.name}"
+            f"draw_{_entry.name}" if _entry.folder == "figures" else f"{_entry.name}_table"
         input:
             made_from(_entry),
             runs=compared_specs(_entry) if _compares else [],
