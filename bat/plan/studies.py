@@ -176,17 +176,6 @@ def specifications(config: Config) -> dict[tuple[str, str], dict]:
     return specs
 
 
-PAPER_TABLES = {
-    1: ("cifar100", "wrn-28-10"),
-    2: ("tiny_imagenet", "wrn-28-10"),
-    3: ("cifar100", "resnet18"),
-    4: ("cifar100", "wrn-28-10"),
-    5: ("tiny_imagenet", "resnet32"),
-    6: ("tiny_imagenet", "wrn-28-10"),
-}
-"""Data set and architecture of the paper's tables."""
-
-
 # -- runs -----------------------------------------------------------------------------------
 
 SIGMA = {"memorization": 0.15, "disagreement": 0.1, "confidence": 0.5}

@@ -1,6 +1,8 @@
 # Figures and tables: a rule for each file of bat/figures/ and bat/tables/, from its entry, and the
 # targets that ask for them.
 
+from bat.report import paper
+
 
 def place(entry):
     """The folder of a figure or table, as rules write it."""
@@ -112,7 +114,9 @@ def asked_for(entry, target):
     return comparison_files(*entry.outputs)
 
 
-PAPER_TABLES = {f"table{number}": pair for number, pair in studies.PAPER_TABLES.items()}
+PAPER_TABLES = {
+    f"table{number}": pair for pair, printed in paper.TABLES.items() for number in printed.tables
+}
 
 for _entry in (CATALOGUE[name] for name in FIGURES + COMPARED):
     for _target in _entry.targets:
