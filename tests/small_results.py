@@ -9,7 +9,8 @@ import hashlib
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -19,11 +20,13 @@ import pandas as pd
 from short_runs import CPU
 
 from bat import config, data, scoring
-from bat.figures import poisoning_report, reports
 from bat.files import artifacts
 from bat.files.specifications import read_specification, specification_name
+from bat.plan.catalogue import read_catalogue, writer
 from bat.plan.shards import shard_names
 from bat.plan.specifications import all_specifications
+from bat.report.comparison import Comparison
+from bat.report.folder import Folder
 from bat.studies import annotation, features, poisoning
 from bat.training import (
     Inputs,
@@ -210,19 +213,14 @@ def _poison(of: str, folder: Path) -> None:
 
 def _figure(name: str, folder: Path) -> None:
     spec = spec_of(folder, "figures")
-    reports.FIGURES[name](reports.Folder(folder, spec), folder / "shown" / name)
+    writer(read_catalogue()[name])(Folder(folder, spec), folder / "shown" / name)
 
 
 def _table(name: str, folder: Path) -> None:
     spec = spec_of(folder, f"comparison-{ARCHITECTURE}")
     of_runs = [spec_of(folder, f"{ARCHITECTURE}-run-{run}") for run in RUNS]
-    comparison = reports.Comparison(reports.Folder(folder), spec, of_runs)
-    reports.COMPARISONS[name](comparison, folder / "shown" / name)
-
-
-def _poisoned(folder: Path) -> None:
-    scores = [folder / ARCHITECTURE / "poisoning" / f"pgd-at/seed{seed}.parquet" for seed in SEEDS]
-    poisoning_report.write(folder, scores, folder / "shown" / "fig3")
+    comparison = Comparison(Folder(folder), spec, of_runs)
+    writer(read_catalogue()[name])(comparison, folder / "shown" / name)
 
 
 def _sheet(folder: Path) -> None:
@@ -314,7 +312,7 @@ def stages() -> list[Stage]:
         reads = (_DATA, f"{place}/runs/{of}/best.pt", out)
         found.append(Stage(f"poison {of}", reads, (out,), bound(_poison, of), _run_spec(of)))
     shown = ("shown/*", "shown/*/*")
-    for figure in reports.FIGURES:
+    for figure in [n for n, entry in read_catalogue().items() if entry.scope == "dataset"]:
         more = ("scores/*", _GROUPS) if figure == "groups" else ("scores/*",)
         found.append(
             Stage(f"figure {figure}", (_DATA, *more), shown, bound(_figure, figure), ("figures",))
@@ -324,6 +322,7 @@ def stages() -> list[Stage]:
         "history": ("groups/*", "scores/*", f"{place}/runs/[bp]*/*/history.parquet"),
         "typical": ("groups/*", "scores/*", f"{place}/runs/*atypical*/*/history.parquet"),
         "representation": ("groups/*", "scores/*", f"{place}/representation/*/*"),
+        "fig3": ("groups/train.parquet", f"{place}/poisoning/*/*"),
     }.items():
         found.append(
             Stage(
@@ -337,7 +336,6 @@ def stages() -> list[Stage]:
     poisoned = (_DATA, "groups/train.parquet", f"{place}/poisoning/*/*")
     return [
         *found,
-        Stage("fig3", poisoned, shown, _poisoned),
         Stage("sheet", poisoned, shown, _sheet),
     ]
 
@@ -397,28 +395,29 @@ class _Drawn:
         return self.text
 
 
-class _Figures:
-    def __getattr__(self, name: str) -> Callable[..., _Drawn]:
-        return lambda *shown, **named: _Drawn(name, *shown, named)
+def _drawing(name: str) -> Callable[..., _Drawn]:
+    return lambda *shown, **named: _Drawn(name, *shown, named)
 
-    @staticmethod
-    def save_figure(
-        figure: _Drawn, out: Path, table: pd.DataFrame, caption: str, **more: Any
-    ) -> list[Path]:
-        path = out.with_suffix(".txt")
-        text = f"{figure}\n{caption}\n{_digest(more)}\n{table.to_csv()}"
-        artifacts.write_bytes(path, text.encode())
-        return [path]
+
+def _save_figure(
+    figure: _Drawn, out: Path, table: pd.DataFrame, caption: str, **more: Any
+) -> list[Path]:
+    path = out.with_suffix(".txt")
+    text = f"{figure}\n{caption}\n{_digest(more)}\n{table.to_csv()}"
+    artifacts.write_bytes(path, text.encode())
+    return [path]
 
 
 @contextmanager
 def nothing_drawn() -> Iterator[None]:
-    figures = _Figures()
-    with (
-        mock.patch.object(reports, "figures", figures),
-        mock.patch.object(poisoning_report, "save_figure", figures.save_figure),
-        mock.patch.object(poisoning_report, "draw", figures.draw),
-    ):
+    with ExitStack() as stack:
+        for entry in read_catalogue().values():
+            module = import_module(f"bat.{entry.folder}.{entry.name}")
+            for name in vars(module):
+                if name.startswith(("plot_", "draw")):
+                    stack.enter_context(mock.patch.object(module, name, _drawing(name)))
+                elif name == "save_figure":
+                    stack.enter_context(mock.patch.object(module, name, _save_figure))
         yield
 
 

@@ -32,7 +32,7 @@ def sheet(arguments: argparse.Namespace) -> None:
 
 
 def table(arguments: argparse.Namespace) -> None:
-    from bat.studies import annotation
+    from bat.tables import annotation
 
     for path in annotation.write_answer_tables(arguments.key, arguments.answers, arguments.out):
         log.info("%s", path)

@@ -18,4 +18,5 @@ def add_parser(subparsers) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from bat.tables import paper_page
 
-    log.info("%s", paper_page.write_page(arguments.results, arguments.out))
+    for path in paper_page.write(arguments.results, arguments.out):
+        log.info("%s", path)

@@ -13,6 +13,6 @@ def add_parser(subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from bat import config
-    from bat.figures import reports
+    from bat.report.summary import summary
 
-    say("\n".join(reports.summary(config.read_config(*arguments.configfile))))
+    say("\n".join(summary(config.read_config(*arguments.configfile))))

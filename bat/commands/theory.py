@@ -14,7 +14,11 @@ def add_parser(subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from bat.figures import theory_report
+    from bat.figures import fig20
+    from bat.tables import theorems
 
-    for path in theory_report.write_theory(arguments.out):
+    out = arguments.out
+    files = fig20.write(out, out / "figures" / "fig20")
+    files += theorems.write(out, out / "tables" / "theorems")
+    for path in files:
         log.info("%s", path)

@@ -12,6 +12,7 @@ import pytest
 
 from bat.config import load_config
 from bat.plan import inputs
+from bat.plan.catalogue import read_catalogue
 from bat.plan.costs import plan
 from bat.plan.specifications import all_specifications
 
@@ -52,39 +53,42 @@ def comparison(some):
 
 def test_runs_are_those_that_each_figure_or_table_shows(comparison):
     def runs(artefact):
-        return inputs.compared_runs(artefact, comparison)
+        return inputs.runs_of(read_catalogue()[artefact].runs, comparison)
 
     assert runs("methods")[-3:] == ["bat-c", "typical-only", "theirs"]
-    assert inputs.trained_runs("methods", comparison) == runs("history") == runs("methods")[:-1]
+    trained = inputs.trained_runs(read_catalogue()["methods"], comparison)
+    assert trained == runs("history") == runs("methods")[:-1]
     assert runs("fig4") == ["bat-0.5-0", "bat-0.5-0.2"]
     assert runs("substitution") == ["bat-1-0.2", "bat-1-0.2-confidence"]
     assert (runs("fig1"), runs("fig8")) == (["pgd-at-all"], ["erm-all"])
     assert runs("fig2") == ["pgd-at-atypical-20", "pgd-at-atypical-50"]
     assert runs("typical") == runs("representation") == runs("fig14") + runs("fig2")
-    assert inputs.poisoning_jobs("fig3", comparison) == [("pgd-at", 3), ("pgd-at", 1)]
-    assert inputs.poisoning_jobs("annotation", comparison) == [("pgd-at-atypical-0", 3)]
+    assert inputs.annotation_job(comparison) == ("pgd-at-atypical-0", 3)
+    scored = inputs.jobs("poisoning", comparison)
+    assert sorted(scored) == [("pgd-at", 1), ("pgd-at", 3), ("pgd-at-atypical-0", 3)]
 
 
 def test_files_are_of_every_seed_and_of_the_scores_that_runs_go_by(some, comparison):
     specs = all_specifications(some[1])
 
     def files(artefact):
-        runs = inputs.trained_runs(artefact, comparison)
+        entry = read_catalogue()[artefact]
+        runs = inputs.trained_runs(entry, comparison)
         found = [specs["d", f"small_cnn-6-run-{run}"] for run in runs]
-        return inputs.compared_files(artefact, comparison, found)
+        return inputs.inputs_of(entry, comparison, found)
 
     theirs = [file for file in files("methods") if "theirs" in file]
     assert theirs == ["small_cnn-6/evaluations/theirs/seed0.parquet"]
     assert files("substitution")[-1] == "scores/memorization.parquet"
     by_confidence = [specs["d", "small_cnn-6-run-bat-c"]]
-    assert "scores/memorization.parquet" not in inputs.compared_files(
-        "substitution", comparison, by_confidence
+    assert "scores/memorization.parquet" not in inputs.inputs_of(
+        read_catalogue()["substitution"], comparison, by_confidence
     )
     assert files("fig1") == [
-        "small_cnn-6/runs/pgd-at-all/seed3/history.parquet",
-        "small_cnn-6/runs/pgd-at-all/seed1/history.parquet",
         "groups/train.parquet",
         "groups/test.parquet",
+        "small_cnn-6/runs/pgd-at-all/seed3/history.parquet",
+        "small_cnn-6/runs/pgd-at-all/seed1/history.parquet",
     ]
 
 
@@ -104,7 +108,10 @@ def test_figures_without_their_tables_are_not_drawn():
     raw = {"datasets": {"d": {"data": {"source": "digits"}, "scores": source}}}
     dataset = load_config(raw).datasets["d"]
     assert inputs.absent_tables(dataset) == {"disagreement", "convergence"}
-    drawn = [figure for figure in inputs.FIGURES if inputs.is_drawn(dataset, figure)]
+    of_dataset = {
+        name: entry for name, entry in read_catalogue().items() if entry.scope == "dataset"
+    }
+    drawn = [name for name, entry in of_dataset.items() if inputs.is_drawn(dataset, entry)]
     assert drawn == ["fig5", "fig6", "fig7", "groups"]
     assert inputs.score_files(dataset)[-1] == "scores/confidence.parquet"
 

@@ -19,7 +19,7 @@ from bat.files.artifacts import ArtifactError, column, read_table, write_table
 from bat.files.bits import pack, unpack
 from bat.plan.specifications import trial_recipe
 from bat.progress import log
-from bat.report import tables as tables_of_readers
+from bat.report.captions import provenance
 from bat.scores import memorization
 from bat.scores.fit import fit_sentence
 from bat.scores.subsets import subset
@@ -206,7 +206,7 @@ def test_scores_of_models_that_do_not_fit_are_refused_unless_asked_for(objects, 
     for name in ("memorization", "influence", "test"):
         metadata = read_table(out / f"{name}.parquet", name)[1]
         assert "scores are noise" in fit_sentence(metadata)
-        assert "scores are noise" in tables_of_readers.provenance(metadata)
+        assert "scores are noise" in provenance(metadata)
     for split in ("train", "test"):
         metadata = read_table(tmp_path / "groups" / f"{split}.parquet", "groups")[1]
         assert "(included accuracy 60.7\u00a0%, chance 25.0\u00a0%)" in fit_sentence(metadata)

@@ -9,9 +9,13 @@ import pytest
 from bat.files import artifacts
 from bat.files.artifacts import ArtifactError
 from bat.files.bits import pack
-from bat.report import comparison, curves, tables
+from bat.report import paper
+from bat.report.seeds import compared as compare
+from bat.report.words import LABELS
+from bat.report.writing import csv_text, write_table_files
 from bat.studies.representation import MEASURES
-from bat.tables import paper, paper_page
+from bat.tables import paper_page
+from bat.tables.methods import methods_table
 
 SECTIONS = (
     *(paper.SCORES, paper.WHOLE, paper.ATYPICAL, paper.TYPICAL),
@@ -36,7 +40,7 @@ def quantity(found, name, label):
 def write_csv(results, pair, name, content):
     path = results.joinpath(*pair, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(tables.csv_text(pd.DataFrame(content)))
+    path.write_text(csv_text(pd.DataFrame(content)))
 
 
 def write_methods(results, pair, **right):
@@ -45,16 +49,16 @@ def write_methods(results, pair, **right):
         [(run, s, "clean", a, 50) for run, both in right.items() for s, a in enumerate(both)],
         columns=["run", "seed", "attack", "accuracy", "n"],
     )
-    table = comparison.methods_table(judged, paper=comparison.PAPER.get(pair))
+    table = methods_table(judged, paper=paper.TABLES.get(pair))
     out = results.joinpath(*pair, "tables", "methods")
-    tables.write_table_files(table, out, "Seven epochs, two seeds.", formats=("csv", "md"))
+    write_table_files(table, out, "Seven epochs, two seeds.", formats=("csv", "md"))
 
 
 def compared(what, kinds):
-    """A table of the studies by share, from `bat.report.curves.compared`."""
+    """A table of the studies by share, from `bat.report.seeds.compared`."""
     by_share = {"0 %": [0.9, 0.8], "20 %": [0.7, 0.7], "100 %": [0.6, 0.7]}
     values = {f"erm-{label}": pd.Series(of_share) for label, of_share in by_share.items()}
-    found = curves.compared(values, "erm-0 %")
+    found = compare(values, "erm-0 %")
     return [
         {"method": "erm", "label": row["run"].removeprefix("erm-"), what: kind} | row
         for kind in kinds
@@ -109,10 +113,10 @@ def test_without_results_every_number_of_the_paper_is_there(tmp_path):
     assert sorted(found) == sorted(
         (claim.dataset, labels[claim.quantity], claim.printed, "not run") for claim in paper.CLAIMS
     )
-    for (dataset, architecture), printed in comparison.PAPER.items():
+    for (dataset, architecture), printed in paper.TABLES.items():
         shown = {row["Method"]: row for row in rows(text, f"{dataset}, {architecture}")}
         for run, accuracies in printed.accuracies.items():
-            row = shown[comparison.LABELS[run]]
+            row = shown[LABELS[run]]
             for attack, value in accuracies.items():
                 title = paper_page.TITLES[attack]
                 assert row[f"{title}, paper"].split()[0] == f"{value:.1f}"

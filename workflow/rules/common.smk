@@ -21,9 +21,9 @@ if BESIDE:
     sys.path.insert(0, str(ROOT))
 try:
     from bat.files import artifacts
-    from bat.plan import inputs, shards
-    from bat.plan.specifications import all_specifications, whole_addresses
     from bat.addresses import kept_addresses
+    from bat.plan import catalogue, inputs, shards
+    from bat.plan.specifications import all_specifications, whole_addresses
     from bat.config import load_config
     from bat.errors import BatError
     from bat.files.specifications import specification_name, specification_text
@@ -38,6 +38,7 @@ except ModuleNotFoundError as error:
 try:
     CONFIG = load_config(config, files=workflow.configfiles)
     SPECS = all_specifications(CONFIG)
+    CATALOGUE = catalogue.read_catalogue()
 except BatError as error:
     raise WorkflowError(str(error))
 
@@ -52,6 +53,11 @@ SPEC_NAMES = {key: specification_name(key[1], spec) for key, spec in SPECS.items
 SPECS_BY_NAME = {(key[0], name): SPECS[key] for key, name in SPEC_NAMES.items()}
 DEVICE = f"--device {CONFIG.compute.device} --jobs-per-gpu {CONFIG.compute.jobs_per_gpu}"
 COMPILE = f"--{'' if CONFIG.compute.compile else 'no-'}compile"  # where models are trained
+# those that are made from files of a data set alone, and from runs of an architecture on it
+FIGURES, COMPARED = (
+    [name for name, entry in CATALOGUE.items() if entry.scope == scope and not entry.own_rule]
+    for scope in ("dataset", "architecture")
+)
 # data sets whose score tables come from a source, and the tables that it does not bring
 SOURCED = {
     name: inputs.absent_tables(dataset)
@@ -153,11 +159,11 @@ def absent(name):
 def figure_files(figures):
     """Files of the named figures for every data set that they can be drawn for."""
     return [
-        f"{RESULTS}/{name}/figures/{figure}.{suffix}"
+        f"{RESULTS}/{name}/{file}"
         for name, dataset in CONFIG.datasets.items()
         for figure in figures
-        if inputs.is_drawn(dataset, figure)
-        for suffix in ("pdf", "png", "csv")
+        if inputs.is_drawn(dataset, CATALOGUE[figure])
+        for file in CATALOGUE[figure].outputs
     ]
 
 
@@ -167,7 +173,7 @@ def figure_asked_for(figure):
     if not files:
         raise WorkflowError(
             f"{figure} needs a table that no configured source of scores brings (it is drawn from "
-            f"{', '.join(inputs.FIGURES[figure])}); list it under scores.tables if the source "
+            f"{', '.join(CATALOGUE[figure].needs)}); list it under scores.tables if the source "
             "holds it, or remove scores.source to train"
         )
     return files

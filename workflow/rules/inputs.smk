@@ -62,37 +62,35 @@ def model_options(wildcards):
     return options if external.key is None else f"{options} --key '{external.key}'"
 
 
-def compared_files(artefact):
-    """What is read of the runs that a figure or table shows, and of the data set."""
+def made_from(entry):
+    """All files of the data set and its runs that a figure or table is made from."""
 
     def files(wildcards):
+        if entry.scope == "dataset":
+            return below(wildcards.dataset, inputs.inputs_of(entry))
         comparison = comparison_of(wildcards)
         specs = [
             spec_of(wildcards.dataset, f"{wildcards.architecture}-run-{run}")
-            for run in inputs.trained_runs(artefact, comparison)
+            for run in inputs.trained_runs(entry, comparison)
         ]
-        return below(wildcards.dataset, inputs.compared_files(artefact, comparison, specs))
+        return below(wildcards.dataset, inputs.inputs_of(entry, comparison, specs))
 
     return files
 
 
-def compared_specs(artefact):
-    """Specifications of the runs that a figure or table shows."""
+def compared_specs(entry):
+    """Specifications of the compared runs that are trained here."""
     return lambda wildcards: [
         spec_file(wildcards.dataset, f"{wildcards.architecture}-run-{run}")
-        for run in inputs.trained_runs(artefact, comparison_of(wildcards))
+        for run in inputs.trained_runs(entry, comparison_of(wildcards))
     ]
 
 
-def poisoning_scores(artefact):
-    """Poisoning scores that figure 3 or the annotation study shows."""
-    return lambda wildcards: below(
-        wildcards.dataset,
-        [
-            inputs.result_file("poisoning", wildcards.architecture, run, seed)
-            for run, seed in inputs.poisoning_jobs(artefact, comparison_of(wildcards))
-        ],
-    )
+def annotated_scores(wildcards):
+    """Poisoning scores that the annotation study shows."""
+    job = inputs.annotation_job(comparison_of(wildcards))
+    file = inputs.result_file("poisoning", wildcards.architecture, *job)
+    return below(wildcards.dataset, [file])
 
 
 def comparison_files(*files):

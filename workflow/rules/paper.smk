@@ -10,11 +10,7 @@ rule paper_page:
         ),
         annotation_tables(),
     output:
-        report(
-            "<results>/paper-comparison.md",
-            caption="../report/paper.rst",
-            category="paper",
-        ),
+        outputs(CATALOGUE["paper_page"]),
     log:
         "<logs>/paper-page.log",
     localrule: True
@@ -22,6 +18,7 @@ rule paper_page:
         "../../environment.yml"
     params:
         bat=BAT,
+        about=about(CATALOGUE["paper_page"]),
         results=subpath(output[0], parent=True),
     message:
         "Writing the paper's numbers beside ours"

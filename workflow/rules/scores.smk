@@ -142,48 +142,6 @@ rule group_tables:
         " --out {params.out:q} --log {log:q}"
 
 
-for _figure, _files in inputs.FIGURES.items():
-
-    rule:
-        name:
-            f"draw_{_figure}"
-        input:
-            expand("<results>/{{dataset}}/{file}", file=_files),
-            spec=specification("figures"),
-            data="<results>/{dataset}/data/dataset.json",
-        output:
-            f"<results>/{{dataset}}/figures/{_figure}.pdf",
-            report(
-                f"<results>/{{dataset}}/figures/{_figure}.png",
-                caption=f"../report/{_figure}.rst",
-                category="{dataset}",
-                labels={"figure": _figure},
-            ),
-            f"<results>/{{dataset}}/figures/{_figure}.csv",
-            *(["<results>/{dataset}/figures/groups.md"] if _figure == "groups" else []),
-        log:
-            f"<logs>/{{dataset}}/figures/{_figure}.log",
-        localrule: True
-        conda:
-            "../../environment.yml"
-        params:
-            bat=BAT,
-            figure=_figure,
-            dataset=subpath(input.data, ancestor=2),
-            out=lambda wildcards, output: output[0].removesuffix(".pdf"),
-        message:
-            f"Drawing {_figure} of {{wildcards.dataset}}"
-        shell:
-            "{params.bat} report {params.figure} --spec {input.spec:q} --dataset {params.dataset:q} --out {params.out:q}"
-            " --log {log:q}"
-
-    rule:
-        name:
-            _figure
-        input:
-            lambda wildcards, figure=_figure: figure_asked_for(figure),
-
-
 rule scores:
     input:
         [file for name in CONFIG.datasets for file in score_files(name)],
