@@ -21,7 +21,9 @@ VERBS = (
     "schema",
     "check",
 )
-"""Files of this folder that have ``add_parser(subparsers)``, in the order in which help lists them.
+"""Files of this folder, in the order in which help lists them.
 
-Each imports what it works with when it runs: asking for help takes no time.
+Each has ``add_parser(subparsers)``, which adds the verb and its options, and ``run(arguments)`` for
+what is parsed, or a function for each of its actions. They import what they work with when they
+run, so that asking for help takes no time. What is wrong is a `bat.errors.BatError`.
 """

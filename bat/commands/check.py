@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
+import shutil
+import sys
+from pathlib import Path
 
 from bat.commands.options import add_verb, say
 
@@ -16,10 +20,12 @@ def add_parser(subparsers) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from bat import addresses, config
     from bat.extensions import described
-    from bat.plan import own
+    from bat.plan import own, places
     from bat.plan.sizes import trials_to_stand
 
     settings = config.read_config(*arguments.configfile)
+    if problems := places.absent(settings):
+        raise config.ConfigError(" + ".join(map(str, arguments.configfile)), problems)
     for name, dataset in settings.datasets.items():
         scores = f"{dataset.scores.trials} trials of {dataset.scores.architecture}"
         if dataset.scores.source is not None:
@@ -30,5 +36,13 @@ def run(arguments: argparse.Namespace) -> None:
         advice = trials_to_stand(dataset, settings.results / name)
         if dataset.scores.source is None and advice:
             say(f"  {advice}")
-    files = shlex.join(map(str, arguments.configfile))
-    say(f"to make everything: snakemake all --cores 2 --configfile {files}")
+    words = [_snakemake(), "all", "--cores", "2", "--configfile", *map(str, arguments.configfile)]
+    say(f"to make everything: {shlex.join(words)}")
+
+
+def _snakemake() -> str:
+    """How a shell finds Snakemake: by its name, else where it lies beside this Python."""
+    beside = Path(sys.executable).with_name("snakemake")
+    if shutil.which("snakemake") or not beside.is_file():
+        return "snakemake"
+    return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)

@@ -17,6 +17,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from bat.addresses import is_address, shown_address
+
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([^}]*)\})", re.ASCII)
 
 
@@ -39,11 +41,15 @@ def place(value: Any, info: ValidationInfo) -> Any:
     return text
 
 
-def _expanded(text: str) -> str:
+def _expanded(text: str, shown: str = "") -> str:
+    shown = shown or text
+
     def variable(match: re.Match) -> str:
         name = match[1] or match[2]
         if name not in os.environ:
-            raise ValueError(f"{text!r}: the variable {name!r} is not set; set it, or write it out")
+            raise ValueError(
+                f"{shown!r}: the variable {name!r} is not set; set it, or write it out"
+            )
         return os.environ[name]
 
     expanded = os.path.expanduser(_VARIABLE.sub(variable, text))
@@ -56,8 +62,11 @@ def _expanded(text: str) -> str:
 
 
 def _address_or_place(value: Any, info: ValidationInfo) -> Any:
-    is_address = isinstance(value, str) and "://" in value
-    return value if is_address else place(value, info)
+    if not (isinstance(value, str) and is_address(value)):
+        return place(value, info)
+    address, mark, query = value.partition("?")
+    expand = mark and (info.context or {}).get("expand")
+    return f"{address}?{_expanded(query, shown_address(value))}" if expand else value
 
 
 def _no_pattern(value: Path) -> Path:

@@ -63,7 +63,9 @@ class Scores(Section):
         None,
         description="tables to use as they are, so that nothing is trained for them: an archive "
         "of `scores export`, a folder of tables, published arrays, a list of memorization scores "
-        "(csv, npy, npz, ...), or an http(s) address of one",
+        "(csv, npy, npz, ...), or an http(s) address of one; what follows its "
+        "?, as a token, is used for the download and kept in no file, and $VARIABLES there are "
+        "expanded",
     )
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = Field(
         None, description="of the source; required with an address"

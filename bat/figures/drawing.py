@@ -13,7 +13,6 @@ import functools
 import io
 import itertools
 import textwrap
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -27,12 +26,14 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from bat.errors import BatError
-from bat.escaping import for_figure, plain
+from bat.escaping import plain
 from bat.files.artifacts import write_bytes
+from bat.report.fonts import drawable, families, is_own
 from bat.report.tables import csv_text, interval_text, percent, with_suffix
 
 # --- Style -------------------------------------------------------------------
@@ -40,7 +41,7 @@ from bat.report.tables import csv_text, interval_text, percent, with_suffix
 WIDTH = 6.8  # inches; a page of two columns
 
 STYLE = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so the same everywhere
+    "font.family": families(),
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -195,17 +196,25 @@ def _rendered(fig: Figure, caption: str, kind: str, metadata: dict) -> bytes:
     text = fig.text(
         0,
         -0.08 / height,
-        for_figure(textwrap.fill(caption, int(width * 19.5))),  # characters of 7 points
+        drawable(textwrap.fill(caption, int(width * 19.5))),  # characters of 7 points
         fontsize=7,
         color="#333333",
         va="top",
         linespacing=1.35,
     )
     buffer = io.BytesIO()
+    # fonts of others as shapes: Matplotlib embeds those with cubic outlines as what they are not
+    own = all(is_own(drawn.get_text()) for drawn in fig.findobj(Text))
     try:
-        fig.savefig(
-            buffer, format=kind, dpi=200, metadata=metadata, bbox_inches="tight", pad_inches=0.06
-        )
+        with matplotlib.rc_context({} if own else {"pdf.fonttype": 3}):
+            fig.savefig(
+                buffer,
+                format=kind,
+                dpi=200,
+                metadata=metadata,
+                bbox_inches="tight",
+                pad_inches=0.06,
+            )
     finally:
         text.remove()
     return buffer.getvalue()
@@ -265,18 +274,16 @@ def _short(name: str, inches: float, size: float) -> str:
     """A name as it is drawn in letters of a size in points, cut where it is too wide."""
     name = plain(name)
     if _width(name, size) <= inches:
-        return for_figure(name)
+        return drawable(name)
     cuts = (f"{name[:length]}…" for length in range(len(name)))
     fitting = itertools.takewhile(lambda cut: _width(cut, size) <= inches, cuts)
-    return for_figure(deque(fitting, 1).pop())
+    return drawable(deque(fitting, 1).pop())
 
 
 def _width(text: str, size: float) -> float:
     """What a text takes in inches."""
     font = FontProperties(family=STYLE["font.family"])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of missing glyphs, which drawing the text says too
-        return TextPath((0, 0), for_figure(text), size=size, prop=font).get_extents().width / 72
+    return TextPath((0, 0), drawable(text), size=size, prop=font).get_extents().width / 72
 
 
 @_styled
@@ -705,7 +712,7 @@ def plot_accuracy_by_epoch(
             linestyle=line,
             marker=marker,
             markevery=max(1, len(rows) // 8),
-            label=for_figure(name),
+            label=drawable(name),
         )
         low, high = rows["mean"] - rows["sd"], rows["mean"] + rows["sd"]
         ax.fill_between(rows["epoch"], low, high, color=color, alpha=0.2, linewidth=0)
@@ -833,7 +840,7 @@ def plot_group_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Axes
     """
     bars = table.drop_duplicates(["dataset", "split"])
-    names = [for_figure(f"{bar.dataset}, {bar.split}") for bar in bars.itertuples()]
+    names = [drawable(f"{bar.dataset}, {bar.split}") for bar in bars.itertuples()]
     ax = _axes(ax, 4.6, 0.75 + 0.32 * len(names))
     left = np.zeros(len(names))
     for group in ("typical", "neither", "atypical"):

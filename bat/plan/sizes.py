@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bat.config import Dataset
+from bat.data.counting import count_samples
 from bat.files.artifacts import ArtifactError, read_json
 from bat.scores.significance import trials_for_influence
 
@@ -17,7 +18,7 @@ KNOWN_SIZES = {
 """Training and test samples, classes and shape of data sets that are not prepared yet."""
 
 ASSUMED_SIZE = KNOWN_SIZES["cifar10"]
-"""For a data set of the user's own that is not prepared yet."""
+"""For a data set of the user's own that is neither prepared nor can be counted here."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Size:
 
 
 def size(dataset: Dataset, folder: Path) -> Size:
-    """The size of a data set: as prepared, or as it will be where that is known before.
+    """The size of a data set: as prepared, else as known or counted before, else assumed.
 
     Parameters
     ----------
@@ -46,14 +47,16 @@ def size(dataset: Dataset, folder: Path) -> Size:
         return Size(info["n_train"], info["n_test"], n_classes, tuple(info["shape"]))
     except ArtifactError:
         pass
-    data = dataset.data
+    data, assumed = dataset.data, False
     if data.source == "digits":
         n_train, n_test, n_classes, shape = 1797 - data.n_test, data.n_test, 10, (1, 8, 8)
     elif data.source == "tiny_imagenet":
         n_classes, shape = data.classes, (3, 64, 64)
         n_train, n_test = 500 * n_classes, 50 * n_classes
+    elif counted := KNOWN_SIZES.get(data.source) or count_samples(data):
+        n_train, n_test, n_classes, shape = counted
     else:
-        n_train, n_test, n_classes, shape = KNOWN_SIZES.get(data.source, ASSUMED_SIZE)
+        assumed, (n_train, n_test, n_classes, shape) = True, ASSUMED_SIZE
     part = data.subsample
     if part.train or part.train_per_class:
         n_train = part.train or part.train_per_class * n_classes
@@ -61,8 +64,7 @@ def size(dataset: Dataset, folder: Path) -> Size:
         n_test = part.test or part.test_per_class * n_classes
     if data.resize:
         shape = (shape[0], data.resize, data.resize)
-    known = data.source in (*KNOWN_SIZES, "digits", "tiny_imagenet")
-    return Size(n_train, n_test, n_classes, shape, assumed=not known)
+    return Size(n_train, n_test, n_classes, shape, assumed=assumed)
 
 
 def trials_to_stand(dataset: Dataset, folder: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bat.addresses import address_variable, is_address, kept_address
 from bat.config import AnyRun, Config, Dataset, Network, Scores
 from bat.config.attacks import attacks
 from bat.data import revisions
@@ -143,12 +144,22 @@ def trial_recipe(
     }
 
 
+def whole_addresses(config: Config) -> dict[str, str]:
+    """Addresses that specifications hold without their queries, for the environment of jobs."""
+    found = {}
+    for scores in (dataset.scores for dataset in config.datasets.values()):
+        source = scores.source
+        if source is not None and is_address(source) and kept_address(source) != source:
+            found[address_variable(scores.sha256)] = source
+    return found
+
+
 def source_specification(dataset: Dataset) -> dict:
     """What determines the tables that come from a source instead of trials."""
     scores, data = dataset.scores, dataset.data
     return {
         "stage_version": STAGES["source"],
-        "source": scores.source,
+        "source": kept_address(scores.source) if is_address(scores.source) else scores.source,
         "sha256": scores.sha256,
         "match": scores.match,
         "tables": list(scores.tables),

@@ -69,6 +69,7 @@ class Place:
         self.pace: Pace = Pace(device, self.size.n_classes, self.size.shape)
 
     def rows(self) -> list[Row]:
+        """The stages, in the order in which they run."""
         rows = [self.prepare()]
         if self.dataset.scores.source is None:
             rows += [self.trials(a, n) for a, n in trial_counts(self.dataset).items()]
@@ -89,6 +90,7 @@ class Place:
         return found if counted == architecture else f"{found}, as {counted}"
 
     def prepare(self) -> Row:
+        """The images as arrays."""
         done = (self.folder / "data" / "dataset.json").exists()
         samples = self.size.n_train + self.size.n_test
         pixels = self.size.shape[0] * self.size.shape[1] * self.size.shape[2]
@@ -96,6 +98,7 @@ class Place:
         return Row(self.name, "prepare", 1, int(done), 0, 0, samples * (pixels + 16), basis)
 
     def trials(self, architecture: str, n_trials: int) -> Row:
+        """Trainings on random subsets, a job for each shard."""
         shards = shard_files(self.dataset, architecture)
         seconds = finished_trials(self.folder, self.dataset, architecture)
         each, basis = self.trial_seconds(architecture, seconds)
@@ -106,13 +109,14 @@ class Place:
         probabilities = 2 * self.size.n_train * self.size.n_classes
         made = [bool(seconds) and (self.folder / shard).exists() for shard in shards]
         left = sum(trial not in seconds for trial in range(n_trials))
+        start = self.pace.start.optimizing
         return Row(
             self.name,
             f"{n_trials} trials, {architecture}",
             len(shards),
             sum(made),
-            (n_trials * each + len(shards) * self.pace.start) / 3600,
-            (left * each + sum(not there for there in made) * self.pace.start) / 3600,
+            (n_trials * each + len(shards) * start) / 3600,
+            (left * each + sum(not there for there in made) * start) / 3600,
             n_trials * bits + min(members, n_trials) * probabilities,
             basis,
         )
@@ -168,6 +172,7 @@ class Place:
         return CORRECT * self.pace(Pass(self.counted(architecture), precision, batch, steps))
 
     def tables(self) -> Row:
+        """Score tables and groups."""
         scores, groups = self.folder / "scores", self.folder / "groups"
         files = {scores / "memorization.parquet": 40 * self.size.n_train}
         if self.dataset.scores.source is None:
@@ -187,12 +192,12 @@ class Place:
 
         n_classes, channels = self.size.n_classes, self.size.shape[0]
         parameters = 4 * parameter_count(self.counted(architecture), n_classes, channels)
-        known = all_runs(self.dataset)
+        known, start = all_runs(self.dataset), self.pace.start.optimizing
         return self._measured(
             f"training, {architecture}",
             architecture,
             "runs",
-            lambda run: self.run_seconds(architecture, known[run]),
+            lambda run: start + self.run_seconds(architecture, known[run]),
             2 * parameters,
         )
 
@@ -209,7 +214,12 @@ class Place:
             seconds[name] = total / steps * attack(steps)
         pgd = self.clean(architecture, batch) + seconds["pgd"]
         every = pgd + sum(each for name, each in seconds.items() if name != "pgd")
-        each = {"evaluation": n_test * every, "evaluation-ablation": n_test * pgd}
+        start = self.pace.start
+        starts = start.optimizing if "autoattack" in asked else start.judging
+        each = {
+            "evaluation": starts + n_test * every,
+            "evaluation-ablation": start.judging + n_test * pgd,
+        }
         comparison = self.comparison(architecture)
         return self._measured(
             f"evaluation, {architecture}",
@@ -222,13 +232,14 @@ class Place:
     def poisoning(self, architecture: str) -> Row:
         """Poisoning scores of the training samples, for figure 3 and the annotation study."""
         each = self.attack(architecture, self.dataset.history.steps, 500, "float32") / CORRECT
-        seconds = self.size.n_train * each  # of all samples
+        seconds = self.pace.start.judging + self.size.n_train * each  # of all samples
         stage, size = f"poisoning scores, {architecture}", 14 * self.size.n_train
         return self._measured(stage, architecture, "poisoning", lambda run: seconds, size)
 
     def representation(self, architecture: str) -> Row:
         """Features of the studies' models; at most all samples are typical."""
-        seconds = (self.size.n_train + self.size.n_test) * self.clean(architecture, 500)
+        samples = self.size.n_train + self.size.n_test
+        seconds = self.pace.start.judging + samples * self.clean(architecture, 500)
         stage = f"representation, {architecture}"
         return self._measured(stage, architecture, "representation", lambda run: seconds, 3000)
 
@@ -282,7 +293,7 @@ class Place:
         """A row of jobs on runs; what is measured of some scales the seconds of the others."""
         logs = self.logs / architecture / kind
         jobs = inputs.jobs(kind, self.comparison(architecture))
-        each = {run: self.pace.start + seconds_of(run) for run in dict(jobs)}
+        each = {run: seconds_of(run) for run in dict(jobs)}
         seconds = {(run, seed): each[run] for run, seed in jobs}
         done = {
             (run, seed)

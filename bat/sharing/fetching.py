@@ -6,6 +6,7 @@ of `bat.validation`, and that it speaks of the data set in use.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -13,7 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bat.addresses import is_address, shown_address, shown_source
+from bat.addresses import (
+    UNKEPT,
+    address_variable,
+    is_address,
+    kept_address,
+    shown_address,
+    shown_source,
+)
 from bat.data import PreparedData
 from bat.data.revisions import score_files, write_record
 from bat.escaping import for_markdown
@@ -123,6 +131,16 @@ def _local(spec: dict, cache: Path) -> Path:
         return Path(source)
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", source.split("?")[0].rstrip("/").rsplit("/", 1)[-1])
     path = cache / f"{spec['sha256'][:16]}-{name}"
+    if source.endswith(UNKEPT):
+        variable = address_variable(spec["sha256"])
+        whole = os.environ.get(variable, "")
+        if kept_address(whole) == source:
+            source = whole
+        elif not path.exists():
+            raise ArtifactError(
+                f"{source}: what follows the ? is kept in no file; start the workflow, which has "
+                f"it from the configuration, or set {variable} to the whole address"
+            )
     with progress(f"{shown_address(source)}, KiB", 0) as bar:
 
         def report(done: int, total: int) -> None:

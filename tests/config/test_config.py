@@ -409,6 +409,17 @@ def test_an_address_is_left_as_it_is():
     assert paths_of(load_config(raw))["source"] == address
 
 
+def test_variables_in_the_query_of_an_address_are_expanded(monkeypatch):
+    raw = configured(source="https://example.org/$scores.zip?key=s3cret&token=${E_TOKEN}")
+    raw["datasets"]["d"]["scores"]["sha256"] = "0" * 64
+    monkeypatch.delenv("E_TOKEN", raising=False)
+    (problem,) = problems(raw)
+    assert "'E_TOKEN' is not set" in problem and "s3cret" not in problem
+    monkeypatch.setenv("E_TOKEN", "abc")
+    address = "https://example.org/$scores.zip?key=s3cret&token=abc"
+    assert paths_of(load_config(raw))["source"] == address
+
+
 def test_no_path_of_the_configuration_is_left_out():
     """Every field that holds a path takes part in the tests above."""
 

@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import json
+import os
 import re
 import shutil
 import stat
@@ -20,6 +21,7 @@ import pytest
 
 from bat import config, data, scoring, sharing
 from bat.__main__ import main
+from bat.addresses import address_variable
 from bat.config import ConfigError, load_config
 from bat.data.revisions import scores_revision
 from bat.files import artifacts
@@ -413,7 +415,7 @@ def test_a_zip_made_by_hand_of_a_folder(made, few_digits, tmp_path):
 def server(monkeypatch, archive):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            if self.path != "/scores-digits.zip":
+            if self.path not in ("/scores-digits.zip", "/private.zip?token=s3cret"):
                 self.send_error(404)
                 return
             self.send_response(200)
@@ -449,6 +451,58 @@ def test_tables_from_an_address(server, made, archive, few_digits, tmp_path):
     words = ("b" * 64, sha256)
     refused(source, few_digits, tmp_path / "f" / "scores", *words, sha256="b" * 64)
     assert list((tmp_path / "f" / "source").iterdir()) == []
+
+
+def test_the_query_of_an_address_is_used_and_kept_nowhere(
+    server, archive, few_digits, tmp_path, monkeypatch
+):
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    source = f"{server}/private.zip?token=s3cret"
+    kept = f"{server}/private.zip?..."
+    words = (kept, "is kept in no file", f"set {address_variable(sha256)}")
+    refused(kept, few_digits, tmp_path / "d" / "scores", *words, sha256=sha256)
+    monkeypatch.setenv(address_variable(sha256), f"{server}/another.zip?token=s3cret")
+    refused(kept, few_digits, tmp_path / "d" / "scores", *words, sha256=sha256)
+    monkeypatch.setenv(address_variable(sha256), source)
+    assert kept in fetch(kept, few_digits, tmp_path / "d" / "scores", sha256=sha256)
+
+
+@pytest.mark.parametrize("variable", [False, True], ids=["written out", "variable"])
+def test_no_file_of_a_workflow_holds_the_query(
+    variable, server, archive, made, repository, tmp_path
+):
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    source = f"{server}/private.zip?token={'$E_TOKEN' if variable else 's3cret'}"
+    raw = {
+        "results": "results",
+        "datasets": {
+            "d": {
+                "data": {"source": "digits", "subsample": {"train": 200, "test": 100}},
+                "scores": {"source": source, "sha256": sha256},
+            }
+        },
+    }
+    (tmp_path / "work").mkdir()
+    (tmp_path / "c.json").write_text(json.dumps(raw))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "results/d/scores/test.parquet"),
+            *("--snakefile", repository / "workflow" / "Snakefile", "--cores", "1"),
+            *("--configfile", tmp_path / "c.json", "--printshellcmds"),
+        ],
+        cwd=tmp_path / "work",
+        env=os.environ | {"E_TOKEN": "s3cret"},
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    scores = tmp_path / "work/results/d/scores"
+    assert (scores / "test.parquet").read_bytes() == (made / "scores/test.parquet").read_bytes()
+    assert "private.zip?..." in (scores / "source.md").read_text()
+    files = [path for path in (tmp_path / "work").rglob("*") if path.is_file()]
+    assert any(path.name.startswith("configuration-") for path in files)
+    assert [path for path in files if b"s3cret" in path.read_bytes()] == []
+    assert "s3cret" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

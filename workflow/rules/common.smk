@@ -22,7 +22,8 @@ if BESIDE:
 try:
     from bat.files import artifacts
     from bat.plan import inputs, shards
-    from bat.plan.specifications import all_specifications
+    from bat.plan.specifications import all_specifications, whole_addresses
+    from bat.addresses import kept_addresses
     from bat.config import load_config
     from bat.errors import BatError
     from bat.files.specifications import specification_name, specification_text
@@ -40,6 +41,7 @@ try:
 except BatError as error:
     raise WorkflowError(str(error))
 
+os.environ.update(whole_addresses(CONFIG))  # a query may be secret: no file holds it
 RESULTS = str(CONFIG.results)
 WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 # what lies in the working directory is never taken for a module
@@ -105,12 +107,13 @@ def specification_content(wildcards):
 
 def keep_configuration():
     """Have jobs that read the workflow again read the configuration that it was started with."""
-    name = specification_name("configuration", config)
+    kept = kept_addresses(dict(config))
+    name = specification_name("configuration", kept)
     path = Path(RESULTS, "specs", f"{name}.json").absolute()
     if path.exists():
         path.touch()  # the last one that was started
     else:
-        text = json.dumps(config, indent=2, ensure_ascii=False)
+        text = json.dumps(kept, indent=2, ensure_ascii=False)
         artifacts.write_bytes(path, text.encode())
     workflow.config_settings.configfiles = [path]
 

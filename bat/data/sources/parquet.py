@@ -30,23 +30,12 @@ def read(config: config.ParquetData, progress: Progress, workers: int) -> RawDat
     """Decode the images of all shards, in the order of `parquet_shards`, then of their rows."""
     shards, notes = parquet_shards(config)
     states = {name: state_of(path) for name, path in shard_names(shards).items()}
-    values = {split: _labels(paths, config) for split, paths in shards.items()}
-    class_names = _classes(shards, config.label_column)
-    if class_names is None:
-        classes, values["train"] = np.unique(values["train"], return_inverse=True)
-        if "test" in values:
-            values["test"] = _positions(values["test"], classes, config)
-        class_names = tuple(map(str, classes))
-    elif any(v.dtype.kind not in "iu" for v in values.values()):
-        raise DataError(
-            f"{source_name(config)}: column {config.label_column!r} must hold integers, since the "
-            "metadata name the classes"
-        )
+    labels, class_names = parquet_labels(shards, config)
     fields = image_arrays(
         itertools.chain.from_iterable(
-            _images(path, config.image_column) for paths in shards.values() for path in paths
+            parquet_images(path, config.image_column) for paths in shards.values() for path in paths
         ),
-        {split: v.astype(np.int64) for split, v in values.items()},
+        labels,
         class_names,
         config,
         config.channels,
@@ -59,6 +48,25 @@ def read(config: config.ParquetData, progress: Progress, workers: int) -> RawDat
         for path, state in zip(itertools.chain(*shards.values()), states.values(), strict=True)
     ]
     return RawData(**fields, files=files, states=states)
+
+
+def parquet_labels(
+    shards: dict[str, list[Path]], config: config.ParquetData
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The labels of each split as positions (int64) among the class names, and these names."""
+    values = {split: _labels(paths, config) for split, paths in shards.items()}
+    class_names = _classes(shards, config.label_column)
+    if class_names is None:
+        classes, values["train"] = np.unique(values["train"], return_inverse=True)
+        if "test" in values:
+            values["test"] = _positions(values["test"], classes, config)
+        class_names = tuple(map(str, classes))
+    elif any(v.dtype.kind not in "iu" for v in values.values()):
+        raise DataError(
+            f"{source_name(config)}: column {config.label_column!r} must hold integers, since the "
+            "metadata name the classes"
+        )
+    return {split: v.astype(np.int64) for split, v in values.items()}, class_names
 
 
 def _positions(values: np.ndarray, classes: np.ndarray, config: config.ParquetData) -> np.ndarray:
@@ -167,7 +175,7 @@ def _huggingface_names(path: Path, column: str) -> tuple[str, ...] | None:
     return tuple(map(str, names)) if isinstance(names, list) else None
 
 
-def _images(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
+def parquet_images(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
