@@ -18,7 +18,9 @@ class Trainer(Section):
     or logits of all training and test samples; alone as text, it is called after its file.
     """
 
-    name: Name = Field(description="what shards are called; unset: the name of the file or module")
+    name: Name = Field(
+        description="what shards are called; filled in with the name of the file or module"
+    )
     train: Code
     settings: Settings = Field({})
 
