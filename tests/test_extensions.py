@@ -1,6 +1,7 @@
 """Code of somebody's own: found and hashed without running it, run as it was hashed."""
 
 import hashlib
+import importlib.metadata
 import subprocess
 import sys
 
@@ -60,7 +61,7 @@ def test_an_installed_module_is_named_with_its_version_and_not_imported(here):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     name, version, *imported = done.stdout.split()
     assert (name, imported) == ("torchvision", ["False", "False"])
-    assert version == extensions.importlib.metadata.version("torchvision")
+    assert version == importlib.metadata.version("torchvision")
     assert record("torchvision.models:resnet18")["package"] == f"torchvision {version}"
     assert record("sklearn.svm:SVC", {"C": 1})["package"].startswith("scikit-learn ")
 

@@ -11,6 +11,9 @@ from bat.errors import BatError
 from bat.extensions import described
 from bat.progress import log
 
+DEFAULT = [Path("config/config.yaml")]
+"""The configuration where none is named."""
+
 
 def add_parser(subparsers) -> None:
     text = "attack a trained model, ours or anyone's"
@@ -29,7 +32,7 @@ def add_parser(subparsers) -> None:
         help="whether the model expects images normalized by the data set's channel statistics; "
         "to be said where the file does not",
     )
-    text = "specification of a network of your own; by default as configured under the name --arch"
+    text = "specification of a network of your own; by default that which --configfile defines"
     parser.add_argument("--network", type=Path, help=text)
     text = "where in the file the weights are, as ema.model, if they could be several"
     parser.add_argument("--key", help=text)
@@ -62,11 +65,15 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _attacks(arguments: argparse.Namespace) -> dict:
     """The specification that is named, or that of the configuration for the data set."""
-    from bat.files.specifications import read_specification
+    from bat.files.specifications import latest_configurations, read_specification
 
     if arguments.spec is not None:
         return read_specification(arguments.spec)
-    spec, files = _configured(arguments, "evaluation")
+    asked = [arguments.configfile] if arguments.configfile else []
+    if not asked:  # what the workflow was last started with, then the default
+        asked = [[path] for path in latest_configurations(arguments.dataset.parent)]
+        asked.append(DEFAULT)
+    spec, files = _configured(arguments.dataset, asked, "evaluation")
     if spec is None:
         raise BatError(
             f"{files}: configured is no data set {arguments.dataset.absolute().name!r}, so the "
@@ -77,7 +84,10 @@ def _attacks(arguments: argparse.Namespace) -> dict:
 
 
 def _network(arguments: argparse.Namespace) -> dict | None:
-    """The code of a network of one's own: as named, or as configured for the data set."""
+    """The code of a network of one's own: as named, or as configured for the data set.
+
+    A configuration that lies in a results folder, which may be anyone's, names no code to run.
+    """
     from bat.config import is_built_in
     from bat.files.specifications import read_specification
 
@@ -85,30 +95,26 @@ def _network(arguments: argparse.Namespace) -> dict | None:
         return read_specification(arguments.network)["network"]
     if is_built_in(arguments.arch):
         return None
-    spec, files = _configured(arguments, f"network-{arguments.arch}")
+    asked = [arguments.configfile or DEFAULT]
+    spec, files = _configured(arguments.dataset, asked, f"network-{arguments.arch}")
     if spec is None:
         raise BatError(
             f"{files}: {arguments.arch!r} is no built-in architecture, and no network of that name "
-            f"is configured for the data set {arguments.dataset.absolute().name!r}; define it "
-            "under its networks, or correct --arch"
+            f"is configured for the data set {arguments.dataset.absolute().name!r}; name the "
+            "configuration that defines it with --configfile, or correct --arch"
         )
     log.info("%s is %s, as configured in %s", arguments.arch, described(spec["network"]), files)
     return spec["network"]
 
 
-def _configured(arguments: argparse.Namespace, stage: str) -> tuple[dict | None, str]:
-    """The specification of a stage of the data set, and the files that have it, or all searched."""
+def _configured(folder: Path, asked: list[list[Path]], stage: str) -> tuple[dict | None, str]:
+    """The specification of a stage of a data set, and the files that have it, or all searched."""
     from bat import config
-    from bat.files.specifications import latest_configurations
     from bat.plan.specifications import all_specifications
 
-    name = arguments.dataset.absolute().name
-    asked = [arguments.configfile] if arguments.configfile else []
-    if not asked:  # what the workflow was last started with, then the default
-        asked = [[path] for path in latest_configurations(arguments.dataset.parent)]
-        asked.append([Path("config/config.yaml")])
+    name = folder.absolute().name
     for paths in asked:
-        if arguments.configfile or paths[0].exists():
+        if paths != DEFAULT or paths[0].exists():
             specs = all_specifications(config.read_config(*paths))
             if (name, stage) in specs:
                 return specs[name, stage], " + ".join(map(str, paths))

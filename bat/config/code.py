@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
-from bat import extensions
+from bat import code_files
 from bat.config.places import place
 
 
 def _code(value: Any, info: ValidationInfo) -> Any:
     value = place(value, info)
-    if isinstance(value, str) and not extensions.FORM.fullmatch(value):
-        raise ValueError(f"{value!r} names no code; {extensions.HINT}")
+    if isinstance(value, str) and not code_files.FORM.fullmatch(value):
+        raise ValueError(f"{value!r} names no code; {code_files.HINT}")
     return value
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from bat import extensions
+from bat import code_files
 from bat.config.code import Code, Settings
 from bat.config.values import Name, Section
 
@@ -18,7 +18,9 @@ class Trainer(Section):
     or logits of all training and test samples; alone as text, it is called after its file.
     """
 
-    name: Name = Field(description="what shards are called; unset: the name of the file or module")
+    name: Name = Field(
+        description="what shards are called; filled in with the name of the file or module"
+    )
     train: Code
     settings: Settings = Field({})
 
@@ -40,8 +42,8 @@ def with_trainer(raw: dict) -> dict:
     if not isinstance(trainer, dict):
         return raw
     text = trainer.get("train")
-    if "name" not in trainer and isinstance(text, str) and extensions.FORM.fullmatch(text):
-        place = extensions.split(text)[0].removesuffix(".py")
+    if "name" not in trainer and isinstance(text, str) and code_files.FORM.fullmatch(text):
+        place = code_files.split(text)[0].removesuffix(".py")
         trainer = {"name": place.rpartition("/")[2].rpartition(".")[2]} | trainer
     name, asked = trainer.get("name"), scores.get("architecture")
     if asked not in (None, name):

@@ -215,7 +215,7 @@ class Place:
         pgd = self.clean(architecture, batch) + seconds["pgd"]
         every = pgd + sum(each for name, each in seconds.items() if name != "pgd")
         start = self.pace.start
-        starts = start.optimizing if "autoattack" in asked else start.judging
+        starts = start.optimizing if "aa" in asked else start.judging
         each = {
             "evaluation": starts + n_test * every,
             "evaluation-ablation": start.judging + n_test * pgd,

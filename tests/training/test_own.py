@@ -18,7 +18,8 @@ from bat.models import build_model
 from bat.plan import own
 from bat.plan.specifications import trial_recipe
 from bat.scores.subsets import subset
-from bat.training import runs, trials
+from bat.training import evaluate_checkpoint, trials
+from bat.training.loop import Training
 
 NET = """
 from torch import nn
@@ -86,7 +87,7 @@ class Kill(Exception):
 def test_a_run_with_dropout_goes_on_bit_for_bit(here, few_digits, inputs, monkeypatch):
     spec = with_network(specification("pgd-at"))
     train(here / "whole", few_digits, spec, inputs)
-    taken, step = [], runs.Training._take_step
+    taken, step = [], Training._take_step
 
     def dies(training, index):
         taken.append(index)
@@ -95,7 +96,7 @@ def test_a_run_with_dropout_goes_on_bit_for_bit(here, few_digits, inputs, monkey
         step(training, index)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs.Training, "_take_step", dies)
+        patch.setattr(Training, "_take_step", dies)
         with pytest.raises(Kill):
             train(here / "killed", few_digits, spec, inputs)
     torch.rand(3)  # whatever else was drawn
@@ -123,7 +124,7 @@ def test_a_checkpoint_is_judged_by_the_code_in_use(here, few_digits, inputs):
     table = here / "e.parquet"
 
     def judged(checkpoint, normalize):
-        return runs.evaluate_checkpoint(
+        return evaluate_checkpoint(
             *(checkpoint, "mine", few_digits, EVALUATION, table),
             device=CPU,
             command="test",
@@ -211,7 +212,7 @@ def test_an_attack_is_a_column_and_is_held_to_the_ball(here, few_digits):
     def judged(name, **settings):
         code = extensions.record(f"attacks.py:{name}", settings, own.ATTACK_GIVEN)
         attacks = EVALUATION["attacks"] | {"mine": {"eps": 0.1, "code": code}}
-        return runs.evaluate_checkpoint(
+        return evaluate_checkpoint(
             *(here / "model.pt", "small_cnn-4", few_digits, EVALUATION | {"attacks": attacks}),
             *(here / "x" / "e.parquet",),
             device=CPU,
