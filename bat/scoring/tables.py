@@ -24,6 +24,7 @@ from bat.files.bits import unpack
 from bat.progress import log
 from bat.scores.chance import counts_of, is_mostly_chance, memorization_by_chance
 from bat.scores.ensembles import confidence, disagreement
+from bat.scores.estimates import convergence_steps
 from bat.scores.fit import chance_accuracy, fit_facts, fit_sentence, require_fit
 from bat.scores.groups import test_groups, train_groups
 from bat.scores.memorization import convergence, influence, influence_convergence, memorization
@@ -384,8 +385,7 @@ def write_convergence(
     """Write how the scores settle with the number of trials, as CSV."""
     trials = read_trials(shards, prepared, spec["trials"], recipe=spec["recipe"])
     n_trials, seed = len(trials.included), spec["recipe"]["seed"]
-    steps = sorted({max(4, round(n_trials * share)) for share in np.geomspace(0.1, 1, 7)})
-    steps = [step for step in steps if step <= n_trials]
+    steps = convergence_steps(n_trials)
     rows = convergence(
         trials.included,
         trials.train_correct,
