@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from bat.scores.groups import test_groups, train_groups
     from bat.scores.subsets import subset
+    from bat.sharing.score_tables import ScoreTables, read_scores
 
 _PLACES = {
     "bat.errors": ("BatError",),
@@ -35,11 +36,13 @@ _PLACES = {
     ),
     "bat.scores.groups": ("test_groups", "train_groups"),
     "bat.scores.subsets": ("subset",),
+    "bat.sharing.score_tables": ("ScoreTables", "read_scores"),
 }
 _ROOMS = ("attacks", "objectives")
 
 __all__ = [
     "BatError",
+    "ScoreTables",
     "alignment",
     "attacks",
     "confidence",
@@ -48,6 +51,7 @@ __all__ = [
     "influence",
     "memorization",
     "objectives",
+    "read_scores",
     "subset",
     "test_groups",
     "train_groups",
