@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     )
     from bat.scores.groups import test_groups, train_groups
     from bat.scores.subsets import subset
+    from bat.scoring.outcomes import Trials, merge_trials
+    from bat.scoring.running import run_trials
     from bat.sharing.score_tables import ScoreTables, read_scores
 
 _PLACES = {
@@ -36,6 +38,8 @@ _PLACES = {
     ),
     "bat.scores.groups": ("test_groups", "train_groups"),
     "bat.scores.subsets": ("subset",),
+    "bat.scoring.outcomes": ("Trials", "merge_trials"),
+    "bat.scoring.running": ("run_trials",),
     "bat.sharing.score_tables": ("ScoreTables", "read_scores"),
 }
 _ROOMS = ("attacks", "objectives")
@@ -43,6 +47,7 @@ _ROOMS = ("attacks", "objectives")
 __all__ = [
     "BatError",
     "ScoreTables",
+    "Trials",
     "alignment",
     "attacks",
     "confidence",
@@ -50,8 +55,10 @@ __all__ = [
     "disagreement",
     "influence",
     "memorization",
+    "merge_trials",
     "objectives",
     "read_scores",
+    "run_trials",
     "subset",
     "test_groups",
     "train_groups",
