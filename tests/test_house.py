@@ -150,6 +150,14 @@ def test_tests_lie_in_the_rooms_of_what_they_test(repository):
     assert folders <= set(ROOMS)
 
 
+def test_every_verb_is_a_file_and_every_file_a_verb(repository):
+    from bat.commands import VERBS
+
+    shared = {"__init__", "options", "recording"}
+    files = {path.stem for path in (repository / "bat" / "commands").glob("*.py")}
+    assert files - shared == set(VERBS)
+
+
 # -- versions -------------------------------------------------------------------------------
 
 
@@ -293,7 +301,7 @@ def test_the_commands_of_the_readme_run(repository, tmp_path):
             ran.append(words)
     assert len(ran) == 3
     (tmp_path / "results" / "cifar10").mkdir(parents=True, exist_ok=True)
-    code = "import sys; from bat.__main__ import _parser; _parser().parse_args(sys.argv[1:])"
+    code = "import sys; from bat.__main__ import parser; parser().parse_args(sys.argv[1:])"
     found = commands(text, ".venv/bin/python -m bat") + commands(text, "python -m bat")
     assert len(found) >= 2
     for words in found:

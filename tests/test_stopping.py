@@ -1,6 +1,7 @@
 """Commands that are asked to end, or whose output is closed; what they record of themselves."""
 
 import contextlib
+import inspect
 import os
 import re
 import shlex
@@ -12,8 +13,8 @@ import time
 import pytest
 import yaml
 
-from bat import __main__ as commands
 from bat import config
+from bat.__main__ import parser as parser_of_all
 from bat.files import artifacts
 from bat.files.artifacts import read_metadata
 from bat.plan import studies
@@ -112,7 +113,6 @@ def test_a_recorded_command_runs_in_the_folder_of_its_file(few_digits, run_bat, 
 
 def test_options_are_read():
     """Every option of every command is looked at, by the command or what it calls."""
-    source = (commands.Path(commands.__file__)).read_text(encoding="utf-8")
 
     def leaves(parser):
         groups = [
@@ -124,22 +124,19 @@ def test_options_are_read():
             for sub in group.choices.values():
                 yield from leaves(sub)
 
-    def function(name):
-        found = re.search(rf"^def {name}\(.*?(?=^def |\Z)", source, re.M | re.S)
-        return found[0] if found else ""
-
     shared = {"log", "help", "device", "threads", "jobs_per_gpu", "compile"}
-    for parser in leaves(commands._parser()):
-        run = parser.get_default("run").__name__
-        body = function(run)
-        for helper in set(re.findall(r"(_\w+)\(arguments", body)) - {run}:
-            body += function(helper)
+    for parser in leaves(parser_of_all()):
+        run = parser.get_default("run")
+        where = f"{run.__module__}.{run.__name__}"
+        body = inspect.getsource(run)
+        for helper in set(re.findall(r"(\w+)\(arguments\b", body)) - {run.__name__}:
+            body += inspect.getsource(run.__globals__[helper])
         for action in parser._actions:
             name = action.dest
             if name == "compile":
-                assert run in ("_trials", "_train"), f"{run} compiles nothing"
+                assert run.__module__.endswith((".trials", ".train")), f"{where} compiles nothing"
             if name not in shared:
-                assert f"arguments.{name}" in body or name == "out", f"{run} does not read {name}"
+                assert f"arguments.{name}" in body or name == "out", f"{where} does not read {name}"
 
 
 # -- the workflow's head --------------------------------------------------------------------

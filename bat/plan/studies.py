@@ -8,8 +8,11 @@ nothing again.
 
 from __future__ import annotations
 
-from bat.config import AnyRun, BatRun, Config, Dataset, ErmRun, PgdAtRun, Scores
+from collections.abc import Mapping
+
+from bat.config import AnyRun, BatRun, Config, Dataset, ErmRun, Network, PgdAtRun, Scores
 from bat.data import revisions
+from bat.plan import own
 
 STAGES = {
     "data": 1,
@@ -27,14 +30,24 @@ STAGES = {
 """Raised when a change of the code changes what a stage gives."""
 
 
-def trial_recipe(architecture: str, scores: Scores) -> dict:
-    """All that determines a trial, beside its number and the data."""
-    return {
+def trial_recipe(
+    architecture: str, scores: Scores, networks: Mapping[str, Network] = own.NONE
+) -> dict:
+    """All that determines a trial, beside its number and the data.
+
+    ``networks`` are those of one's own; what is not among them is a built-in.
+    """
+    recipe = {
         "stage_version": STAGES["trials"],
         "architecture": architecture,
         "subset_ratio": scores.subset_ratio,
         "seed": scores.seed,
+    }
+    if scores.trainer is not None and architecture == scores.trainer.name:
+        return recipe | own.trainer(scores.trainer)
+    return recipe | {
         "training": scores.training.model_dump(mode="json"),
+        **own.network(architecture, networks),
     }
 
 
@@ -113,10 +126,11 @@ def specifications(config: Config) -> dict[tuple[str, str], dict]:
         for architecture in trial_counts(dataset):
             in_ensemble = architecture in dataset.ensemble.architectures
             specs[name, f"trials-{architecture}"] = common | {
-                "recipe": trial_recipe(architecture, scores),
+                "recipe": trial_recipe(architecture, scores, dataset.networks),
                 "members": dataset.ensemble.members if in_ensemble else 0,
             }
-        trials = {"trials": scores.trials, "recipe": trial_recipe(scores.architecture, scores)}
+        recipe = trial_recipe(scores.architecture, scores, dataset.networks)
+        trials = {"trials": scores.trials, "recipe": recipe}
         # written where it is asked for alone: the specifications of version 0.1.0 lack it
         asked = {"allow_unfitted": True} if scores.allow_unfitted else {}
         specs[name, "scores"] = (
@@ -132,7 +146,9 @@ def specifications(config: Config) -> dict[tuple[str, str], dict]:
         specs[name, "convergence"] = common | trials | {"stage_version": STAGES["convergence"]}
         specs[name, "ensembles"] = common | {
             "stage_version": STAGES["ensembles"],
-            "recipes": {a: trial_recipe(a, scores) for a in dataset.ensemble.architectures},
+            "recipes": {
+                a: trial_recipe(a, scores, dataset.networks) for a in dataset.ensemble.architectures
+            },
             "members": dataset.ensemble.members,
             "samples": dataset.ensemble.samples,
         }
@@ -158,6 +174,9 @@ def specifications(config: Config) -> dict[tuple[str, str], dict]:
         specs[name, "evaluation"] = evaluation
         attacks = {"pgd": evaluation["attacks"]["pgd"]}
         specs[name, "evaluation-ablation"] = evaluation | {"attacks": attacks}
+        for architecture in dataset.networks:
+            code = own.network(architecture, dataset.networks)
+            specs[name, f"network-{architecture}"] = common | code
         for architecture in dataset.architectures:
             specs[name, f"comparison-{architecture}"] = common | {
                 "architecture": architecture,
@@ -320,6 +339,7 @@ def run_specification(
         "selection": (run.selection or dataset.selection).model_dump(mode="json"),
         "history": dataset.history.model_dump(mode="json"),
         "adversary": {"eps": dataset.adversary.eps, "step": dataset.adversary.step},
+        **own.network(architecture, dataset.networks),
     }
     return spec if seed is None else spec | {"seed": seed}
 

@@ -98,7 +98,7 @@ def represent_checkpoint(
     done = representation.made_already(out, spec, made_of)
     if done is not None:
         return done
-    model = load_model(checkpoint, architecture, prepared, device)
+    model = load_model(checkpoint, architecture, prepared, device, network=spec.get("network"))
     title = f"{spec['dataset']} {architecture} {spec['run']} seed {spec['seed']} features"
     features, labels = {}, {}
     with progress(title, sum(map(len, index.values()))) as bar:

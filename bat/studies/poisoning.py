@@ -138,7 +138,7 @@ def score_checkpoint(
     done = made_already(out, "poisoning", prepared, recipe=spec, inputs=made_of, before=before)
     if done is not None:
         return
-    model = load_model(checkpoint, architecture, prepared, device)
+    model = load_model(checkpoint, architecture, prepared, device, network=spec.get("network"))
     title = f"{spec['dataset']} {architecture} {spec['run']} seed {spec['seed']} poisoning scores"
     with progress(title, info["n_train"]) as bar:
         scores = poisoning_scores(

@@ -18,6 +18,7 @@ from bat import config
 from bat.data import DeviceData, as_float, augment
 from bat.devices import Runtime
 from bat.errors import BatError
+from bat.models import OwnNetwork
 from bat.objectives import Batch, Objective
 from bat.streams import torch_seed
 
@@ -202,6 +203,8 @@ class Training:
         position = self.epoch * self.steps_per_epoch + self.step
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, position, self.steps_per_epoch)
+        if isinstance(self.model, OwnNetwork):  # which may draw, as dropout does
+            torch.manual_seed(torch_seed(self.seed, self.trial, f"network-{position}"))
         with self.device.autocast(self.precision):
             loss, statistics = self.objective(
                 self.forward,

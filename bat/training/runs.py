@@ -28,7 +28,7 @@ from bat.errors import BatError
 from bat.files import artifacts
 from bat.files.artifacts import ArtifactError, MisplacedError, column
 from bat.files.bits import pack
-from bat.models import build_model, require_size
+from bat.models import build_for
 from bat.progress import Progress, log, progress
 from bat.reading import Expected, check_values
 from bat.scores.fit import fit_facts, fit_sentence
@@ -299,17 +299,14 @@ class _Run:
         self.spec, self.device, self.prepared, self.made_of = spec, device, prepared, made_of
         self.recipe = config.Training.model_validate(spec["training"])
         seed, info = spec["seed"], prepared.info
-        require_size(spec["architecture"], info["shape"])
         index = training_index(prepared, spec, made_of.groups)
         held = np.zeros(0, np.int64)
         if spec["selection"]["by"] == "validation":
             index, held = _hold_out(index, spec["selection"]["validation"], seed)
-        model = build_model(
+        model = build_for(
             spec["architecture"],
-            n_classes=len(info["class_names"]),
-            channels=info["shape"][0],
-            mean=info["mean"],
-            std=info["std"],
+            info,
+            network=spec.get("network"),
             seed=torch_seed(seed, 0, "init"),
         )
         self.data = to_device(prepared, device.device)
@@ -395,7 +392,7 @@ class _Run:
             "format_version": artifacts.FORMAT_VERSION,
             "state_dict": weights,
             "architecture": self.spec["architecture"],
-            "normalization": {"mean": info["mean"], "std": info["std"]},
+            **self._normalization(),
             "class_names": info["class_names"],
             "fingerprint": info["fingerprint"],
             "identity": _identity(self.spec) | {"checkpoint": name},
@@ -403,6 +400,13 @@ class _Run:
             "epoch": self.recipe.epochs if name == "last" else self.best["epoch"],
             "package_version": bat.__version__,
         }
+
+    def _normalization(self) -> dict:
+        """How images enter the network; one of somebody's own is named beside it."""
+        network, info = self.spec.get("network"), self.prepared.info
+        if network is not None:
+            return {"normalization": None, "network": network}
+        return {"normalization": {"mean": info["mean"], "std": info["std"]}}
 
     def weights(self) -> dict[str, Tensor]:
         """The model's state dict, copied to the CPU, contiguous."""
@@ -594,6 +598,7 @@ def evaluate_checkpoint(
     command: str,
     normalize: bool | None = None,
     key: str | None = None,
+    network: dict | None = None,
 ) -> dict[str, float]:
     """Judge every test sample under a trained model, clean and under each attack.
 
@@ -609,7 +614,7 @@ def evaluate_checkpoint(
         The evaluation table.
     device : Runtime
     command : str
-    normalize, key : optional
+    normalize, key, network : optional
         As for `checkpoints.load_model`.
 
     Returns
@@ -626,13 +631,23 @@ def evaluate_checkpoint(
     order = generator(spec["seed"], 0, "evaluated").permutation(info["n_test"])
     index = np.sort(order[: spec["max_samples"] or info["n_test"]])
     made_of = {"checkpoint": checkpoint_digest(checkpoint), "asked": f"{normalize} {key}"}
+    if network is not None:
+        made_of["network"] = network["sha256"]
     done = made_already(
         out, "evaluations", prepared, recipe=spec, inputs=made_of, before=of_file(checkpoint)
     )
     if done is not None:
         names = ["clean", *spec["attacks"]]
         return {name: float(column(done, name).astype(bool).mean()) for name in names}
-    model = load_model(checkpoint, architecture, prepared, device, normalize=normalize, key=key)
+    model = load_model(
+        checkpoint,
+        architecture,
+        prepared,
+        device,
+        normalize=normalize,
+        key=key,
+        network=network,
+    )
     title = f"{spec['dataset']} {architecture} {out.parent.name} {out.stem}"
     attacks: dict[str, Progress] = {}
 

@@ -22,14 +22,15 @@ from bat.devices import Runtime
 from bat.errors import BatError
 from bat.files import artifacts
 from bat.files.artifacts import ArtifactError, MisplacedError
-from bat.files.bits import pack
-from bat.models import build_model, require_size
+from bat.models import build_for
 from bat.objectives import ERM
 from bat.progress import log, progress
 from bat.scores.memorization import trials_for_coverage
 from bat.scores.subsets import subset
 from bat.streams import torch_seed
 from bat.training.loop import DivergedError, Training
+from bat.training.own_trials import OwnTrainer
+from bat.training.trial_rows import trial_row
 from bat.validation import read_checked
 
 EVALUATION_BATCH = 1000
@@ -84,7 +85,7 @@ def run_shard(
     missing = [trial for trial in wanted if trial not in found]
     if missing:
         log.info("%s: %d to train on %s", title, len(missing), device.name)
-        trainer = TrialTrainer(prepared, recipe, device)
+        trainer = (OwnTrainer if "trainer" in recipe else TrialTrainer)(prepared, recipe, device)
         with progress(title, len(wanted), done=len(found)) as bar:
             for trial in missing:
                 row = trainer.train(
@@ -206,7 +207,6 @@ class TrialTrainer:
     """Trains one trial after the other with one load of the data and one compilation."""
 
     def __init__(self, prepared: PreparedData, recipe: dict, device: Runtime):
-        require_size(recipe["architecture"], prepared.shape)
         self.recipe, self.device = recipe, device
         self.training = config.SubsetTraining.model_validate(recipe["training"])
         self.data = to_device(prepared, device.device)
@@ -215,13 +215,10 @@ class TrialTrainer:
         self.forward = torch.compile(self.model) if device.compile else self.model
 
     def _fresh(self, trial: int):
-        info = self.info
-        return build_model(
+        return build_for(
             self.recipe["architecture"],
-            n_classes=len(info["class_names"]),
-            channels=info["shape"][0],
-            mean=info["mean"],
-            std=info["std"],
+            self.info,
+            network=self.recipe.get("network"),
             seed=torch_seed(self.recipe["seed"], trial, "init"),
         )
 
@@ -278,20 +275,16 @@ class TrialTrainer:
         train_correct = (train.argmax(1) == self.data.train_labels).cpu().numpy()
         test = self._judge(trial, self.data.test_images)
         test_correct = (test.argmax(1) == self.data.test_labels).cpu().numpy()
-        kept = train.to(torch.float16).cpu().numpy().tobytes() if keep_probabilities else None
-        return {
-            "trial": [trial],
-            "seed": [self.recipe["seed"]],
-            "included": [pack(included)],
-            "train_correct": [pack(train_correct)],
-            "test_correct": [pack(test_correct)],
-            "included_accuracy": [float(train_correct[included].mean())],
-            "excluded_accuracy": [float(train_correct[~included].mean())],
-            "test_accuracy": [float(test_correct.mean())],
-            "seconds": [time.monotonic() - start],
-            "device": [self.device.label(training.precision)],
-            "probabilities": [kept],
-        }
+        return trial_row(
+            self.recipe,
+            trial,
+            included,
+            train_correct,
+            test_correct,
+            seconds=time.monotonic() - start,
+            device=self.device.label(training.precision),
+            probabilities=train.cpu().numpy() if keep_probabilities else None,
+        )
 
     def _judge(self, trial: int, images: torch.Tensor) -> torch.Tensor:
         found = probabilities(self.model, images)

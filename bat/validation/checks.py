@@ -408,7 +408,10 @@ def check_metadata(path: Path, kind: str, metadata: dict) -> None:
     else:
         recipes = [recipe] if kind in _CHECKS else []
     for one in recipes:
-        _require_keys(where, "recipe", one, _REQUIRED.get(kind, set()))
+        required = _REQUIRED.get(kind, set())
+        if "trainer" in one:  # a training of somebody's own has no recipe of ours
+            required = required - {"training"}
+        _require_keys(where, "recipe", one, required)
         check_values(where, one, _RECIPE, ArtifactError)
     check_values(where, metadata.get("influence", {}), _INFLUENCE, ArtifactError)
     if "matched" in metadata:

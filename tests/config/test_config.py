@@ -290,7 +290,7 @@ datasets:
 def test_schema_file_is_what_the_command_prints(repository, run_bat):
     printed = run_bat("schema").stdout
     assert (repository / "config" / "schema.json").read_text(encoding="utf-8") == printed, (
-        "config/schema.json is not in step with bat/config/sections.py; run: make schema"
+        "config/schema.json is not in step with bat/config; run: make schema"
     )
 
 

@@ -37,8 +37,23 @@ def evaluation_spec(wildcards):
     return spec_file(wildcards.dataset, "evaluation" if listed else "evaluation-ablation")
 
 
-def checkpoint_options(wildcards):
-    """What the judged model's file may not say: normalization (ours have it), place of weights."""
+def network_specification(wildcards):
+    """The code of a network of one's own."""
+    if wildcards.architecture not in CONFIG.datasets[wildcards.dataset].networks:
+        return {}
+    return {"network": spec_file(wildcards.dataset, f"network-{wildcards.architecture}")}
+
+
+def checkpoint_options(wildcards, input):
+    """What the judged model's file may not say: normalization (ours have it), place of weights,
+    and what it may not choose, code of one's own."""
+    options = model_options(wildcards)
+    network = input.get("network")
+    return options if network is None else f"{options} --network {shlex.quote(network)}"
+
+
+def model_options(wildcards):
+    """Of the normalization, and where the weights are."""
     external = CONFIG.datasets[wildcards.dataset].external.get(wildcards.run)
     if external is None:
         return "--normalize"

@@ -1,0 +1,34 @@
+"""``check``: all mistakes of configuration files, or what they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+
+from bat.commands.options import add_verb, say
+
+
+def add_parser(subparsers) -> None:
+    text = "check configuration files and say what they ask for"
+    add_verb(subparsers, "check", run, text, "configfile")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from bat import addresses, config
+    from bat.extensions import described
+    from bat.plan import costs as planning
+    from bat.plan import own
+
+    settings = config.read_config(*arguments.configfile)
+    for name, dataset in settings.datasets.items():
+        scores = f"{dataset.scores.trials} trials of {dataset.scores.architecture}"
+        if dataset.scores.source is not None:
+            scores = f"scores from {addresses.shown_source(dataset.scores.source)}"
+        say(f"{name}: {dataset.data.source}, {scores}")
+        for what, code in own.code(dataset).items():
+            say(f"  {what} runs {described(code)}")
+        advice = planning.trials_to_stand(dataset, settings.results / name)
+        if dataset.scores.source is None and advice:
+            say(f"  {advice}")
+    files = shlex.join(map(str, arguments.configfile))
+    say(f"to make everything: snakemake all --cores 2 --configfile {files}")

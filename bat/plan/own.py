@@ -1,0 +1,48 @@
+"""What specifications say of code of one's own: which files it is, by their bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from bat import extensions
+from bat.config import Dataset, Network, Trainer
+from bat.extensions import NETWORK_GIVEN, NETWORK_NEEDED, TRAINER_GIVEN, TRAINER_NEEDED
+
+NONE: Mapping = MappingProxyType({})
+
+
+def network(architecture: str, networks: Mapping[str, Network]) -> dict:
+    """``{"network": record}`` of a network of one's own; empty for a built-in.
+
+    Raises
+    ------
+    BatError
+        If its code is missing, or seen not to take what it will be called with.
+    """
+    own = networks.get(architecture)
+    if own is None:
+        return {}
+    code = extensions.record(own.network, own.settings, NETWORK_GIVEN, NETWORK_NEEDED)
+    return {"network": code | ({"head": own.head} if own.head else {})}
+
+
+def trainer(own: Trainer) -> dict:
+    """``{"trainer": record}`` of a training of one's own; raises as `network`."""
+    return {"trainer": extensions.record(own.train, own.settings, TRAINER_GIVEN, TRAINER_NEEDED)}
+
+
+def code(dataset: Dataset) -> dict[str, dict]:
+    """All code of one's own that a data set's jobs will run, by what it is for.
+
+    Raises
+    ------
+    BatError
+        As `network` raises it.
+    """
+    found = {
+        f"network {name}": network(name, dataset.networks)["network"] for name in dataset.networks
+    }
+    if dataset.scores.trainer is not None:
+        found["scores.trainer"] = trainer(dataset.scores.trainer)["trainer"]
+    return found
