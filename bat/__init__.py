@@ -16,7 +16,14 @@ __version__ = "0.2.0.dev0"
 
 if TYPE_CHECKING:
     from bat import attacks, objectives
+    from bat.attacks.verdicts import evaluate
+    from bat.checkpoints.anyones import load as load_model
+    from bat.data.arrays import from_arrays
+    from bat.data.prepared import PreparedData
+    from bat.data.prepared import load as load_data
     from bat.errors import BatError
+    from bat.models.anyones import build as build_model
+    from bat.report.methods import compare
     from bat.scores.estimates import (
         alignment,
         confidence,
@@ -30,30 +37,60 @@ if TYPE_CHECKING:
     from bat.scoring.outcomes import Trials, merge_trials
     from bat.scoring.running import run_trials
     from bat.sharing.score_tables import ScoreTables, read_scores
+    from bat.training.loop import Recorder
+    from bat.training.scripts import History, train
 
 _PLACES = {
-    "bat.errors": ("BatError",),
-    "bat.scores.estimates": (
-        *("alignment", "confidence", "convergence", "disagreement", "influence", "memorization"),
-    ),
-    "bat.scores.groups": ("test_groups", "train_groups"),
-    "bat.scores.subsets": ("subset",),
-    "bat.scoring.outcomes": ("Trials", "merge_trials"),
-    "bat.scoring.running": ("run_trials",),
-    "bat.sharing.score_tables": ("ScoreTables", "read_scores"),
+    "BatError": "bat.errors",
+    "History": "bat.training.scripts",
+    "PreparedData": "bat.data.prepared",
+    "Recorder": "bat.training.loop",
+    "ScoreTables": "bat.sharing.score_tables",
+    "Trials": "bat.scoring.outcomes",
+    "alignment": "bat.scores.estimates",
+    "attacks": "bat.attacks:",
+    "build_model": "bat.models.anyones:build",
+    "compare": "bat.report.methods",
+    "confidence": "bat.scores.estimates",
+    "convergence": "bat.scores.estimates",
+    "disagreement": "bat.scores.estimates",
+    "evaluate": "bat.attacks.verdicts",
+    "from_arrays": "bat.data.arrays",
+    "influence": "bat.scores.estimates",
+    "load_data": "bat.data.prepared:load",
+    "load_model": "bat.checkpoints.anyones:load",
+    "memorization": "bat.scores.estimates",
+    "merge_trials": "bat.scoring.outcomes",
+    "objectives": "bat.objectives:",
+    "read_scores": "bat.sharing.score_tables",
+    "run_trials": "bat.scoring.running",
+    "subset": "bat.scores.subsets",
+    "test_groups": "bat.scores.groups",
+    "train": "bat.training.scripts",
+    "train_groups": "bat.scores.groups",
 }
-_ROOMS = ("attacks", "objectives")
+"""Where each public name is: a module, and after a colon the name there where it is another,
+or nothing where the module itself is meant."""
 
 __all__ = [
     "BatError",
+    "History",
+    "PreparedData",
+    "Recorder",
     "ScoreTables",
     "Trials",
     "alignment",
     "attacks",
+    "build_model",
+    "compare",
     "confidence",
     "convergence",
     "disagreement",
+    "evaluate",
+    "from_arrays",
     "influence",
+    "load_data",
+    "load_model",
     "memorization",
     "merge_trials",
     "objectives",
@@ -61,19 +98,20 @@ __all__ = [
     "run_trials",
     "subset",
     "test_groups",
+    "train",
     "train_groups",
 ]
 
 
 def __getattr__(name: str):
     """A public name, imported when it is first asked for (PEP 562)."""
-    if name in _ROOMS:
-        return import_module(f"bat.{name}")
-    for module, names in _PLACES.items():
-        if name in names:
-            value = globals()[name] = getattr(import_module(module), name)
-            return value
-    raise AttributeError(f"module 'bat' has no attribute {name!r}")
+    if name not in _PLACES:
+        raise AttributeError(f"module 'bat' has no attribute {name!r}")
+    place, colon, other = _PLACES[name].partition(":")
+    module = import_module(place)
+    value = module if colon and not other else getattr(module, other or name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

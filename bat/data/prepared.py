@@ -175,6 +175,18 @@ def prepare(
     return info
 
 
+def prepare_in_memory(config: config.Data, raw: RawData) -> PreparedData:
+    """What `prepare` and `load` would give of a source that is in memory; no file is written.
+
+    Its ``folder`` is where it would have been, and is not there.
+    """
+    arrays, label_noise = _transform(config, raw)
+    info = _describe(config, raw, arrays, label_noise)
+    for array in arrays.values():
+        array.setflags(write=False)
+    return PreparedData(folder=Path(config.source, "data"), info=info, **arrays)
+
+
 def fingerprint(
     train_images: np.ndarray,
     train_labels: np.ndarray,

@@ -10,7 +10,7 @@ from bat.models.families import (
     build_model,
     require_size,
 )
-from bat.models.own import OwnNetwork
+from bat.models.own import OwnNetwork, wrap
 
 __all__ = [
     "Classifier",
@@ -22,4 +22,5 @@ __all__ = [
     "build_for",
     "build_model",
     "require_size",
+    "wrap",
 ]
