@@ -1,37 +1,19 @@
 """Score tables as data frames, wherever they come from."""
 
-import shutil
-
 import numpy as np
 import pandas as pd
 import pytest
+from small_scores import write_results
 
 import bat
 from bat import sharing
-from bat.files.artifacts import SCHEMAS, ArtifactError, write_table
+from bat.files.artifacts import SCHEMAS, ArtifactError
 
 
 @pytest.fixture(scope="module")
 def results(few_digits, tmp_path_factory):
-    """A results folder of the few digits with scores of 20 trials."""
-    folder = tmp_path_factory.mktemp("results") / "digits"
-    shutil.copytree(few_digits.folder, folder / "data")
-    labels, test_labels = few_digits.train_labels, few_digits.test_labels
-    rng = np.random.default_rng(0)
-    included = np.array([bat.subset(seed=0, trial=t, n=len(labels), ratio=0.7) for t in range(20)])
-    scores = bat.memorization(included, included | (rng.random(included.shape) < 0.7))
-    pairs = bat.influence(included, rng.random((20, len(test_labels))) < 0.7, labels, test_labels)
-    frames = {
-        "memorization": scores.to_frame(labels),
-        "influence": pairs.to_frame(),
-        "test": pairs.test_to_frame(test_labels),
-    }
-    about = {"fingerprint": few_digits.fingerprint, "recipe": {}, "command": "a test"}
-    about["influence"] = {"keep_above": 0.02, "pairs": "same_class"}
-    for kind, frame in frames.items():
-        columns = {name: frame[name].to_numpy() for name in SCHEMAS[kind].names}
-        write_table(folder / "scores" / f"{kind}.parquet", kind, columns, **about)
-    return folder
+    """A results folder of the few digits; not to be changed."""
+    return write_results(tmp_path_factory.mktemp("results") / "digits", few_digits)
 
 
 def test_a_folder_its_scores_and_an_archive_of_it_say_the_same(results, tmp_path):
