@@ -45,6 +45,9 @@ TRAINER_GIVEN = (
 )
 """Arguments of a training of one's own, where its signature has them."""
 
+OBJECTIVE_GIVEN = ("eps", "step", "steps")
+"""Arguments of a method of one's own, where its signature has them: the adversary's."""
+
 _PACKAGE = str(Path(__file__).parent)
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")})
 
@@ -130,15 +133,7 @@ def load(recorded: Mapping[str, Any]) -> Callable:
         If the files are no more what was recorded, cannot be imported, or the attribute is
         missing or cannot be called.
     """
-    text, source = recorded["code"], find(recorded["code"])
-    found = _identity(source)
-    changed = [k for k in ("sha256", "imports", "package") if found.get(k) != recorded.get(k)]
-    if changed:
-        raise BatError(
-            f"{source.path} changed since the workflow was read (its {' and '.join(changed)} is "
-            f"not that of the specification, {recorded['sha256'][:12]}); start the workflow "
-            "again, which makes anew what depends on it"
-        )
+    text, source = recorded["code"], verify(recorded)
     try:
         module = importlib.import_module(source.module) if source.module else _run(source)
     except Exception as error:
@@ -150,6 +145,20 @@ def load(recorded: Mapping[str, Any]) -> Callable:
         what = "has no" if attribute is None else "holds no function or class under the name"
         raise BatError(f"{text}: {source.path} {what} {source.attribute!r}")
     return attribute
+
+
+def verify(recorded: Mapping[str, Any]) -> Source:
+    """The files that were recorded, as they lie there; refused where they changed."""
+    source = find(recorded["code"])
+    found = _identity(source)
+    changed = [k for k in ("sha256", "imports", "package") if found.get(k) != recorded.get(k)]
+    if changed:
+        raise BatError(
+            f"{source.path} changed since the workflow was read (its {' and '.join(changed)} is "
+            f"not that of the specification, {recorded['sha256'][:12]}); start the workflow "
+            "again, which makes anew what depends on it"
+        )
+    return source
 
 
 def call(

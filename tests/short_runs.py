@@ -6,7 +6,8 @@ import torch
 
 from bat import config
 from bat.devices import Runtime
-from bat.plan import studies
+from bat.plan.runs import all_runs
+from bat.plan.specifications import run_specification
 from bat.training import runs
 
 CPU = Runtime(torch.device("cpu"))
@@ -37,9 +38,7 @@ def specification(run="pgd-at", seed=0, **changes):
     }
     raw = config.overlay(raw, changes)
     dataset = config.load_config({"datasets": {"digits": raw}}).datasets["digits"]
-    spec = studies.run_specification(
-        "digits", dataset, "small_cnn-4", run, studies.runs(dataset)[run], seed
-    )
+    spec = run_specification("digits", dataset, "small_cnn-4", run, all_runs(dataset)[run], seed)
     return json.loads(json.dumps(spec))
 
 

@@ -22,7 +22,8 @@ from bat import config, data, scoring
 from bat.figures import poisoning_report, reports
 from bat.files import artifacts
 from bat.files.specifications import read_specification, specification_name
-from bat.plan import studies
+from bat.plan.shards import shard_names
+from bat.plan.specifications import all_specifications
 from bat.studies import annotation, features, poisoning
 from bat.training import runs, trials
 
@@ -101,9 +102,7 @@ def load(folder: Path, verify: bool = False) -> data.PreparedData:
 
 
 def shards(folder: Path, architecture: str = ARCHITECTURE) -> list[Path]:
-    names = studies.shard_names(
-        architecture, *((30, 15) if architecture == ARCHITECTURE else (4, 4))
-    )
+    names = shard_names(architecture, *((30, 15) if architecture == ARCHITECTURE else (4, 4)))
     return [folder / "trials" / name for name in names]
 
 
@@ -338,7 +337,7 @@ def stages() -> list[Stage]:
 def make(folder: Path, **subsample: int) -> None:
     """Make all of it, undisturbed."""
     whole = configuration(**subsample)
-    specs = studies.specifications(whole)
+    specs = all_specifications(whole)
     for (_, stage), spec in specs.items():
         path = folder / "specs" / f"{specification_name(stage, spec)}.json"
         artifacts.write_json(path, spec)

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 
 import bat
-from bat.files.artifacts import SCHEMAS, write_table
+from bat.files import SCHEMAS, write_table
 
 TRIALS = 20
 

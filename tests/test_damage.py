@@ -400,7 +400,7 @@ def signed_table(table: pa.Table, about: dict) -> bytes:
     if isinstance(about.get("content"), dict):
         columns = zip(table.column_names, table.columns, strict=True)
         about["content"] = {name: artifacts.column_digest(column) for name, column in columns}
-    about["checksum"] = artifacts._checksum(about)
+    about["checksum"] = artifacts.json_digest(about)
     return _bytes_of(pq.write_table, table.replace_schema_metadata({"bat": json.dumps(about)}))
 
 
@@ -511,7 +511,7 @@ def impossible(content: bytes, suffix: str, rng: random.Random) -> Iterator[tupl
         found += [(f"without {key}", other) for key, other in without_each(value)]
         for key, other in found:
             if signed:
-                other = other | {"checksum": artifacts._checksum(other)}
+                other = other | {"checksum": artifacts.json_digest(other)}
             yield f"{key} {_at(other, key)!r:.40}", json.dumps(other).encode()
         for raw in (
             *deep,

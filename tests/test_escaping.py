@@ -24,7 +24,7 @@ from bat.escaping import for_csv, for_figure, for_html, for_latex, for_markdown,
 from bat.figures import drawing as figures
 from bat.figures import poisoning_report, reports
 from bat.files import artifacts
-from bat.plan import studies
+from bat.plan.specifications import all_specifications
 from bat.progress import log, start_logging
 from bat.report import tables
 from bat.report.annotation_page import Item, page
@@ -165,7 +165,7 @@ def made(tmp_path_factory):
             recipe = artifacts.read_metadata(path, path.stem)["recipe"]
             rewrite(path, {"recipe": recipe | hostile, "dataset": hostile["architecture"]})
     raw = {"datasets": {"d": {"data": {"source": "digits"}}}}
-    specs = studies.specifications(load_config(raw))
+    specs = all_specifications(load_config(raw))
     for name in ("groups", "figures"):
         artifacts.write_json(folder / "specs" / f"{name}.json", specs["d", name])
     scoring.write_groups(

@@ -46,10 +46,9 @@ TORCH |= {"bat.devices", "bat.studies.features", "bat.studies.poisoning", "bat.p
 """Rooms and modules that import torch when they are loaded."""
 
 TORCH_IN_FUNCTIONS = {
-    "bat.files.artifacts",
-    "bat.data.prepared",
-    "bat.data.sources",
-    "bat.scores.memorization",
+    "bat.files.tensors",
+    "bat.data.batches",
+    "bat.scores._influence",
     "bat.plan.costs",
 }
 

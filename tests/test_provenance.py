@@ -15,6 +15,7 @@ from short_runs import CPU, EVALUATION, files, specification, train
 
 from bat.files import artifacts
 from bat.files.artifacts import ArtifactError, MisplacedError, place_of
+from bat.files.metadata import _ALWAYS
 from bat.training import runs
 from bat.validation import read_checked
 
@@ -363,7 +364,7 @@ def test_how_a_column_is_cut_changes_no_digest():
 # -- forms ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", artifacts._ALWAYS)
+@pytest.mark.parametrize("key", _ALWAYS)
 @pytest.mark.parametrize("value", [None, [], 1.5, {"a": 1}, "text", "gone"])
 def test_metadata_of_another_form_are_refused(key, value, tables):
     path = tables.groups / "train.parquet"

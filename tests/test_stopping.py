@@ -17,7 +17,7 @@ from bat import config
 from bat.__main__ import parser as parser_of_all
 from bat.files import artifacts
 from bat.files.artifacts import read_metadata
-from bat.plan import studies
+from bat.plan.specifications import trial_recipe
 
 ARCHITECTURE = "small_cnn-4"
 
@@ -32,9 +32,7 @@ def bat(*arguments, **settings):
 def shard(few_digits, tmp_path):
     """The arguments of a command that trains for long."""
     training = {"epochs": 5000, "batch_size": 50}
-    recipe = studies.trial_recipe(
-        ARCHITECTURE, config.Scores(architecture=ARCHITECTURE, training=training)
-    )
+    recipe = trial_recipe(ARCHITECTURE, config.Scores(architecture=ARCHITECTURE, training=training))
     artifacts.write_json(tmp_path / "spec.json", {"recipe": recipe, "members": 0})
     out = tmp_path / "trials" / f"{ARCHITECTURE}-000000-000001.parquet"
     places = ["--spec", tmp_path / "spec.json", "--data", few_digits.folder, "--out", out]
@@ -92,9 +90,7 @@ def test_closed_outputs_do_no_harm(repository):
 
 def test_a_recorded_command_runs_in_the_folder_of_its_file(few_digits, run_bat, tmp_path):
     training = {"epochs": 1, "batch_size": 50}
-    recipe = studies.trial_recipe(
-        ARCHITECTURE, config.Scores(architecture=ARCHITECTURE, training=training)
-    )
+    recipe = trial_recipe(ARCHITECTURE, config.Scores(architecture=ARCHITECTURE, training=training))
     artifacts.write_json(tmp_path / "spec.json", {"recipe": recipe, "members": 0})
     out = tmp_path / "trials" / f"{ARCHITECTURE}-000000-000001.parquet"
     places = ["--spec", tmp_path / "spec.json", "--data", few_digits.folder, f"--out={out}"]
@@ -129,7 +125,7 @@ def test_options_are_read():
         run = parser.get_default("run")
         where = f"{run.__module__}.{run.__name__}"
         body = inspect.getsource(run)
-        for helper in set(re.findall(r"(\w+)\(arguments\b", body)) - {run.__name__}:
+        for helper in set(re.findall(r"(\w+)\(arguments[,)]", body)) - {run.__name__}:
             body += inspect.getsource(run.__globals__[helper])
         for action in parser._actions:
             name = action.dest

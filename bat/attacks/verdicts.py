@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from bat.attacks import evaluation
-from bat.attacks.linf import EvaluationAttack
+from bat.attacks.base import EvaluationAttack
 from bat.progress import Progress, messages_shown
 
 if TYPE_CHECKING:

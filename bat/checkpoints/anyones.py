@@ -12,7 +12,7 @@ from bat.checkpoints.formats import read_checkpoint
 from bat.checkpoints.loading import load_model
 from bat.data import PreparedData
 from bat.devices import runtime
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError
 from bat.models import Classifier
 from bat.models.anyones import code_of
 

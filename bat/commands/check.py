@@ -16,8 +16,8 @@ def add_parser(subparsers) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from bat import addresses, config
     from bat.extensions import described
-    from bat.plan import costs as planning
     from bat.plan import own
+    from bat.plan.sizes import trials_to_stand
 
     settings = config.read_config(*arguments.configfile)
     for name, dataset in settings.datasets.items():
@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
         say(f"{name}: {dataset.data.source}, {scores}")
         for what, code in own.code(dataset).items():
             say(f"  {what} runs {described(code)}")
-        advice = planning.trials_to_stand(dataset, settings.results / name)
+        advice = trials_to_stand(dataset, settings.results / name)
         if dataset.scores.source is None and advice:
             say(f"  {advice}")
     files = shlex.join(map(str, arguments.configfile))

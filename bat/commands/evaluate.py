@@ -100,7 +100,7 @@ def _configured(arguments: argparse.Namespace, stage: str) -> tuple[dict | None,
     """The specification of a stage of the data set, and the files that have it, or all searched."""
     from bat import config
     from bat.files.specifications import latest_configurations
-    from bat.plan import studies
+    from bat.plan.specifications import all_specifications
 
     name = arguments.dataset.absolute().name
     asked = [arguments.configfile] if arguments.configfile else []
@@ -109,7 +109,7 @@ def _configured(arguments: argparse.Namespace, stage: str) -> tuple[dict | None,
         asked.append([Path("config/config.yaml")])
     for paths in asked:
         if arguments.configfile or paths[0].exists():
-            specs = studies.specifications(config.read_config(*paths))
+            specs = all_specifications(config.read_config(*paths))
             if (name, stage) in specs:
                 return specs[name, stage], " + ".join(map(str, paths))
     return None, " + ".join(str(path) for paths in asked for path in paths)

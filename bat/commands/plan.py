@@ -28,9 +28,9 @@ def run(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from bat import config
-    from bat.plan import costs as planning
+    from bat.plan import printing
 
     paths = arguments.configfile or arguments.laid or [Path("config/config.yaml")]
     console = Console(width=None if sys.stdout.isatty() else 110)
     seconds = arguments.seconds if arguments.measure else 0.0
-    planning.show(config.read_config(*paths), console, device=arguments.device, measure=seconds)
+    printing.show(config.read_config(*paths), console, device=arguments.device, measure=seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from bat import extensions
 from bat.commands.options import add_verb
 from bat.progress import log, progress
 
@@ -20,6 +21,8 @@ def run(arguments: argparse.Namespace) -> None:
     from bat.files.specifications import read_specification
 
     spec = read_specification(arguments.spec)
+    if "code" in spec:
+        extensions.verify(spec["code"])
     source = TypeAdapter(config.AnyData).validate_python(spec["data"])
     with progress(f"{arguments.out.parent.name} images", 0) as bar:
 

@@ -6,19 +6,14 @@ import argparse
 from pathlib import Path
 
 from bat.commands.options import add_verb
+from bat.plan import inputs
 from bat.progress import log
-
-ARTEFACTS = [
-    *("fig5", "fig6", "fig7", "alignment", "convergence", "groups"),
-    *("methods", "fig4", "history", "fig1", "fig2", "fig8", "fig14", "typical", "substitution"),
-    "representation",
-]
 
 
 def add_parser(subparsers) -> None:
     text = "make one figure or table from files on disk"
     parser = add_verb(subparsers, "report", run, text, "spec", "out")
-    parser.add_argument("artefact", choices=ARTEFACTS)
+    parser.add_argument("artefact", choices=[*inputs.FIGURES, *inputs.COMPARED])
     parser.add_argument("--dataset", type=Path, required=True, help="results folder of the data")
     text = "specifications of the runs, for what compares them"
     parser.add_argument("--runs", type=Path, nargs="+", default=[], help=text)

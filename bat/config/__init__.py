@@ -4,9 +4,9 @@ One file a section; every default is the paper's where the paper gives one.
 """
 
 from bat.config.architectures import (
-    ARCHITECTURES,
-    SMALLEST,
     Architecture,
+    families,
+    family_of,
     is_built_in,
     smallest_edge,
 )
@@ -21,6 +21,7 @@ from bat.config.data import (
     ImageFolderData,
     LabelNoise,
     OptionalHeldOut,
+    OwnData,
     ParquetData,
     Subsample,
     TinyImagenetData,
@@ -45,6 +46,7 @@ from bat.config.runs import (
     GairatRun,
     History,
     MartRun,
+    OwnRun,
     PgdAtRun,
     ReferenceRun,
     Run,
@@ -78,7 +80,6 @@ from bat.config.yaml_files import (
 )
 
 __all__ = [
-    "ARCHITECTURES",
     "EDGES",
     "MAX_YAML",
     "MAX_YAML_ALIASES",
@@ -87,7 +88,6 @@ __all__ = [
     "MAX_YAML_VALUES",
     "NAME",
     "RUNS",
-    "SMALLEST",
     "Ablation",
     "AddressOrPlace",
     "Adversary",
@@ -125,6 +125,8 @@ __all__ = [
     "Number",
     "Optimization",
     "OptionalHeldOut",
+    "OwnData",
+    "OwnRun",
     "ParquetData",
     "PgdAtRun",
     "Place",
@@ -148,6 +150,8 @@ __all__ = [
     "Trainer",
     "Training",
     "WorkflowPlace",
+    "families",
+    "family_of",
     "from_arguments",
     "is_built_in",
     "json_schema",

@@ -1,23 +1,58 @@
-"""Names of architectures: those that are built in, and what networks of one's own are called."""
+"""Names of architectures: the built-in ones, as the files of their families state them,
+and those of networks of one's own."""
 
 from __future__ import annotations
 
+import ast
+import functools
 import re
+from dataclasses import dataclass
+from importlib import resources
 from typing import Annotated
 
 from pydantic import AfterValidator, ValidationInfo, WithJsonSchema
 
-ARCHITECTURES = {
-    r"small_cnn(?:-(\d+))?": "small_cnn or small_cnn-WIDTH",
-    r"resnet9(?:-(\d+))?": "resnet9 or resnet9-WIDTH",
-    r"resnet(18|34)(?:-(\d+))?": "resnet18, resnet34 (optionally -WIDTH of the first stage)",
-    r"resnet(20|32|44|56|110)": "resnet20, 32, 44, 56, 110 (three stages)",
-    r"wrn-(\d+)-(\d+)": "wrn-DEPTH-WIDTH, as wrn-28-10 (DEPTH = 6 n + 4)",
-}
+
+@dataclass(frozen=True)
+class Family:
+    """What one file of `bat.models.families` says in ``FAMILY``, where its keys are explained."""
+
+    module: str
+    names: str
+    written: str
+    smallest_edge: int = 1
+    depths: tuple[int, int] | None = None
+
+    def numbers(self, architecture: str) -> dict[str, int]:
+        """The numbers in a name of the family.
+
+        >>> family_of("wrn-28-10").numbers("wrn-28-10")
+        {'depth': 28, 'width': 10}
+        """
+        found = re.fullmatch(self.names, architecture).groupdict()
+        return {name: int(digits) for name, digits in found.items() if digits is not None}
 
 
-SMALLEST = {r"small_cnn(?:-\d+)?": 4, r"resnet9(?:-\d+)?": 8}
-"""Edge in pixels of the smallest image that an architecture's poolings leave anything of."""
+@functools.cache
+def families() -> tuple[Family, ...]:
+    """All families, read from the text of their files: running these would import torch."""
+    folder = resources.files("bat") / "models" / "families"
+    found = []
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".py") and file.name != "__init__.py":
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            (value,) = (
+                node.value
+                for node in tree.body
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FAMILY"
+            )
+            found.append(Family(file.name.removesuffix(".py"), **ast.literal_eval(value)))
+    return tuple(found)
+
+
+def family_of(architecture: str) -> Family | None:
+    """The family that builds an architecture; None where none does."""
+    return next((f for f in families() if re.fullmatch(f.names, architecture)), None)
 
 
 def smallest_edge(architecture: str) -> int:
@@ -26,7 +61,8 @@ def smallest_edge(architecture: str) -> int:
     >>> smallest_edge("resnet9-16"), smallest_edge("resnet18")
     (8, 1)
     """
-    return next((n for pattern, n in SMALLEST.items() if re.fullmatch(pattern, architecture)), 1)
+    family = family_of(architecture)
+    return family.smallest_edge if family else 1
 
 
 def is_built_in(architecture: str) -> bool:
@@ -35,29 +71,35 @@ def is_built_in(architecture: str) -> bool:
     >>> is_built_in("resnet18"), is_built_in("tiny")
     (True, False)
     """
-    return any(re.fullmatch(pattern, architecture) for pattern in ARCHITECTURES)
+    return family_of(architecture) is not None
 
 
 def _architecture(value: str, info: ValidationInfo) -> str:
     if value in (info.context or {}).get("networks", ()):
         return value
-    if not is_built_in(value):
-        known = "; ".join(ARCHITECTURES.values())
+    family = family_of(value)
+    if family is None:
+        known = "; ".join(family.written for family in families())
         raise ValueError(
             f"{value!r} is not an architecture. Known: {known}; or a network of your own, as "
             "{name: tiny, network: 'nets.py:Tiny'}"
         )
-    if re.search(r"-0+$", value):
+    numbers = family.numbers(value)
+    if numbers.get("width") == 0:
         raise ValueError(f"{value!r}: the width must be 1 or more")
-    wrn = re.fullmatch(r"wrn-(\d+)-(\d+)", value)
-    if wrn and ((int(wrn[1]) - 4) % 6 or int(wrn[1]) < 10 or int(wrn[2]) < 1):
-        raise ValueError(f"{value!r}: the depth must be 6 n + 4 with n >= 1 (10, 16, 22, 28, 34)")
+    if family.depths:
+        least, step = family.depths
+        if numbers["depth"] < least or (numbers["depth"] - least) % step:
+            examples = ", ".join(str(least + step * n) for n in range(5))
+            raise ValueError(
+                f"{value!r}: the depth must be {step} n + {least - step} with n >= 1 ({examples})"
+            )
     return value
 
 
 Architecture = Annotated[
     str,
     AfterValidator(_architecture),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"$ref": "#/$defs/NamedNetwork"}]}),
+    WithJsonSchema({"type": "string", "format": "architecture"}),
 ]
 """A name; where it stands in a data set, a network of one's own may be defined in its place."""

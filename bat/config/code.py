@@ -26,6 +26,18 @@ def _json_values(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def spelled(raw: Any, key: str, name: str) -> Any:
+    """A section in which ``key`` names code: the choice ``own``, and the code under ``name``.
+
+    >>> spelled({"method": "mail.py:MAIL"}, "method", "objective")
+    {'method': 'own', 'objective': 'mail.py:MAIL'}
+    """
+    text = raw.get(key) if isinstance(raw, dict) else None
+    if isinstance(text, str) and ":" in text:
+        return raw | {key: "own", name: text}
+    return raw
+
+
 Code = Annotated[
     str,
     BeforeValidator(_code),

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from bat.config.code import Code, Settings
 from bat.config.places import Files, Place
 from bat.config.values import Count, Number, Section, Seed, Share
 
@@ -147,7 +148,15 @@ class ParquetData(Data):
         return self
 
 
+class OwnData(Data):
+    """A function of one's own that gives arrays, written ``source: mydata.py:load``."""
+
+    source: Literal["own"]
+    load: Code
+    settings: Settings = Field({})
+
+
 AnyData = Annotated[
-    DigitsData | TorchvisionData | TinyImagenetData | ImageFolderData | ParquetData,
+    DigitsData | TorchvisionData | TinyImagenetData | ImageFolderData | ParquetData | OwnData,
     Field(discriminator="source"),
 ]

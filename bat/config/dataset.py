@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from bat.config.architectures import Architecture, is_built_in, smallest_edge
+from bat.config.code import spelled
 from bat.config.data import EDGES, AnyData
 from bat.config.networks import Network, gathered
 from bat.config.overlaying import overlay
@@ -71,7 +72,9 @@ class Dataset(Section):
         runs = overlay(paper, raw.get("runs") or {})
         return raw | {
             "runs": {
-                name: overlay(shared, run) if isinstance(run, dict) else run
+                name: overlay(shared, spelled(run, "method", "objective"))
+                if isinstance(run, dict)
+                else run
                 for name, run in runs.items()
                 if run is not None
             }
@@ -84,6 +87,8 @@ class Dataset(Section):
         if not isinstance(raw, dict):
             return raw
         raw = with_trainer(gathered(raw))
+        if "data" in raw:
+            raw = raw | {"data": spelled(raw["data"], "source", "load")}
         if info.context is not None:
             trainer = (raw.get("scores") or {}).get("trainer") or {}
             info.context["networks"] = {*(raw.get("networks") or ()), trainer.get("name")}

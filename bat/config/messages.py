@@ -24,6 +24,7 @@ class ConfigError(BatError):
 
 
 def problem_of(error: dict, datasets: Any, defaults: dict) -> str:
+    """One line for one error of pydantic: the key as the user wrote it, and what is expected."""
     loc, known = _resolve(tuple(part for part in error["loc"] if part != "[key]"))
     place = list(loc)
     if place[2:3] == ["runs"] and place[4:5] == ["training"] and not _has(datasets, place[1:]):

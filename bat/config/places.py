@@ -70,6 +70,7 @@ def _no_pattern(value: Path) -> Path:
 
 
 def no_option(value: Path) -> Path:
+    """A path that no command takes for an option."""
     text = str(value)
     if text.startswith("-"):
         raise ValueError(
@@ -85,10 +86,8 @@ Place = Annotated[
     Field(description="~ and $VARIABLES are expanded"),
 ]
 
-
 WorkflowPlace = Annotated[Place, AfterValidator(_no_pattern)]
 """That Snakemake itself reads or writes."""
-
 
 AddressOrPlace = Annotated[str, BeforeValidator(_address_or_place)]
 

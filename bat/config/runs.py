@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bat.config.architectures import Architecture
+from bat.config.code import Code, Settings
 from bat.config.places import WorkflowPlace
+from bat.config.scores import EnsembleScore, ScoreName
 from bat.config.training import StudyTraining, Training
 from bat.config.values import Count, Epsilon, NotNegative, Number, Positive, Section, Seed, Share
+from bat.scores.registry import ENSEMBLE_SCORES, default_sigmas
 
 
 class Adversary(Section):
@@ -144,18 +147,39 @@ class BatRun(PgdAtRun):
     beta: NotNegative = 0.2
     temperature: Positive = 0.1
     form: Literal["printed_normalized", "printed_raw", "infonce"] = "printed_normalized"
-    score: Literal["memorization", "disagreement", "confidence"] = "memorization"
+    score: ScoreName = "memorization"
     sigma: Share | None = Field(
         None,
-        description="threshold of the score; unset: 0.15 for memorization, 0.1 for disagreement, "
-        "0.5 for confidence, where lower is atypical",
+        description=f"threshold of the score; unset: {default_sigmas()}",
     )
 
 
-AnyRun = Annotated[
-    ErmRun | PgdAtRun | TradesRun | MartRun | GairatRun | BatRun, Field(discriminator="method")
-]
+class OwnRun(AttackRun):
+    """A method of one's own, written ``method: mail.py:MAIL``.
 
+    A class derived from ``bat.objectives.Objective``, made with the settings and, where its
+    signature has them, ``eps``, ``step`` and ``steps``.
+    """
+
+    method: Literal["own"]
+    objective: Code
+    settings: Settings = Field({})
+    score: Literal["memorization", "disagreement", "confidence"] | None = Field(
+        None, description="that tells which samples of a batch are memorized, where it asks"
+    )
+    sigma: Share | None = Field(None, description="threshold of the score; unset: as of bat")
+
+    @model_validator(mode="after")
+    def _of_a_score(self):
+        if self.sigma is not None and self.score is None:
+            raise ValueError("sigma is the threshold of a score, and score is not given")
+        return self
+
+
+AnyRun = Annotated[
+    ErmRun | PgdAtRun | TradesRun | MartRun | GairatRun | BatRun | OwnRun,
+    Field(discriminator="method"),
+]
 
 RUNS = {
     "pgd-at": PgdAtRun(),
@@ -199,7 +223,7 @@ class Studies(Section):
         (0, 0.2, 1), description="shares of the atypical samples beside all typical ones"
     )
     seed: Seed = Field(0, description="of the drawn part of the atypical samples")
-    scores: tuple[Literal["disagreement", "confidence"], ...] = Field(
-        ("disagreement", "confidence"),
+    scores: tuple[EnsembleScore, ...] = Field(
+        ENSEMBLE_SCORES,
         description="scores that take memorization's place in BAT(1, 0.2)",
     )

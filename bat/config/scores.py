@@ -12,6 +12,11 @@ from bat.config.places import AddressOrPlace
 from bat.config.trainers import Trainer
 from bat.config.training import SubsetTraining
 from bat.config.values import Count, Number, Positive, Section, Seed, Share
+from bat.scores import ATYPICAL_ABOVE, ENSEMBLE_SCORES, INFLUENCE_ABOVE, SCORES
+
+ScoreName = Literal[tuple(SCORES)]
+EnsembleScore = Literal[ENSEMBLE_SCORES]
+ScoreTable = Literal[*ENSEMBLE_SCORES, "convergence"]
 
 
 class Influence(Section):
@@ -30,7 +35,6 @@ class Scores(Section):
     trainer: Trainer | None = Field(
         None,
         description="a training of your own in place of the architecture, as my_training.py:train",
-        json_schema_extra={"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Trainer"}]},
     )
     trials: Annotated[int, Field(ge=2)] = 1000
     trials_per_job: Count = Field(50, description="trials that one job trains in one process")
@@ -67,7 +71,7 @@ class Scores(Section):
     match: Literal["fingerprint", "index", "source_index", "file_name"] = Field(
         "fingerprint", description="what tells which row of the source is which sample in use"
     )
-    tables: tuple[Literal["disagreement", "confidence", "convergence"], ...] = Field(
+    tables: tuple[ScoreTable, ...] = Field(
         (), description="what is used of the source beside memorization, influence and test"
     )
 
@@ -106,9 +110,9 @@ class Ensemble(Section):
 class Groups(Section):
     """Thresholds of the typical and atypical sets (paper, 3.1 and 3.2)."""
 
-    atypical_above: Share = 0.15
+    atypical_above: Share = ATYPICAL_ABOVE
     typical_below: Share = 0.02
-    influence_above: Share = 0.15
+    influence_above: Share = INFLUENCE_ABOVE
     influence_touch: Share = 0.02
     min_accuracy: Share = 0.8
     significance: Positive | None = Field(

@@ -42,7 +42,6 @@ def _pixel_scale(value: float) -> float:
 
 Number = Annotated[float, BeforeValidator(_fraction)]
 
-
 Epsilon = Annotated[
     float,
     BeforeValidator(_fraction),
@@ -53,22 +52,11 @@ Epsilon = Annotated[
     ),
 ]
 
-
 Share = Annotated[Number, Field(ge=0, le=1)]
-
-
 Positive = Annotated[Number, Field(gt=0)]
-
-
 NotNegative = Annotated[Number, Field(ge=0)]
-
-
 Count = Annotated[int, Field(ge=1)]
-
-
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-
-
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -82,3 +70,14 @@ def _name(value: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+
+
+def fraction_text(value: float) -> str:
+    """A length on the [0, 1] scale as readers write it.
+
+    >>> fraction_text(8 / 255), fraction_text(0.1)
+    ('8/255', '0.1')
+    """
+    levels = 255 * value
+    whole = round(levels)
+    return f"{whole}/255" if abs(levels - whole) < 1e-6 else f"{value:g}"

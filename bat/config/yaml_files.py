@@ -13,17 +13,9 @@ from bat.escaping import plain
 from bat.reading import regular_file
 
 MAX_YAML = 4 << 20  # bytes of a configuration file
-
-
 MAX_YAML_DEPTH = 64
-
-
 MAX_YAML_ALIASES = 1000
-
-
 MAX_YAML_KEYS = 10_000  # of one mapping, with those that it takes in
-
-
 MAX_YAML_VALUES = 1_000_000  # with all aliases written out
 
 

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from bat import config
-from bat.data.prepared import PreparedData, prepare_in_memory
+from bat.data.prepared import PreparedData
+from bat.data.preparing import prepare_in_memory
 from bat.data.raw import RawData, check
 from bat.errors import DataError
 

@@ -153,9 +153,7 @@ def _decode(name: str, blob: bytes, channels: int, resize: int | None) -> tuple[
                 image = ImageOps.exif_transpose(image)
             if image.mode != mode:
                 image = image.convert(mode)
-            if resize and image.size != (resize, resize):
-                image = image.resize((resize, resize), Image.Resampling.BICUBIC)
-            pixels = np.asarray(image)
+            pixels = np.asarray(resized(image, resize) if resize else image)
     except UnidentifiedImageError:
         found = "of a format that is not known here" if blob else "empty"
         raise DataError(
@@ -167,6 +165,15 @@ def _decode(name: str, blob: bytes, channels: int, resize: int | None) -> tuple[
             f"{name} does not decode as an image ({error}); replace or remove the file"
         ) from None
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1), turned
+
+
+def resized(image: Image.Image, edge: int) -> Image.Image:
+    """An image of ``edge`` x ``edge`` pixels, by bicubic interpolation of each channel."""
+    from PIL import Image
+
+    if image.size == (edge, edge):
+        return image
+    return image.resize((edge, edge), Image.Resampling.BICUBIC)
 
 
 def _is_turned(image: Image.Image) -> bool:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from bat import data
+from bat.config.values import fraction_text
 from bat.escaping import plain
 from bat.figures.drawing import (
     GREY,
@@ -29,7 +30,6 @@ from bat.figures.drawing import (
     save_figure,
 )
 from bat.files.artifacts import column
-from bat.report.comparison import fraction_text
 from bat.report.tables import over_seeds, percent
 from bat.scores.chance import caution
 from bat.scores.fit import fit_sentence

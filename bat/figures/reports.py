@@ -18,7 +18,15 @@ from bat.files.artifacts import (
     read_metadata,
     table_digest,
 )
-from bat.plan.studies import ablation_name, study_name
+from bat.plan.inputs import (
+    STUDIED,
+    checkpoint_file,
+    compared_runs,
+    result_file,
+    score_kinds,
+    seeds_of,
+)
+from bat.plan.names import study_name
 from bat.report import comparison as comparisons
 from bat.report import curves, tables
 from bat.scores.chance import (
@@ -181,7 +189,6 @@ class Comparison:
     def __init__(self, folder: Folder, spec: dict, run_specs: Iterable[dict]):
         self.folder, self.spec = folder, spec
         self.dataset, self.architecture = spec["dataset"], spec["architecture"]
-        self.path = folder.path / self.architecture
         self._run_specs = {run["run"]: run for run in run_specs}
 
     def evaluations(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
@@ -196,11 +203,11 @@ class Comparison:
         return {
             (run, seed): self._evaluation(run, seed)
             for run in runs
-            for seed in ([0] if run in self.spec["external"] else self.spec["seeds"])
+            for seed in seeds_of(run, self.spec)
         }
 
     def _evaluation(self, run: str, seed: int) -> pd.DataFrame:
-        name = f"{self.architecture}/evaluations/{run}/seed{seed}.parquet"
+        name = result_file("evaluations", self.architecture, run, seed)
         table, metadata = self.folder.table(name, "evaluations")
         path, wanted = self.folder.path / name, self.spec["evaluation"]
         made = metadata["recipe"]
@@ -213,7 +220,8 @@ class Comparison:
                 "workflow, which makes it again"
             )
         if run not in self.spec["external"]:
-            check_model(path, metadata, self.path / "runs" / run / f"seed{seed}" / "best.pt")
+            model = self.folder.path / checkpoint_file(self.architecture, run, seed)
+            check_model(path, metadata, model)
         return table
 
     def histories(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
@@ -230,7 +238,7 @@ class Comparison:
         }
 
     def _history(self, run: str, seed: int) -> pd.DataFrame:
-        name = f"{self.architecture}/runs/{run}/seed{seed}/history.parquet"
+        name = result_file("runs", self.architecture, run, seed)
         table, metadata = self.folder.table(name, "history")
         path = self.folder.path / name
         if metadata["recipe"] != self._run_specs[run] | {"seed": seed}:
@@ -253,14 +261,14 @@ class Comparison:
 
     def representations(self, runs: Iterable[str]) -> dict[tuple[str, int], dict]:
         """Measures of the features by run and seed, of the models that the runs have now."""
-        folder, fingerprint = self.path / "representation", self.folder.prepared.fingerprint
+        folder, fingerprint = self.folder.path, self.folder.prepared.fingerprint
         measured = {}
         for run in runs:
             for seed in self.spec["seeds"]:
-                path = folder / run / f"seed{seed}.json"
+                path = folder / result_file("representation", self.architecture, run, seed)
                 measured[run, seed] = representation.read_measures(path, fingerprint)
-                checkpoint = self.path / "runs" / run / f"seed{seed}" / "last.pt"
-                check_model(path, measured[run, seed], checkpoint)
+                model = folder / checkpoint_file(self.architecture, run, seed, "last")
+                check_model(path, measured[run, seed], model)
         return measured
 
     def specs(self, runs: Iterable[str]) -> dict[str, dict]:
@@ -285,7 +293,7 @@ class Comparison:
 
 def methods(comparison: Comparison, out: Path) -> list[Path]:
     """Tables 1 to 6: every run under every attack."""
-    runs = [*comparison.spec["runs"], *comparison.spec["external"]]
+    runs = compared_runs("methods", comparison.spec)
     paper = comparisons.PAPER.get((comparison.dataset, comparison.architecture))
     return _methods(comparison, runs, paper, out)
 
@@ -299,8 +307,7 @@ def _methods(
     specs = comparison.specs(runs)
     caption = comparisons.caption_methods(table, evaluation, specs, paper=paper)
     caption = f"{caption} {comparison.caution(runs)}".strip()
-    kinds = {spec["score"]["kind"] for spec in specs.values() if spec["score"]}
-    for kind in sorted(kinds):
+    for kind in sorted(score_kinds(specs.values())):
         caption = comparison.folder.noted(caption, f"scores/{kind}.parquet")
     shown = comparisons.presentation(table, evaluation["attacks"])
     return _write(table, shown, out, caption)
@@ -315,8 +322,8 @@ def _write(table: pd.DataFrame, shown: pd.DataFrame, out: Path, caption: str) ->
 def fig4(comparison: Comparison, out: Path) -> list[Path]:
     """BAT over alpha and beta, clean and under PGD."""
     grid = comparison.spec["ablation"]
-    cells = [ablation_name(alpha, beta) for alpha in grid["alpha"] for beta in grid["beta"]]
-    evaluations = comparison.evaluations(dict.fromkeys(cells))
+    cells = compared_runs("fig4", comparison.spec)
+    evaluations = comparison.evaluations(cells)
     judged = comparisons.accuracies(evaluations)
     parts = [
         comparisons.ablation(judged, grid["alpha"], grid["beta"], attack).assign(attack=attack)
@@ -343,7 +350,7 @@ def followed(comparison: Comparison, runs: list[str]) -> pd.DataFrame:
 
 def history(comparison: Comparison, out: Path) -> list[Path]:
     """The configured runs along training, by split and group."""
-    table = followed(comparison, comparison.spec["runs"])
+    table = followed(comparison, compared_runs("history", comparison.spec))
     return tables.write_table_files(table, out, "", formats=("csv",))
 
 
@@ -366,7 +373,7 @@ def typical(comparison: Comparison, out: Path) -> list[Path]:
     """Accuracy on the test typical group after training, by share of atypical samples."""
     parts = [
         curves.end_values(followed(comparison, list(runs)), runs, reference).assign(method=method)
-        for method, runs, reference in _by_share(comparison)
+        for method, runs, reference in _by_share("typical", comparison)
     ]
     table = pd.concat(parts, ignore_index=True)
     caption = curves.caption_end_values(table, comparison.dataset, comparison.architecture)
@@ -378,7 +385,7 @@ def typical(comparison: Comparison, out: Path) -> list[Path]:
 def discrimination(comparison: Comparison, out: Path) -> list[Path]:
     """How well features tell classes apart, by share of atypical samples."""
     measured, parts = {}, []
-    for method, runs, reference in _by_share(comparison):
+    for method, runs, reference in _by_share("representation", comparison):
         found = comparison.representations(runs)
         table = representation.representation_table(found, runs, reference)
         parts.append(table.assign(method=method))
@@ -390,17 +397,17 @@ def discrimination(comparison: Comparison, out: Path) -> list[Path]:
     return _write(table, representation.present(table), out, caption)
 
 
-def _by_share(comparison: Comparison) -> Iterator[tuple[str, dict[str, str], str]]:
-    """For ERM and PGD-AT: the label of each run by share of atypical samples, and the first."""
+def _by_share(table: str, comparison: Comparison) -> Iterator[tuple[str, dict[str, str], str]]:
+    """By method: the label of each run by share of atypical samples, and the first run."""
     shares = comparison.spec["shares"]
-    for method in ("erm", "pgd-at"):
+    for method in STUDIED[table].methods:
         runs = {study_name(method, share): f"{100 * share:g} %" for share in shares}
         yield method, runs, study_name(method, shares[0])
 
 
 def substitution(comparison: Comparison, out: Path) -> list[Path]:
     """BAT(1, 0.2) with each of the three scores."""
-    return _methods(comparison, comparison.spec["substitution"], None, out)
+    return _methods(comparison, compared_runs("substitution", comparison.spec), None, out)
 
 
 def summary(config: Config) -> list[str]:

@@ -11,9 +11,9 @@ from bat import extensions
 from bat.data import PreparedData
 from bat.errors import BatError
 from bat.extensions import NETWORK_GIVEN, NETWORK_NEEDED
-from bat.models.building import build_for
-from bat.models.families import Classifier
+from bat.models.classifier import Classifier
 from bat.models.own import wrap
+from bat.models.specified import build_for
 
 
 def build(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bat import extensions
 from bat.errors import BatError
 from bat.extensions import NETWORK_GIVEN, NETWORK_NEEDED
-from bat.models.families import Classifier
+from bat.models.classifier import Classifier
 
 TRIED = 2  # images of zeros that a new network is tried on
 

@@ -8,7 +8,8 @@ It makes its own training attack, leaves the model's mode as it was (the loop
 sets train mode) and returns a scalar to differentiate and scalars to record,
 all on the device: nothing here waits for it. Forward passes run under the
 caller's autocast; softmax, logarithms and losses are always in float32. What it
-is given and its further hooks in the loop are in `bat.objectives.base`.
+is given and its further hooks in the loop are in `bat.objectives.base`; default
+constants are those of the configuration.
 """
 
 from bat.objectives.base import Batch, Objective, Statistics, weighted_mean
@@ -23,6 +24,7 @@ from bat.objectives.bat import (
 from bat.objectives.erm import ERM
 from bat.objectives.gairat import GAIRAT, geometry_weights
 from bat.objectives.mart import MART, mart_loss
+from bat.objectives.own import build_objective
 from bat.objectives.pgd_at import PGDAT
 from bat.objectives.registry import OBJECTIVES
 from bat.objectives.trades import TRADES, trades_loss
@@ -39,6 +41,7 @@ __all__ = [
     "Batch",
     "Objective",
     "Statistics",
+    "build_objective",
     "discrimination",
     "discrimination_loss",
     "geometry_weights",

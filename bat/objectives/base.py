@@ -8,7 +8,9 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bat.attacks import GAUSSIAN_START, Attacked, forward, linf_attack
+from bat.attacks import Attacked, forward, linf_attack
+from bat.config import Adversary, TradesRun
+from bat.config.methods import REFERENCE_EPS, REFERENCE_STEP
 
 
 class Batch(NamedTuple):
@@ -31,6 +33,9 @@ class Objective:
     ----------
     name : str
         Of the method, as messages say it.
+    passes : (int, int)
+        Forward passes, and passes that are trained on, of a step beside its
+        attack; a plan of costs counts with them.
 
     Notes
     -----
@@ -40,6 +45,7 @@ class Objective:
     """
 
     name: ClassVar[str]
+    passes: ClassVar[tuple[int, int]] = (0, 1)
 
     def __call__(
         self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0
@@ -96,9 +102,9 @@ class Objective:
 class Adversarial(Objective):
     """The ball and the steps of a training attack, and how it is called."""
 
-    eps: float = 0.031
-    step: float = 0.007
-    steps: int = 10
+    eps: float = REFERENCE_EPS
+    step: float = REFERENCE_STEP
+    steps: int = Adversary().steps
 
     def attacked(
         self, model: nn.Module, batch: Batch, generator: torch.Generator, **settings: Any
@@ -120,8 +126,8 @@ class Adversarial(Objective):
 class CleanAndAdversarial(Adversarial):
     """What TRADES and MART share: settings, the attack from normal noise, both logits."""
 
-    beta: float = 5.0
-    gaussian: float = GAUSSIAN_START
+    beta: float = TradesRun().beta
+    gaussian: float = TradesRun().gaussian
 
     def logits(
         self, model: nn.Module, batch: Batch, generator: torch.Generator, *, loss: str

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bat.attacks import at_least_float32, forward
+from bat.config import BatRun
 from bat.errors import BatError
 from bat.objectives.base import Batch, Statistics, weighted_mean
 from bat.objectives.pgd_at import PGDAT
@@ -50,10 +51,10 @@ class BAT(PGDAT):
 
     name: ClassVar[str] = "bat"
 
-    alpha: float = 1.0
-    beta: float = 0.2
-    temperature: float = 0.1
-    form: Literal["printed_normalized", "printed_raw", "infonce"] = "printed_normalized"
+    alpha: float = BatRun().alpha
+    beta: float = BatRun().beta
+    temperature: float = BatRun().temperature
+    form: Literal["printed_normalized", "printed_raw", "infonce"] = BatRun().form
 
     def __call__(
         self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0
@@ -144,8 +145,8 @@ def discrimination_loss(
     y: Tensor,
     unmemorized: Tensor,
     *,
-    temperature: float = 0.1,
-    form: Literal["printed_normalized", "printed_raw", "infonce"] = "printed_normalized",
+    temperature: float = BatRun().temperature,
+    form: Literal["printed_normalized", "printed_raw", "infonce"] = BatRun().form,
 ) -> Tensor:
     """Contrast the typical samples of a batch, equation (9) with footnote 2.
 

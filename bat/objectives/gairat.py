@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bat.attacks import forward
+from bat.config import GairatRun
+from bat.config.methods import GAIRAT_EPOCHS, begin_epoch
 from bat.objectives.base import Adversarial, Batch, Statistics, weighted_mean
 
 
@@ -48,8 +50,8 @@ class GAIRAT(Adversarial):
 
     name: ClassVar[str] = "gairat"
 
-    shift: float = -1.0
-    begin_epoch: int = 60
+    shift: float = GairatRun().shift
+    begin_epoch: int = begin_epoch(GairatRun().begin, GAIRAT_EPOCHS)
 
     def __call__(
         self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0
@@ -66,7 +68,9 @@ class GAIRAT(Adversarial):
         return loss, {"loss": loss.detach(), "correct_steps": correct_steps.float().mean()}
 
 
-def geometry_weights(correct_steps: Tensor, steps: int, *, shift: float = -1.0) -> Tensor:
+def geometry_weights(
+    correct_steps: Tensor, steps: int, *, shift: float = GairatRun().shift
+) -> Tensor:
     """GAIRAT's weights, with mean 1 over the batch.
 
     Proportional to ``(1 + tanh(shift + 5 * (1 - 2 * kappa / K))) / 2``.

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bat.config.methods import mart_beta
 from bat.objectives.base import Batch, CleanAndAdversarial, Statistics
 
 
@@ -47,6 +48,9 @@ class MART(CleanAndAdversarial):
     """
 
     name: ClassVar[str] = "mart"
+    passes: ClassVar[tuple[int, int]] = (0, 2)
+
+    beta: float = mart_beta("")
 
     def __call__(
         self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0

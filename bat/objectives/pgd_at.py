@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bat.attacks import Attacked, forward
+from bat.config import Adversary, PgdAtRun
 from bat.objectives.base import Adversarial, Batch, Statistics, weighted_mean
 
 
@@ -43,9 +44,9 @@ class PGDAT(Adversarial):
 
     name: ClassVar[str] = "pgd-at"
 
-    eps: float = 8 / 255
-    step: float = 2 / 255
-    mode: Literal["train", "eval"] = "train"
+    eps: float = Adversary().eps
+    step: float = Adversary().step
+    mode: Literal["train", "eval"] = PgdAtRun().mode
 
     def __call__(
         self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0

@@ -47,6 +47,7 @@ class TRADES(CleanAndAdversarial):
     """
 
     name: ClassVar[str] = "trades"
+    passes: ClassVar[tuple[int, int]] = (1, 2)
 
     def __call__(
         self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0

@@ -6,8 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bat import extensions
-from bat.config import Dataset, Network, Trainer
-from bat.extensions import NETWORK_GIVEN, NETWORK_NEEDED, TRAINER_GIVEN, TRAINER_NEEDED
+from bat.config import Data, Dataset, Network, OwnData, OwnRun, Trainer
+from bat.extensions import (
+    NETWORK_GIVEN,
+    NETWORK_NEEDED,
+    OBJECTIVE_GIVEN,
+    TRAINER_GIVEN,
+    TRAINER_NEEDED,
+)
 
 NONE: Mapping = MappingProxyType({})
 
@@ -32,6 +38,18 @@ def trainer(own: Trainer) -> dict:
     return {"trainer": extensions.record(own.train, own.settings, TRAINER_GIVEN, TRAINER_NEEDED)}
 
 
+def objective(run: OwnRun) -> dict:
+    """``{"code": record}`` of a method of one's own; raises as `network`."""
+    return {"code": extensions.record(run.objective, run.settings, OBJECTIVE_GIVEN)}
+
+
+def data(own: Data) -> dict:
+    """``{"code": record}`` of a data source of one's own, else empty; raises as `network`."""
+    if not isinstance(own, OwnData):
+        return {}
+    return {"code": extensions.record(own.load, own.settings, ())}
+
+
 def code(dataset: Dataset) -> dict[str, dict]:
     """All code of one's own that a data set's jobs will run, by what it is for.
 
@@ -43,6 +61,13 @@ def code(dataset: Dataset) -> dict[str, dict]:
     found = {
         f"network {name}": network(name, dataset.networks)["network"] for name in dataset.networks
     }
+    if isinstance(dataset.data, OwnData):
+        found["data.source"] = data(dataset.data)["code"]
     if dataset.scores.trainer is not None:
         found["scores.trainer"] = trainer(dataset.scores.trainer)["trainer"]
+    found |= {
+        f"run {name}": objective(run)["code"]
+        for name, run in dataset.runs.items()
+        if isinstance(run, OwnRun)
+    }
     return found

@@ -65,9 +65,6 @@ EMULATED = 9.0
 START = {"cpu": 5.0, "cuda": 60.0}
 """Assumed seconds of a job before its first step: imports, data and, on a GPU, compilation."""
 
-PASSES = {"erm": (0, 1), "trades": (1, 2), "mart": (0, 2)}
-"""Forward passes and trained passes of a step beside its attack; of other methods (0, 1)."""
-
 
 class Pass(NamedTuple):
     """A clean pass of the samples and, with steps, an attack on each of them.
@@ -207,7 +204,7 @@ class Pace:
             # the pass before an attack, and the one that judges it
             clean = self._pass("forward", work) * (2 if work.steps else 1)
             return (clean + attack) / work.batch
-        forwards, trained = PASSES.get(work.method, (0, 1))
+        forwards, trained = OBJECTIVES[work.method].passes
         passes = forwards * self._pass("forward", work) + trained * self._pass("training", work)
         return passes + attack + STEP_CALLS * self._speed(work).overhead
 

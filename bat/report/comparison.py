@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bat.config.attacks import ATTACKS
+from bat.config.values import fraction_text
 from bat.errors import BatError
-from bat.files.artifacts import ATTACKS, FLAGS
+from bat.files.artifacts import FLAGS
 from bat.files.bits import unpack
-from bat.plan.studies import ablation_name
+from bat.plan.names import ablation_name
 from bat.report.tables import difference_text, mean_text, over_seeds, percent
 from bat.scores.subsets import followed_samples
 from bat.statistics import paired_difference
@@ -251,12 +253,8 @@ def attack_labels(attacks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     {'clean': 'Clean', 'fgsm': 'FGSM', 'pgd': 'PGD-100', 'aa': 'AA-fast'}
     """
     labels = {"clean": "Clean"}
-    for attack, settings in attacks.items():
-        labels[attack] = attack.upper()
-        if attack == "pgd":
-            labels[attack] += f"-{settings['steps']}"
-        if settings.get("version") == "aa-fast":
-            labels[attack] += "-fast"
+    for name, settings in attacks.items():
+        labels[name] = ATTACKS[name].label(settings)
     return labels
 
 
@@ -519,18 +517,7 @@ def _setting(
 
 
 def _attack_words(name: str, settings: Mapping[str, Any]) -> str:
-    label = attack_labels({name: settings})[name]
-    if name == "pgd":
-        words = f"{label} with steps of {fraction_text(settings['step'])}"
-        restarts = settings["restarts"]
-        return words + (f" and {restarts} restarts" if restarts > 1 else "")
-    if name == "cw":
-        return f"{label}, {settings['steps']} steps of {fraction_text(settings['step'])}"
-    if name == "aa":
-        fast = settings["version"] == "aa-fast"
-        what = "APGD-CE and targeted APGD only" if fast else f"AutoAttack {settings['version']}"
-        return f"{label}, {what}"
-    return label
+    return ATTACKS[name].label(settings) + ATTACKS[name].words(settings)
 
 
 def _protocol(table: pd.DataFrame, specs: Mapping[str, Mapping[str, Any]]) -> str:
@@ -562,14 +549,3 @@ def _selection_words(selection: Mapping[str, Any]) -> str:
     if selection["by"] == "test":
         return f"{best} on the test set, as in the paper, which flatters every method."
     return f"{best} on {percent(selection['validation'], 0)} of the training samples, held out."
-
-
-def fraction_text(value: float) -> str:
-    """A length on the [0, 1] scale as readers write it.
-
-    >>> fraction_text(8 / 255), fraction_text(0.1)
-    ('8/255', '0.1')
-    """
-    levels = 255 * value
-    whole = round(levels)
-    return f"{whole}/255" if abs(levels - whole) < 1e-6 else f"{value:g}"

@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bat.plan.studies import study_name
-from bat.report.comparison import LABELS, fraction_text
+from bat.config.values import fraction_text
+from bat.plan.inputs import STUDIED
+from bat.plan.names import study_name
+from bat.report.comparison import LABELS
 from bat.report.tables import difference_text, mean_text, over_seeds
 from bat.statistics import mean_and_sd, paired_difference
 
@@ -37,9 +39,9 @@ def curves_of(figure: str, shares: list[float]) -> Curves:
     shares : list of float
         Configured shares of atypical samples.
     """
-    method = "pgd-at" if figure in ("fig1", "fig2") else "erm"
+    (method,), by_share = STUDIED[figure]
     attacks = ("clean", "pgd") if method == "pgd-at" else ("clean",)
-    if figure in ("fig1", "fig8"):
+    if not by_share:
         run = study_name(method, None)
         series = {f"{split} atypical": (run, split) for split in ("train", "test")}
         return Curves(series, "atypical", attacks)

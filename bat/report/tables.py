@@ -283,7 +283,7 @@ def convergence_study(
     Parameters
     ----------
     rows : DataFrame
-        From `bat.scores.memorization.convergence` and `influence_convergence`, by rising
+        From `bat.scores.convergence` and `influence_convergence`, by rising
         ``n_trials``; tables of version 0.1.0 lack the columns of the latter.
     precision : float
         Wanted standard error of a score, for 95 % of the samples.

@@ -6,51 +6,23 @@ The columns are those of the score tables, so that both can be joined.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bat.errors import BatError
-from bat.scores import ensembles
-from bat.scores import memorization as estimators
+from bat.scores import _convergence, _influence, _memorization, ensembles
+from bat.scores._influence import InfluenceScores
+from bat.scores._memorization import MemorizationScores
+from bat.scores.frames import samples_frame
+from bat.scores.registry import ATYPICAL_ABOVE
 
 if TYPE_CHECKING:
     import pandas as pd
 
 REPEATS = 20
 """Draws of trials behind each row of `convergence`."""
-
-
-class Memorization(estimators.MemorizationScores):
-    """Memorization of each training sample, and what it is made of; see `MemorizationScores`."""
-
-    def to_frame(self, labels=None) -> pd.DataFrame:
-        """A row for each training sample, with ``index`` and, where given, ``label``."""
-        return samples_frame(_columns(self), labels)
-
-
-class Influence(estimators.InfluenceScores):
-    """Influence of training on test samples; see `InfluenceScores`."""
-
-    def to_frame(self, labels=None) -> pd.DataFrame:
-        """A row for each kept pair, with the ``label`` of the training sample where given."""
-        import pandas as pd
-
-        names = ("train_index", "test_index", "influence", "influence_se", "q")
-        frame = pd.DataFrame({name: getattr(self, name) for name in names})
-        if labels is not None:
-            frame.insert(2, "label", np.asarray(labels)[self.train_index])
-        return frame
-
-    def test_to_frame(self, labels=None) -> pd.DataFrame:
-        """A row for each test sample: ``accuracy``, ``max_influence`` and whose that is."""
-        columns = {
-            "accuracy": self.test_accuracy,
-            "max_influence": self.max_influence,
-            "max_influence_train_index": self.max_influence_train_index,
-        }
-        return samples_frame(columns, labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +49,7 @@ class SampleScores:
         return samples_frame({self.name: self.values}, labels)
 
 
-def memorization(included, correct) -> Memorization:
+def memorization(included, correct) -> MemorizationScores:
     """Estimate how much each training label is memorized.
 
     The accuracy on a sample of the models trained with it, less that of the
@@ -92,7 +64,7 @@ def memorization(included, correct) -> Memorization:
 
     Returns
     -------
-    Memorization
+    MemorizationScores
         ``memorization`` in [-1, 1], 1 is a label fitted only when seen; its
         standard error ``memorization_se``; the counts and accuracies behind it.
 
@@ -119,8 +91,7 @@ def memorization(included, correct) -> Memorization:
     0      0   cat           1.0
     1      1   dog           0.0
     """
-    found = estimators.memorization(as_mask("included", included), as_mask("correct", correct))
-    return Memorization(**_columns(found))
+    return _memorization.memorization(as_mask("included", included), as_mask("correct", correct))
 
 
 def influence(
@@ -131,7 +102,7 @@ def influence(
     *,
     pairs: str = "same_class",
     keep_above: float = 0.02,
-) -> Influence:
+) -> InfluenceScores:
     """Estimate the influence of training samples on test samples.
 
     Parameters
@@ -149,7 +120,7 @@ def influence(
 
     Returns
     -------
-    Influence
+    InfluenceScores
         The kept pairs with standard errors and ``q``, the false discovery rate
         at which each stands; a value for each test sample; and ``chance``, what
         would be above each threshold if there were no influence at all.
@@ -175,7 +146,7 @@ def influence(
        train_index  test_index  influence
     0            0           0        1.0
     """
-    found = estimators.influence(
+    return _influence.influence(
         as_mask("included", included),
         as_mask("test_correct", test_correct),
         np.asarray(train_labels),
@@ -183,7 +154,6 @@ def influence(
         pairs=pairs,
         keep_above=keep_above,
     )
-    return Influence(**_columns(found))
 
 
 def convergence(
@@ -232,7 +202,7 @@ def convergence(
     included, correct = as_mask("included", included), as_mask("correct", correct)
     steps = convergence_steps(len(included)) if steps is None else steps
     return pd.DataFrame(
-        estimators.convergence(included, correct, steps=steps, repeats=repeats, seed=seed)
+        _convergence.convergence(included, correct, steps=steps, repeats=repeats, seed=seed)
     )
 
 
@@ -322,7 +292,11 @@ def confidence(probabilities, labels, held_out=None) -> SampleScores:
 
 
 def alignment(
-    memorization, metrics, *, threshold: float = 0.15, tops: Sequence[float] = (0.1, 0.2, 0.4)
+    memorization,
+    metrics,
+    *,
+    threshold: float = ATYPICAL_ABOVE,
+    tops: Sequence[float] = (0.1, 0.2, 0.4),
 ) -> pd.DataFrame:
     """Compare memorization and cheaper scores, pair by pair.
 
@@ -385,25 +359,8 @@ def as_mask(name: str, values) -> np.ndarray:
     return array.astype(bool)
 
 
-def samples_frame(columns: dict[str, np.ndarray], labels=None) -> pd.DataFrame:
-    """Columns of one value for each sample as a data frame, after ``index`` and ``label``."""
-    import pandas as pd
-
-    n = len(next(iter(columns.values())))
-    head = {"index": np.arange(n, dtype=np.int32)}
-    if labels is not None:
-        head["label"] = np.asarray(labels)
-        if head["label"].shape != (n,):
-            raise BatError(f"labels have shape {head['label'].shape}; expected ({n},)")
-    return pd.DataFrame(head | columns)
-
-
 def _ensemble(probabilities, held_out) -> tuple[np.ndarray, np.ndarray | None]:
     probabilities = np.asarray(probabilities)
     if probabilities.dtype not in (np.float16, np.float32):
         probabilities = probabilities.astype(np.float32)
     return probabilities, None if held_out is None else as_mask("held_out", held_out)
-
-
-def _columns(scores) -> dict[str, Any]:
-    return {field.name: getattr(scores, field.name) for field in fields(scores)}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bat.errors import BatError
-from bat.scores.estimates import samples_frame
+from bat.scores.frames import samples_frame
+from bat.scores.registry import ATYPICAL_ABOVE, INFLUENCE_ABOVE
 from bat.scores.significance import benjamini_hochberg, simes
 from bat.statistics import above, below
 
@@ -30,7 +31,7 @@ def train_groups(
     memorization,
     memorization_se=None,
     *,
-    atypical_above: float = 0.15,
+    atypical_above: float = ATYPICAL_ABOVE,
     typical_below: float = 0.02,
     significance: float | None = None,
     p=None,
@@ -105,7 +106,7 @@ def test_groups(
     test_accuracy,
     *,
     keep_above: float,
-    influence_above: float = 0.15,
+    influence_above: float = INFLUENCE_ABOVE,
     influence_touch: float = 0.02,
     min_accuracy: float = 0.8,
     significance: float | None = None,

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bat.data import PreparedData
-from bat.files.artifacts import SCHEMAS, ArtifactError, column, write_table
+from bat.errors import ArtifactError
+from bat.files import SCHEMAS, column, write_table
 from bat.files.bits import pack, unpack
-from bat.scores import estimates
+from bat.scores import (
+    ATYPICAL_ABOVE,
+    INFLUENCE_ABOVE,
+    InfluenceScores,
+    MemorizationScores,
+    estimates,
+)
 from bat.scores.groups import Groups, test_groups, train_groups
 from bat.scoring.merging import differences, shards_of
 from bat.validation import read_checked
@@ -86,13 +93,13 @@ class Trials:
 
     # -- estimates --------------------------------------------------------------------------
 
-    def memorization(self) -> estimates.Memorization:
+    def memorization(self) -> MemorizationScores:
         """Memorization of each training sample; see `bat.memorization`."""
         return estimates.memorization(self.included, self.train_correct)
 
     def influence(
         self, train_labels, test_labels, *, pairs: str = "same_class", keep_above: float = 0.02
-    ) -> estimates.Influence:
+    ) -> InfluenceScores:
         """Influence of training samples on test samples; see `bat.influence`."""
         return estimates.influence(
             self.included,
@@ -116,9 +123,9 @@ class Trials:
         train_labels,
         test_labels,
         *,
-        atypical_above: float = 0.15,
+        atypical_above: float = ATYPICAL_ABOVE,
         typical_below: float = 0.02,
-        influence_above: float = 0.15,
+        influence_above: float = INFLUENCE_ABOVE,
         influence_touch: float = 0.02,
         min_accuracy: float = 0.8,
     ) -> BothGroups:

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from bat.data import PreparedData
-from bat.errors import BatError
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError, BatError
 from bat.progress import log, messages_shown, progress
+from bat.scores import trials_for_coverage
 from bat.scores.estimates import as_mask
-from bat.scores.memorization import trials_for_coverage
 from bat.scores.subsets import subset
 from bat.scoring.merging import differences
 from bat.scoring.outcomes import MASKS, Trials

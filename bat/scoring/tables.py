@@ -2,7 +2,7 @@
 
 Each function is one stage of the workflow: it reads files, checks that they
 belong together, and writes its tables. The computing is done in
-`bat.scores.memorization`, `bat.scores.ensembles` and `bat.scores.groups`.
+`bat.scores`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from bat.files import artifacts
 from bat.files.artifacts import ArtifactError, DamagedError, column, write_table
 from bat.files.bits import unpack
 from bat.progress import log
+from bat.scores import convergence, influence, influence_convergence, memorization
 from bat.scores.chance import counts_of, is_mostly_chance, memorization_by_chance
 from bat.scores.ensembles import confidence, disagreement
 from bat.scores.estimates import convergence_steps
 from bat.scores.fit import chance_accuracy, fit_facts, fit_sentence, require_fit
 from bat.scores.groups import test_groups, train_groups
-from bat.scores.memorization import convergence, influence, influence_convergence, memorization
 from bat.validation import GROUPS_MADE_OF, check_together, groups_inputs, read_checked
 
 CONVERGENCE_REPEATS = 20

@@ -128,8 +128,8 @@ def fetch(spec: dict, prepared: PreparedData, out: Path, *, command: str) -> str
     Parameters
     ----------
     spec : dict
-        From `bat.plan.studies`: ``source``, ``sha256``, ``match``, ``tables``, ``keep_above``,
-        ``dataset``, ``image_folder``.
+        From `bat.plan.specifications`: ``source``, ``sha256``, ``match``, ``tables``,
+        ``keep_above``, ``dataset``, ``image_folder``.
     prepared : PreparedData
     out : path
         ``results/{dataset}/scores``. A download is kept beside it in ``source/``.

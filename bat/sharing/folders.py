@@ -22,11 +22,12 @@ from bat.files import artifacts
 from bat.files.artifacts import ArtifactError
 from bat.files.zips import DAMAGED, Limits, open_zip
 from bat.reading import Expected, check_values
+from bat.scores import ENSEMBLE_SCORES
 from bat.sharing import published
 from bat.sharing.lists import is_score_list
 
 REQUIRED = ("memorization", "influence", "test")
-OPTIONAL = ("disagreement", "confidence", "convergence")
+OPTIONAL = (*ENSEMBLE_SCORES, "convergence")
 FILE_NAMES = {kind: f"{kind}.parquet" for kind in (*REQUIRED, *OPTIONAL)}
 FILE_NAMES["convergence"] = "convergence.csv"
 SOURCE_INDEX = {split: f"{split}_source_index.npy" for split in ("train", "test")}

@@ -133,21 +133,21 @@ def read_published(paths: Sequence[Path], *, keep_above: float) -> Published:
     return _published(labels, memorization, kept, best, facts, names)
 
 
-def largest_standard_error(score: np.ndarray, n_in: float, n_out: float) -> np.ndarray:
+def largest_standard_error(score: np.ndarray, n_included: float, n_excluded: float) -> np.ndarray:
     """The largest standard error that a difference of two shares can have.
 
     Parameters
     ----------
     score : ndarray of float, shape (n,)
-        In [-1, 1]: the share of right predictions among ``n_in`` models, less
-        that among ``n_out``.
-    n_in, n_out : float
+        In [-1, 1]: the share of right predictions among ``n_included`` models, less
+        that among ``n_excluded``.
+    n_included, n_excluded : float
 
     Returns
     -------
     ndarray of float64, shape (n,)
         Above 0. Over all pairs of shares with that difference, the largest of
-        ``sqrt(p (1 - p) / n_in + q (1 - q) / n_out)``, with the correction of
+        ``sqrt(p (1 - p) / n_included + q (1 - q) / n_excluded)``, with the correction of
         `statistics.proportion_variance`.
 
     Examples
@@ -155,10 +155,12 @@ def largest_standard_error(score: np.ndarray, n_in: float, n_out: float) -> np.n
     >>> largest_standard_error(np.array([0.0, 0.9]), 2800, 1200).round(4)
     array([0.0173, 0.0087])
     """
-    share = np.clip(0.5 + score * n_in / (n_in + n_out), np.maximum(0, score), 1 + score)
+    share = np.clip(
+        0.5 + score * n_included / (n_included + n_excluded), np.maximum(0, score), 1 + score
+    )
     share = np.minimum(share, 1)
-    variance = proportion_variance(share * n_in, n_in)
-    return np.sqrt(variance + proportion_variance((share - score) * n_out, n_out))
+    variance = proportion_variance(share * n_included, n_included)
+    return np.sqrt(variance + proportion_variance((share - score) * n_excluded, n_excluded))
 
 
 # -- arrays ---------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bat.data import PreparedData, load
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError
 from bat.reading import read_array
 from bat.sharing import published
 from bat.sharing.folders import FILE_NAMES, REQUIRED, SOURCE_INDEX, Source, check_info, opened

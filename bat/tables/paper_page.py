@@ -13,10 +13,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from bat.config.attacks import ATTACKS
+from bat.config.values import fraction_text
 from bat.escaping import for_markdown
 from bat.files.artifacts import ArtifactError, read_json, read_metadata, write_bytes
 from bat.files.bits import unpack
-from bat.plan.studies import study_name
+from bat.plan.names import study_name
 from bat.reading import regular_file
 from bat.report import comparison, tables
 from bat.scores.chance import caution
@@ -294,7 +296,7 @@ def _annotation(results: Path, pair: Pair) -> dict[str, Ours]:
 
 # -- tables 1 to 6 --------------------------------------------------------------------------
 
-TITLES = {"clean": "Clean", "fgsm": "FGSM", "pgd": "PGD", "cw": "CW", "aa": "AA"}
+TITLES = {"clean": "Clean"} | {name: attack.title for name, attack in ATTACKS.items()}
 
 
 def _methods(results: Path, pair: Pair) -> list[str]:
@@ -371,7 +373,7 @@ def _made(results: Path, pair: Pair, run: str, n_seeds: int) -> str:
         words.insert(0, f"{recipe['training']['epochs']} epochs")
         if recipe["objective"]["method"] == "erm":
             continue
-        eps = comparison.fraction_text(recipe["adversary"]["eps"])
+        eps = fraction_text(recipe["adversary"]["eps"])
         words.append(f"PGD-{recipe['history']['steps']} at eps {eps}")
     return ", ".join(words)
 

@@ -6,6 +6,7 @@ the data. It can be stopped at any step and goes on exactly where it was.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ import torch
 from torch import Tensor
 
 import bat
-from bat import config, objectives
-from bat.attacks import PGD, AutoAttack, cw, fgsm
+from bat import config
+from bat.attacks import PGD, build_attack
 from bat.attacks.evaluation import NotFiniteError, evaluate
 from bat.checkpoints import load_model
 from bat.checkpoints.formats import checkpoint_digest, of_file, printable, read_checkpoint
@@ -29,11 +30,12 @@ from bat.files import artifacts
 from bat.files.artifacts import ArtifactError, MisplacedError, column
 from bat.files.bits import pack
 from bat.models import build_for
+from bat.objectives import build_objective
 from bat.progress import Progress, log, progress
 from bat.reading import Expected, check_values
+from bat.scores import SCORES
 from bat.scores.fit import fit_facts, fit_sentence
 from bat.scores.subsets import HISTORY_SAMPLES, measured_samples
-from bat.statistics import above, below
 from bat.stopping import Stopped, signals_kept
 from bat.streams import generator, torch_seed
 from bat.training.loop import DivergedError, Training
@@ -82,7 +84,7 @@ def train_run(
         Folder of the run.
     prepared : PreparedData
     spec : dict
-        From `bat.plan.studies`.
+        From `bat.plan.specifications`.
     inputs : Inputs
     device : Runtime
     command : str
@@ -163,6 +165,7 @@ def train_run(
         best_epoch=run.best["epoch"],
         best_accuracy=run.best["accuracy"],
         undefined_steps=run.undefined_steps(),
+        **run.own_statistics(),
         **made_of.fit,
     )
     resume.unlink(missing_ok=True)
@@ -311,11 +314,10 @@ class _Run:
         )
         self.data = to_device(prepared, device.device)
         memorized, unmemorized = score_masks(spec, made_of.scores)
-        method = dict(spec["objective"])
         model = device.place(model)
         self.training = Training(
             model,
-            objectives.OBJECTIVES[method.pop("method")](**method),
+            build_objective(spec["objective"]),
             self.data,
             torch.from_numpy(index).to(device.device),
             self.recipe,
@@ -501,9 +503,9 @@ class _Run:
     def history(self) -> pa.Table:
         """The rows as a table; statistics that a method or an epoch does not have are null."""
         schema = artifacts.SCHEMAS["history"]
-        unknown = {name for row in self.rows for name in row} - {*schema.names, "undefined"}
-        if unknown:
-            raise BatError(f"statistics without a column in the history: {sorted(unknown)}")
+        unknown = self._uncolumned()
+        if unknown and self.spec["objective"]["method"] != "own":
+            raise BatError(f"statistics without a column in the history: {unknown}")
         return pa.table(
             [
                 pa.array([row.get(f.name) for row in self.rows], type=f.type, from_pandas=True)
@@ -511,6 +513,24 @@ class _Run:
             ],
             schema=schema,
         )
+
+    def _uncolumned(self) -> list[str]:
+        columns = {*artifacts.SCHEMAS["history"].names, "undefined"}
+        return sorted({name for row in self.rows for name in row} - columns)
+
+    def own_statistics(self) -> dict[str, dict[str, list[float | None]]]:
+        """What a method of one's own records beside the columns of the history, by epoch."""
+        if not self._uncolumned():
+            return {}
+        return {
+            "own_statistics": {
+                name: [
+                    None if math.isnan(value := row.get(name, math.nan)) else value
+                    for row in self.rows
+                ]
+                for name in self._uncolumned()
+            }
+        }
 
     def undefined_steps(self) -> dict[str, list[int]]:
         """For each statistic that some batch did not have, the number of such steps by epoch."""
@@ -565,15 +585,13 @@ def _hold_out(index: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, n
 def score_masks(spec: dict, scores: pa.Table | None) -> tuple[np.ndarray | None, np.ndarray | None]:
     """BAT's masks of all training samples: above sigma, and below it (equations 7 and 9).
 
-    Where low scores are atypical (confidence) the two change places. Other
-    methods need none.
+    Where low scores are atypical the two change places. Other methods need none.
     """
     if spec["score"] is None:
         return None, None
     kind, sigma = spec["score"]["kind"], spec["score"]["sigma"]
     values = column(scores, kind)
-    high, low = above(values, sigma), below(values, sigma)
-    memorized, unmemorized = (low, high) if kind == "confidence" else (high, low)
+    memorized, unmemorized = SCORES[kind].split(values, sigma)
     for what, mask in (("atypical", memorized), ("typical", unmemorized)):
         if not mask.any():
             raise BatError(
@@ -609,7 +627,7 @@ def evaluate_checkpoint(
     architecture : str
     prepared : PreparedData
     spec : dict
-        From `bat.plan.studies.evaluation_specification`.
+        From `bat.plan.specifications.evaluation_specification`.
     out : path
         The evaluation table.
     device : Runtime
@@ -660,7 +678,7 @@ def evaluate_checkpoint(
         model,
         prepared.test_images[index],
         np.asarray(prepared.test_labels)[index],
-        {name: _attack(name, settings) for name, settings in spec["attacks"].items()},
+        {name: build_attack(name, settings) for name, settings in spec["attacks"].items()},
         batch_size=spec["batch_size"],
         seed=spec["seed"],
         progress=report,
@@ -683,7 +701,3 @@ def evaluate_checkpoint(
         normalization={k: getattr(model, k).flatten().tolist() for k in ("mean", "std")},
     )
     return {name: float(values.mean()) for name, values in flags.items()}
-
-
-def _attack(name: str, settings: dict):
-    return {"fgsm": fgsm, "pgd": PGD, "cw": cw, "aa": AutoAttack}[name](**settings)

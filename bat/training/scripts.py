@@ -19,13 +19,11 @@ import torch
 from torch import nn
 
 import bat
-from bat import config
+from bat import config, files
 from bat.checkpoints.formats import read_checkpoint
 from bat.data import PreparedData, to_device
 from bat.devices import runtime
-from bat.errors import BatError
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError, BatError
 from bat.models import Classifier, wrap
 from bat.objectives import BAT, OBJECTIVES, Objective
 from bat.progress import log, messages_shown, progress
@@ -236,10 +234,10 @@ class _Course:
             return
         state, model = self.training.state(), self.training.model
         known = {"architecture": model.architecture} if hasattr(model, "architecture") else {}
-        artifacts.write_torch(
+        files.write_torch(
             self.path,
             {
-                "format_version": artifacts.FORMAT_VERSION,
+                "format_version": files.FORMAT_VERSION,
                 "state_dict": state.pop("model"),
                 **known,
                 "normalization": {k: getattr(model, k).flatten().tolist() for k in ("mean", "std")},

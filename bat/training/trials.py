@@ -25,7 +25,7 @@ from bat.files.artifacts import ArtifactError, MisplacedError
 from bat.models import build_for
 from bat.objectives import ERM
 from bat.progress import log, progress
-from bat.scores.memorization import trials_for_coverage
+from bat.scores import trials_for_coverage
 from bat.scores.subsets import subset
 from bat.streams import torch_seed
 from bat.training.loop import DivergedError, Training
@@ -59,7 +59,7 @@ def run_shard(
         ``.../trials/{architecture}-{first}-{last}.parquet``.
     prepared : PreparedData
     recipe : dict
-        From `bat.plan.studies.trial_recipe`.
+        From `bat.plan.specifications.trial_recipe`.
     first, last : int
         Trial numbers, both included.
     members : int
@@ -143,7 +143,7 @@ def check_coverage(prepared: PreparedData, recipe: dict, n_trials: int, n_held_o
     ----------
     prepared : PreparedData
     recipe : dict
-        From `bat.plan.studies.trial_recipe`.
+        From `bat.plan.specifications.trial_recipe`.
     n_trials : int
         Trials behind the memorization scores: every sample must be in some
         subset and out of some.

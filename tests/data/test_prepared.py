@@ -16,7 +16,7 @@ import pytest
 from samples import encode, pets, pixels, write_pets
 
 from bat import config, data
-from bat.data import prepared
+from bat.data import preparing, writing
 from bat.data.sources import read_source
 from bat.errors import DataError
 
@@ -137,7 +137,7 @@ def test_a_folder_with_other_files_is_never_replaced(tmp_path):
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(prepared, "sync", lambda file: 1 / 0)
+    monkeypatch.setattr(writing, "sync", lambda file: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         data.prepare(config.DigitsData(), tmp_path / "data")
     assert list(tmp_path.iterdir()) == []
@@ -303,7 +303,7 @@ def test_label_noise_is_recorded_and_reversible(digits, tmp_path, share):
 
 def test_wrong_labels_are_uniform_over_the_other_classes():
     labels = np.repeat(np.arange(5), 4000)
-    changed, wrong = prepared._wrong_labels(labels, 5, 1.0, seed=0)
+    changed, wrong = preparing._wrong_labels(labels, 5, 1.0, seed=0)
     counts = np.zeros((5, 5))
     np.add.at(counts, (labels[changed], wrong), 1)
     assert (np.diag(counts) == 0).all()

@@ -16,8 +16,7 @@ import pytest
 from samples import encode, pets, pixels, refused, tiny, tiny_files, write_pets, write_zip
 
 from bat import config, data
-from bat.data import sources
-from bat.data.sources import read_source
+from bat.data.sources import fashion_mnist, read_source
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("BAT_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -322,8 +321,8 @@ def idx(array):
 def fashion(tmp_path, monkeypatch):
     labels = np.arange(10, dtype=np.uint8)
     arrays = [pixels(0, (20, 28, 28)), np.tile(labels, 2), pixels(1, (10, 28, 28)), labels]
-    contents = dict(zip(sources.IDX_MD5, map(idx, arrays), strict=True))
-    monkeypatch.setattr(sources, "IDX_MD5", {name: md5(c) for name, c in contents.items()})
+    contents = dict(zip(fashion_mnist.IDX_MD5, map(idx, arrays), strict=True))
+    monkeypatch.setattr(fashion_mnist, "IDX_MD5", {name: md5(c) for name, c in contents.items()})
     for name, content in contents.items():
         (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
     return tmp_path, contents
@@ -359,8 +358,8 @@ def test_wrong_fashion_mnist(fashion, tmp_path):
 def test_class_names_are_torchvisions():
     from torchvision.datasets import FashionMNIST
 
-    assert list(sources.FASHION_CLASSES) == FashionMNIST.classes
-    assert [f"{name}.gz" for name in sources.IDX_MD5] == [
+    assert list(fashion_mnist.FASHION_CLASSES) == FashionMNIST.classes
+    assert [f"{name}.gz" for name in fashion_mnist.IDX_MD5] == [
         name for name, _ in FashionMNIST.resources
     ]
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bat.files import artifacts
+import bat
+from bat.files import artifacts, tables
 from bat.files.artifacts import (
     ArtifactError,
     atomic_path,
@@ -65,7 +66,7 @@ def test_table_comes_back_with_its_provenance(tmp_path):
     assert metadata == {
         "format_version": 1,
         "kind": "confidence",
-        "package_version": artifacts.bat.__version__,
+        "package_version": bat.__version__,
         **PROVENANCE,
         "identity": {},
         "inputs": {"data": "f" * 64},
@@ -271,8 +272,8 @@ def test_a_small_file_of_very_many_rows_is_not_read(tmp_path, monkeypatch):
     columns = {"index": [0] * n, "typical": [True] * n, "atypical": [False] * n}
     write_table(path, "groups", columns, fingerprint="f" * 64, recipe={}, command="a test")
     assert read_table(path, "groups")[0].num_rows == n  # as large as memory may well hold
-    monkeypatch.setattr(artifacts, "SMALL", 1 << 10)
-    monkeypatch.setattr(artifacts, "MAX_GROWTH", 100)
+    monkeypatch.setattr(tables, "SMALL", 1 << 10)
+    monkeypatch.setattr(tables, "MAX_GROWTH", 100)
     with pytest.raises(ArtifactError, match=r"groups\.parquet: claims 200,000 rows in"):
         read_table(path, "groups")
 

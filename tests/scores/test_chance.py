@@ -17,11 +17,10 @@ from bat.figures import reports
 from bat.files import artifacts
 from bat.files.artifacts import column, read_table, write_table
 from bat.files.bits import pack, unpack
-from bat.plan import studies
+from bat.plan.specifications import trial_recipe
 from bat.progress import log
 from bat.report import tables
-from bat.scores import chance
-from bat.scores.memorization import memorization
+from bat.scores import chance, memorization
 from bat.scores.subsets import subset
 from bat.sharing.cards import description, facts
 from bat.sharing.folders import opened
@@ -294,7 +293,7 @@ def test_planted_near_duplicates_of_digits_are_found(prepare, tmp_path):
             "augmentation": {"crop": 0, "flip": False},
         },
     )
-    recipe, n_trials = studies.trial_recipe(settings.architecture, settings), 36
+    recipe, n_trials = trial_recipe(settings.architecture, settings), 36
     shard = tmp_path / f"{settings.architecture}-000000-000035.parquet"
     cpu = Runtime(torch.device("cpu"))
     trials.run_shard(shard, prepared, recipe, 0, n_trials - 1, 0, device=cpu, command="a test")

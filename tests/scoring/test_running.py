@@ -10,8 +10,8 @@ from scipy.special import comb
 
 import bat
 from bat import scoring
-from bat.errors import BatError
-from bat.files.artifacts import ArtifactError, read_table
+from bat.errors import ArtifactError, BatError
+from bat.files import read_table
 
 N, N_TEST = 12, 5
 CLASSES = np.arange(N) // 3  # of three copies each; test sample j is another of class j

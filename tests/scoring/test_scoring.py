@@ -17,11 +17,11 @@ from bat.errors import BatError
 from bat.files import artifacts
 from bat.files.artifacts import ArtifactError, column, read_table, write_table
 from bat.files.bits import pack, unpack
-from bat.plan import studies
+from bat.plan.specifications import trial_recipe
 from bat.progress import log
 from bat.report import tables as tables_of_readers
+from bat.scores import memorization
 from bat.scores.fit import fit_sentence
-from bat.scores.memorization import memorization
 from bat.scores.subsets import subset
 from bat.training import trials
 
@@ -301,7 +301,7 @@ def test_wrong_labels_are_memorized(prepare, tmp_path):
             "augmentation": {"crop": 0, "flip": False},
         },
     )
-    recipe = studies.trial_recipe(settings.architecture, settings)
+    recipe = trial_recipe(settings.architecture, settings)
     out = tmp_path / f"{settings.architecture}-000000-000059.parquet"
     device = Runtime(torch.device("cpu"))
     trials.run_shard(out, prepared, recipe, 0, 59, 0, device=device, command="a test")

@@ -7,7 +7,8 @@ from small_scores import write_results
 
 import bat
 from bat import sharing
-from bat.files.artifacts import SCHEMAS, ArtifactError
+from bat.errors import ArtifactError
+from bat.files import SCHEMAS
 
 
 @pytest.fixture(scope="module")

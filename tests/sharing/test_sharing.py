@@ -25,14 +25,15 @@ from bat.data.revisions import scores_revision
 from bat.files import artifacts
 from bat.files.artifacts import ArtifactError, column, read_table, write_table
 from bat.files.bits import pack
-from bat.plan import studies
+from bat.plan.runs import substitution_runs
+from bat.plan.specifications import all_specifications, trial_recipe
 from bat.scores.subsets import subset
 from bat.scoring import merging
 from bat.sharing import folders as score_files
 from bat.streams import generator
 
 N_TRIALS = 30
-RECIPE = studies.trial_recipe("small_cnn-4", config.Scores())
+RECIPE = trial_recipe("small_cnn-4", config.Scores())
 KINDS = [*score_files.REQUIRED, *score_files.OPTIONAL]
 MERGE = {
     "dataset": "digits",
@@ -115,7 +116,7 @@ def copy(made, tmp_path):
 def specification(source, **settings):
     text = {"source": str(source)} | settings
     raw = {"datasets": {"digits": {"data": {"source": "digits"}, "scores": text}}}
-    return studies.specifications(load_config(raw))["digits", "source"]
+    return all_specifications(load_config(raw))["digits", "source"]
 
 
 def fetch(source, prepared, out, **settings) -> str:
@@ -477,7 +478,7 @@ def test_bat_with_scores_that_the_source_does_not_bring_is_left_out():
         ({"source": "a.zip", "tables": ["confidence"]}, {"bat-1-0.2-confidence"}),
     ):
         settings = load_config({"datasets": {"digits": raw | {"scores": scores}}})
-        runs = studies.substitution_runs(settings.datasets["digits"])
+        runs = substitution_runs(settings.datasets["digits"])
         assert set(runs) == {"bat-1-0.2"} | expected  # memorization's own is always there
 
 
@@ -695,7 +696,7 @@ def test_trials_that_contradict(few_digits, tmp_path):
     ],
 )
 def test_trials_of_another_recipe(few_digits, tmp_path, settings, words):
-    recipe = studies.trial_recipe("small_cnn-4", config.Scores(**settings))
+    recipe = trial_recipe("small_cnn-4", config.Scores(**settings))
     one = write_shard(tmp_path / "a", few_digits, range(20))
     other = write_shard(tmp_path / "b", few_digits, range(20, 30), recipe=recipe)
     merge_refused([one, other], few_digits, tmp_path / "out", str(one), str(other), words)
@@ -716,7 +717,7 @@ def test_trials_that_are_missing(few_digits, tmp_path):
 
 
 def test_trials_of_two_architectures(few_digits, tmp_path):
-    recipe = studies.trial_recipe("small_cnn-8", config.Scores())
+    recipe = trial_recipe("small_cnn-8", config.Scores())
     write_shard(tmp_path / "a", few_digits, range(30))
     write_shard(tmp_path / "a", few_digits, range(5), recipe=recipe)
     merge_refused([tmp_path / "a"], few_digits, tmp_path / "out", "small_cnn-8", "name one")

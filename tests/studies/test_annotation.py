@@ -17,7 +17,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from bat.errors import BatError
 from bat.files import artifacts
-from bat.plan.studies import POISONING_RUNS
+from bat.plan.inputs import POISONING_RUNS
 from bat.report.annotation_page import Item, page
 from bat.studies import annotation
 

@@ -164,7 +164,8 @@ def measured(few_digits, tmp_path_factory):
     from bat.devices import Runtime
     from bat.files import artifacts
     from bat.models import build_model
-    from bat.plan import studies
+    from bat.plan.runs import study_runs
+    from bat.plan.specifications import run_specification
     from bat.studies import features
 
     folder = tmp_path_factory.mktemp("representation")
@@ -184,8 +185,8 @@ def measured(few_digits, tmp_path_factory):
     )
     artifacts.write_torch(folder / "last.pt", model.state_dict())
     dataset = config.Dataset.model_validate({"data": {"source": "digits"}})
-    run = studies.study_runs(dataset)["erm-atypical-0"]
-    spec = studies.run_specification("digits", dataset, "small_cnn-4", "erm-atypical-0", run, 0)
+    run = study_runs(dataset)["erm-atypical-0"]
+    spec = run_specification("digits", dataset, "small_cnn-4", "erm-atypical-0", run, 0)
     content = features.represent_checkpoint(
         folder / "last.pt",
         folder / "groups",

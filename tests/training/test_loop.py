@@ -344,7 +344,7 @@ def test_a_step_keeps_every_tensor_on_the_device(method, monkeypatch):
     """On a pretend GPU, whose tensors have a device and no values; gradients are made up."""
     gpu = torch.device("cuda", 0)
     monkeypatch.setattr(Training, "_generator", lambda *arguments: None)
-    monkeypatch.setattr(linf, "_check_parameters", lambda *arguments: None)
+    monkeypatch.setattr(linf, "check_parameters", lambda *arguments: None)
     monkeypatch.setattr(torch.autograd, "grad", lambda height, x: (torch.empty_like(x),))
     monkeypatch.setattr(torch.Tensor, "backward", lambda loss: None)
     options = {"begin_epoch": 1} if method == "gairat" else {}

@@ -23,7 +23,7 @@ from bat.files import artifacts
 from bat.files.artifacts import ArtifactError
 from bat.files.bits import unpack
 from bat.models import build_model
-from bat.plan import studies
+from bat.plan.names import study_name
 from bat.scores.fit import fit_sentence
 from bat.training import DivergedError, runs
 
@@ -302,7 +302,7 @@ def test_training_on_groups_uses_typical_and_the_share_of_atypical(few_digits, i
     atypical = set(range(0, n, 5))
     chosen = {}
     for share in (0.0, 0.2, 1.0):
-        spec = specification(studies.study_name("pgd-at", share))
+        spec = specification(study_name("pgd-at", share))
         groups = runs.read_inputs(few_digits, spec, inputs).groups
         chosen[share] = set(runs.training_index(few_digits, spec, groups).tolist())
         assert set(range(n)) - atypical <= chosen[share]

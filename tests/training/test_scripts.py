@@ -12,7 +12,7 @@ import bat
 from bat import config
 from bat.data import to_device
 from bat.devices import Runtime
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError
 from bat.streams import torch_seed
 from bat.training import Training
 

@@ -20,7 +20,7 @@ from bat.files import artifacts
 from bat.files.artifacts import column, read_table
 from bat.files.bits import unpack
 from bat.models import build_model
-from bat.plan import studies
+from bat.plan.specifications import trial_recipe
 from bat.scores.subsets import subset
 from bat.training import DivergedError, trials
 
@@ -29,7 +29,7 @@ SETTINGS = {
     "training": {"epochs": 2, "batch_size": 50, "augmentation": {"crop": 1, "flip": False}},
 }
 ARCHITECTURE = SETTINGS["architecture"]
-RECIPE = studies.trial_recipe(ARCHITECTURE, config.Scores(**SETTINGS))
+RECIPE = trial_recipe(ARCHITECTURE, config.Scores(**SETTINGS))
 CPU = Runtime(torch.device("cpu"))
 
 
@@ -263,7 +263,7 @@ def test_a_stray_file_beside_the_shards_is_named_and_not_used(copied, run, undis
 def test_a_loss_that_is_no_number_names_the_trial(few_digits):
     training = SETTINGS["training"] | {"lr": 1e20, "schedule": "constant"}
     scores = config.Scores(architecture=ARCHITECTURE, training=training)
-    trainer = trials.TrialTrainer(few_digits, studies.trial_recipe(ARCHITECTURE, scores), CPU)
+    trainer = trials.TrialTrainer(few_digits, trial_recipe(ARCHITECTURE, scores), CPU)
     with pytest.raises(DivergedError, match=r"^trial 7: erm: the loss is .* of epoch \d"):
         trainer.train(7, keep_probabilities=False)
 
@@ -296,7 +296,7 @@ def test_progress_is_told_within_a_trial(few_digits):
 
 @pytest.mark.slow
 def test_a_killed_job_goes_on_at_its_next_trial(few_digits, tmp_path, run, run_bat):
-    recipe = studies.trial_recipe(
+    recipe = trial_recipe(
         ARCHITECTURE,
         config.Scores(architecture=ARCHITECTURE, training=SETTINGS["training"] | {"epochs": 8}),
     )

@@ -1,43 +1,29 @@
 # What compares the runs of one architecture on one data set: tables and figures, by their names.
 
-GROUP_TABLES = [f"<results>/{{dataset}}/groups/{split}.parquet" for split in ("train", "test")]
-# by name: the runs that are compared, what is read of each, and of the data set
-COMPARED_TABLES = {
-    "methods": (table_runs, evaluations, []),
-    "substitution": (substitution_runs, evaluations, []),
-    "typical": (study_runs(["erm", "pgd-at"], True), histories, GROUP_TABLES),
-    "representation": (study_runs(["erm", "pgd-at"], True), representations, GROUP_TABLES),
-    "history": (configured_runs, histories, GROUP_TABLES),
-}
-FOR_PROGRAMS = {"history"}  # tables without a form for readers
-COMPARED_FIGURES = {
-    "fig4": (ablation_runs, evaluations, []),
-    "fig1": (study_runs(["pgd-at"], False), histories, GROUP_TABLES),
-    "fig2": (study_runs(["pgd-at"], True), histories, GROUP_TABLES),
-    "fig8": (study_runs(["erm"], False), histories, GROUP_TABLES),
-    "fig14": (study_runs(["erm"], True), histories, GROUP_TABLES),
-}
 REPORT = (
     "{params.bat} report {params.name} --spec {input.spec:q} --runs {input.runs:q}"
     " --dataset {params.dataset:q} --out {params.out:q} --log {log:q}"
 )
 
 
-for _table, (_runs, _files, _shared) in COMPARED_TABLES.items():
+TABLES = [name for name, of in inputs.COMPARED.items() if of.suffixes != inputs.FIGURE]
+COMPARED_FIGURES = [name for name in inputs.COMPARED if name not in TABLES]
+
+
+for _table in TABLES:
 
     rule:
         name:
             f"{_table}_table"
         input:
-            of_runs(_runs, _files),
-            *_shared,
-            runs=of_runs(_runs, run_specs),
+            compared_files(_table),
+            runs=compared_specs(_table),
             spec=specification("comparison-{architecture}"),
             data="<results>/{dataset}/data/dataset.json",
         output:
             multiext(
                 f"<results>/{{dataset}}/{{architecture}}/tables/{_table}",
-                *([".csv"] if _table in FOR_PROGRAMS else [".csv", ".md", ".tex"]),
+                *inputs.COMPARED[_table].suffixes,
             ),
         log:
             f"<logs>/{{dataset}}/{{architecture}}/{_table}.log",
@@ -55,15 +41,14 @@ for _table, (_runs, _files, _shared) in COMPARED_TABLES.items():
             REPORT
 
 
-for _figure, (_runs, _files, _shared) in COMPARED_FIGURES.items():
+for _figure in COMPARED_FIGURES:
 
     rule:
         name:
             f"draw_{_figure}"
         input:
-            of_runs(_runs, _files),
-            *_shared,
-            runs=of_runs(_runs, run_specs),
+            compared_files(_figure),
+            runs=compared_specs(_figure),
             spec=specification("comparison-{architecture}"),
             data="<results>/{dataset}/data/dataset.json",
         output:
@@ -113,7 +98,7 @@ for _figure in COMPARED_FIGURES:
                 ),
 
 
-for _number, _pair in studies.PAPER_TABLES.items():
+for _number, _pair in inputs.PAPER_TABLES.items():
 
     rule:
         name:

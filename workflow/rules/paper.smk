@@ -3,7 +3,7 @@
 
 rule paper_page:
     input:
-        [file for name in CONFIG.datasets for file in score_files(name, ["memorization"])],
+        [f"{RESULTS}/{name}/{inputs.score_file('memorization')}" for name in CONFIG.datasets],
         comparison_files(
             *(f"tables/{table}.csv" for table in ("methods", "typical", "representation")),
             "figures/fig1.csv",

@@ -36,7 +36,7 @@ rule poisoning_scores:
 rule draw_fig3:
     input:
         "<results>/{dataset}/groups/train.parquet",
-        scores=poisoning_scores(studies.POISONING_RUNS["fig3"], None),
+        scores=poisoning_scores("fig3"),
         data="<results>/{dataset}/data/dataset.json",
     output:
         "<results>/{dataset}/{architecture}/figures/fig3.pdf",
@@ -66,7 +66,7 @@ rule draw_fig3:
 
 rule write_annotation_sheet:
     input:
-        scores=poisoning_scores(studies.POISONING_RUNS["annotation"], 1),
+        scores=poisoning_scores("annotation"),
         groups="<results>/{dataset}/groups/train.parquet",
         data="<results>/{dataset}/data/dataset.json",
     output:

@@ -32,7 +32,7 @@ rule memorization:
     input:
         spec=specification("scores"),
         data="<results>/{dataset}/data/dataset.json",
-        shards=score_shards,
+        shards=of_dataset(shards.score_shards),
     output:
         update("<results>/{dataset}/scores/memorization.parquet"),
         update("<results>/{dataset}/scores/influence.parquet"),
@@ -65,7 +65,7 @@ rule ensembles:
     input:
         spec=specification("ensembles"),
         data="<results>/{dataset}/data/dataset.json",
-        shards=ensemble_shards,
+        shards=of_dataset(shards.ensemble_shards),
     output:
         update("<results>/{dataset}/scores/disagreement.parquet"),
         update("<results>/{dataset}/scores/confidence.parquet"),
@@ -94,7 +94,7 @@ rule convergence_table:
     input:
         spec=specification("convergence"),
         data="<results>/{dataset}/data/dataset.json",
-        shards=score_shards,
+        shards=of_dataset(shards.score_shards),
     output:
         "<results>/{dataset}/scores/convergence.csv",
     log:
@@ -142,13 +142,13 @@ rule group_tables:
         " --out {params.out:q} --log {log:q}"
 
 
-for _figure, _inputs in FIGURES.items():
+for _figure, _files in inputs.FIGURES.items():
 
     rule:
         name:
             f"draw_{_figure}"
         input:
-            expand("<results>/{{dataset}}/{file}", file=_inputs),
+            expand("<results>/{{dataset}}/{file}", file=_files),
             spec=specification("figures"),
             data="<results>/{dataset}/data/dataset.json",
         output:

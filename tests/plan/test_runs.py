@@ -1,11 +1,11 @@
-"""Specifications: what the configuration leaves open is settled before a job starts."""
+"""Runs: what the configuration leaves open is settled before a job starts."""
 
 from __future__ import annotations
 
 import pytest
 
 from bat.config import load_config
-from bat.plan import studies
+from bat.plan import runs
 
 
 def dataset(**settings):
@@ -17,7 +17,7 @@ def dataset(**settings):
 def objective(run: str, architecture: str = "resnet18", **settings) -> dict:
     """The resolved method of one of the default runs, or of those in ``settings``."""
     chosen = dataset(**settings)
-    return studies.objective(chosen.runs[run], architecture, chosen)
+    return runs.objective(chosen.runs[run], architecture, chosen)
 
 
 @pytest.mark.parametrize(
@@ -43,17 +43,8 @@ def test_gairat_begins_after_its_share_of_the_epochs():
     assert objective("gairat", training={"epochs": 30, "milestones": [20]})["begin_epoch"] == 15
 
 
-def test_sizes_of_jobs_change_no_specification():
-    def specs(**settings):
-        configured = {"data": {"source": "cifar10"}, **settings}
-        return studies.specifications(load_config({"datasets": {"x": configured}}))
-
-    assert specs(scores={"trials_per_job": 7}) == specs(scores={"trials_per_job": 11})
-    assert specs()["x", "poisoning"]["stage_version"] == studies.STAGES["poisoning"]
-
-
 def test_an_external_model_belongs_to_one_architecture():
     models = {"a": {"checkpoint": "a.pt"}, "b": {"checkpoint": "b.pt", "architecture": "resnet9"}}
     chosen = dataset(architectures=["resnet18", "resnet9"], external=models)
-    assert studies.external_models(chosen, "resnet18") == ["a"]
-    assert studies.external_models(chosen, "resnet9") == ["b"]
+    assert runs.external_models(chosen, "resnet18") == ["a"]
+    assert runs.external_models(chosen, "resnet9") == ["b"]
