@@ -67,7 +67,7 @@ def inputs(few_digits, tmp_path_factory):
     import numpy as np
 
     from bat.files import artifacts
-    from bat.training import runs
+    from bat.training import Inputs
 
     folder = tmp_path_factory.mktemp("tables")
     n = few_digits.info["n_train"]
@@ -81,7 +81,7 @@ def inputs(few_digits, tmp_path_factory):
     )
     columns = {"index": index, "typical": ~atypical, "atypical": atypical}
     artifacts.write_table(folder / "groups" / "train.parquet", "groups", columns, **provenance)
-    return runs.Inputs(groups=folder / "groups", scores=folder / "scores")
+    return Inputs(groups=folder / "groups", scores=folder / "scores")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from bat import config
 from bat.devices import Runtime
 from bat.plan.runs import all_runs
 from bat.plan.specifications import run_specification
-from bat.training import runs
+from bat.training import train_run
 
 CPU = Runtime(torch.device("cpu"))
 EVALUATION = {
@@ -43,7 +43,7 @@ def specification(run="pgd-at", seed=0, **changes):
 
 
 def train(out, prepared, spec, inputs, device=CPU):
-    runs.train_run(out, prepared, spec, inputs, device=device, command="test", checkpoint_every=0)
+    train_run(out, prepared, spec, inputs, device=device, command="test", checkpoint_every=0)
 
 
 def files(out):

@@ -25,7 +25,15 @@ from bat.files.specifications import read_specification, specification_name
 from bat.plan.shards import shard_names
 from bat.plan.specifications import all_specifications
 from bat.studies import annotation, features, poisoning
-from bat.training import runs, trials
+from bat.training import (
+    Inputs,
+    Training,
+    evaluate_checkpoint,
+    read_inputs,
+    running,
+    train_run,
+    trials,
+)
 
 ARCHITECTURE, OTHER = "small_cnn-4", "small_cnn-5"
 RUNS = ("pgd-at", "bat-1-0.2", "erm-atypical-20", "pgd-at-atypical-20")
@@ -149,8 +157,8 @@ def _groups(folder: Path) -> None:
 def _train(out: str, folder: Path) -> None:
     name, seed = Path(out).parts[-2:]
     spec = spec_of(folder, f"{ARCHITECTURE}-run-{name}", int(seed.removeprefix("seed")))
-    inputs = runs.Inputs(groups=folder / "groups", scores=folder / "scores")
-    runs.train_run(
+    inputs = Inputs(groups=folder / "groups", scores=folder / "scores")
+    train_run(
         folder / out,
         load(folder, verify=True),
         spec,
@@ -162,7 +170,7 @@ def _train(out: str, folder: Path) -> None:
 
 
 def _evaluate(of: str, folder: Path) -> None:
-    runs.evaluate_checkpoint(
+    evaluate_checkpoint(
         folder / ARCHITECTURE / "runs" / of / "best.pt",
         ARCHITECTURE,
         load(folder, verify=True),
@@ -355,9 +363,9 @@ def make(folder: Path, **subsample: int) -> None:
             stage.run(folder)
     shutil.rmtree(folder / STOPPED)  # of it, the state in the middle
     spec = spec_of(folder, f"{ARCHITECTURE}-run-pgd-at-atypical-20", 7)
-    inputs = runs.Inputs(groups=folder / "groups", scores=folder / "scores")
+    inputs = Inputs(groups=folder / "groups", scores=folder / "scores")
     prepared = load(folder)
-    run = runs._Run(prepared, spec, runs.read_inputs(prepared, spec, inputs), CPU)
+    run = running.Run(prepared, spec, read_inputs(prepared, spec, inputs), CPU)
     run.advance(lambda: None)
     artifacts.write_torch(folder / STOPPED / "resume.pt", run.state())
     shutil.rmtree(folder / "shown")
@@ -417,7 +425,7 @@ def nothing_drawn() -> Iterator[None]:
 @contextmanager
 def nothing_trained() -> Iterator[None]:
     """No trial and no run beside the one that was stopped is trained."""
-    run_epoch = runs.Training.run_epoch
+    run_epoch = Training.run_epoch
 
     def only_the_stopped(self, *arguments: Any) -> Any:
         if self.seed != 7:
@@ -425,7 +433,7 @@ def nothing_trained() -> Iterator[None]:
         return run_epoch(self, *arguments)
 
     with (
-        mock.patch.object(runs.Training, "run_epoch", only_the_stopped),
+        mock.patch.object(Training, "run_epoch", only_the_stopped),
         mock.patch.object(trials, "TrialTrainer", side_effect=Again),
     ):
         yield

@@ -13,10 +13,11 @@ import pytest
 import torch
 from short_runs import CPU, EVALUATION, files, specification, train
 
+from bat.checkpoints.formats import checkpoint_digest
 from bat.files import artifacts
 from bat.files.artifacts import ArtifactError, MisplacedError, place_of
 from bat.files.metadata import _ALWAYS
-from bat.training import runs
+from bat.training import Inputs, Training, evaluate_checkpoint, read_inputs, running
 from bat.validation import read_checked
 
 RUN = "pgd-at-atypical-20"
@@ -50,11 +51,11 @@ def tables(inputs, tmp_path):
     for name in ("groups", "scores"):
         shutil.copytree(getattr(inputs, name), tmp_path / "tables" / name)
     folder = tmp_path / "tables"
-    return runs.Inputs(groups=folder / "groups", scores=folder / "scores")
+    return Inputs(groups=folder / "groups", scores=folder / "scores")
 
 
 def evaluate(folder, prepared, seed=0, run=RUN):
-    return runs.evaluate_checkpoint(
+    return evaluate_checkpoint(
         place(folder, run, seed) / "best.pt",
         "small_cnn-4",
         prepared,
@@ -85,7 +86,7 @@ def as_version_010(run):
 
 
 def no_training(monkeypatch):
-    monkeypatch.setattr(runs.Training, "run_epoch", None)
+    monkeypatch.setattr(Training, "run_epoch", None)
 
 
 # -- whose it is ----------------------------------------------------------------------------
@@ -140,7 +141,7 @@ def test_an_evaluation_of_another_seed_is_refused(old, copied, few_digits):
         assert (folder / "seed1.parquet").read_bytes() == before
         evaluate(copied, few_digits)
         inputs_now = read_checked(folder / "seed0.parquet", "evaluations", few_digits)[1]["inputs"]
-        assert inputs_now["checkpoint"] == runs.checkpoint_digest(place(copied) / "best.pt")
+        assert inputs_now["checkpoint"] == checkpoint_digest(place(copied) / "best.pt")
     else:
         with pytest.raises(MisplacedError, match="seed 1, and it lies in the place of seed 0"):
             evaluate(copied, few_digits)
@@ -201,7 +202,7 @@ def test_a_state_of_other_groups_is_not_gone_on_from(few_digits, tables, tmp_pat
     spec, out = specification(RUN), tmp_path / "run"
 
     def stopped(*arguments):
-        run = runs._Run(few_digits, spec, runs.read_inputs(few_digits, spec, tables), CPU)
+        run = running.Run(few_digits, spec, read_inputs(few_digits, spec, tables), CPU)
         run.advance(lambda: False)
         artifacts.write_torch(out / "resume.pt", run.state())
 

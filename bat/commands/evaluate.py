@@ -37,14 +37,14 @@ def add_parser(subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from bat import data
-    from bat.training import runs
+    from bat.training import evaluate_checkpoint
 
     folder = arguments.dataset
     place = folder / arguments.arch / "evaluations" / arguments.checkpoint.stem
     spec, prepared = _attacks(arguments), data.load(folder / "data", verify=True)
     with device_of(arguments) as device:
         out = arguments.out or place / "seed0.parquet"
-        accuracies = runs.evaluate_checkpoint(
+        accuracies = evaluate_checkpoint(
             arguments.checkpoint,
             arguments.arch,
             prepared,

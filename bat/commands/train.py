@@ -22,13 +22,13 @@ def add_parser(subparsers) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from bat import data
     from bat.files import artifacts
-    from bat.training import runs
+    from bat.training import Inputs, train_run
 
     spec = run_specification(arguments)
     prepared = data.load(arguments.data, verify=True)
-    inputs = runs.Inputs(groups=arguments.groups, scores=arguments.scores)
+    inputs = Inputs(groups=arguments.groups, scores=arguments.scores)
     with device_of(arguments) as device:
-        runs.train_run(
+        train_run(
             arguments.out,
             prepared,
             spec,

@@ -164,7 +164,7 @@ class OwnRun(AttackRun):
     method: Literal["own"]
     objective: Code
     settings: Settings = Field({})
-    score: Literal["memorization", "disagreement", "confidence"] | None = Field(
+    score: ScoreName | None = Field(
         None, description="that tells which samples of a batch are memorized, where it asks"
     )
     sigma: Share | None = Field(None, description="threshold of the score; unset: as of bat")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bat.plan.names import ablation_name, study_name
+from bat.scores import ENSEMBLE_SCORES, SCORES
 
 if TYPE_CHECKING:
     from bat.config import Dataset
@@ -28,7 +29,7 @@ def score_file(table: str) -> str:
     return f"scores/{table}{'.csv' if table == 'convergence' else '.parquet'}"
 
 
-SCORE_TABLES = ("memorization", "influence", "test", "disagreement", "confidence")
+SCORE_TABLES = ("memorization", "influence", "test", *ENSEMBLE_SCORES)
 OF_TRIALS = tuple(map(score_file, ("memorization", "influence", "test")))
 GROUPS = ("groups/train.parquet", "groups/test.parquet")
 
@@ -36,7 +37,7 @@ FIGURES = {
     "fig5": (score_file("memorization"),),
     "fig6": (score_file("memorization"),),
     "fig7": OF_TRIALS,
-    "alignment": tuple(map(score_file, ("memorization", "disagreement", "confidence"))),
+    "alignment": tuple(map(score_file, SCORES)),
     "convergence": (*OF_TRIALS, score_file("convergence")),
     "groups": (score_file("memorization"), *GROUPS),
 }
@@ -47,7 +48,7 @@ def absent_tables(dataset: Dataset) -> set[str]:
     """The score tables that a data set lacks: its source brings neither them nor trials."""
     if dataset.scores.source is None:
         return set()
-    return {"disagreement", "confidence", "convergence"} - set(dataset.scores.tables)
+    return {*ENSEMBLE_SCORES, "convergence"} - set(dataset.scores.tables)
 
 
 def score_files(dataset: Dataset, tables: Iterable[str] = SCORE_TABLES) -> list[str]:
@@ -88,7 +89,7 @@ def checkpoint_file(architecture: str, run: str, seed: int, which: str = "best")
 
 
 def run_inputs(spec: dict) -> dict[str, str]:
-    """Groups and scores, where a run uses them; keys as `bat.training.runs.Inputs` has them."""
+    """Groups and scores, where a run uses them; keys as `bat.training.Inputs` has them."""
     inputs = {}
     if spec["train_on"]["atypical"] is not None:
         inputs["groups"] = GROUPS[0]

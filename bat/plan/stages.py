@@ -238,7 +238,7 @@ class Place:
 
     def run_seconds(self, architecture: str, run: AnyRun) -> float:
         """Seconds of a run: its steps, the choice of its epoch, what is followed of it."""
-        from bat.training.runs import EVALUATION_BATCH
+        from bat.training import EVALUATION_BATCH
 
         selection, history = run.selection or self.dataset.selection, self.dataset.history
         n_samples, n_selected = self.trained_on(run.train_on), 0

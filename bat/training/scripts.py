@@ -27,7 +27,7 @@ from bat.errors import ArtifactError, BatError
 from bat.models import Classifier, wrap
 from bat.objectives import BAT, OBJECTIVES, Objective
 from bat.progress import log, messages_shown, progress
-from bat.statistics import above, below
+from bat.scores import SCORES
 from bat.stopping import Stopped, signals_kept
 from bat.training.loop import Recorder, Training
 
@@ -71,6 +71,7 @@ def train(
     *,
     index=None,
     scores=None,
+    score: str = "memorization",
     sigma: float | None = None,
     seed: int = 0,
     out: str | Path | None = None,
@@ -94,10 +95,11 @@ def train(
     index : array-like of int, optional
         Training samples that take part, as positions in ``data``; by default all.
     scores : array-like of float, shape (n_train,), optional
-        For BAT: a score for each training sample, high is atypical (``1 -
-        confidence``).
+        For BAT: a score for each training sample.
+    score : {"memorization", "disagreement", "confidence"}
+        Which score that is, and so which end is that of atypical samples.
     sigma : float, optional
-        For BAT: above it a sample counts as memorized, below it as not.
+        For BAT: beyond it a sample counts as memorized; by default that of the score.
     seed : int
         Of the order, the augmentation and the attacks.
     out : path-like, optional
@@ -142,7 +144,7 @@ def train(
     recipe = config.from_arguments(config.Optimization, _DEFAULTS | settings, "bat.train")
     chosen = _objective(objective)
     index = np.arange(data.info["n_train"]) if index is None else np.asarray(index, np.int64)
-    masks = _masks(chosen, scores, sigma, data)
+    masks = _masks(chosen, scores, score, sigma, data)
     if not isinstance(model, Classifier):
         model = wrap(model, type(model).__name__, len(data.class_names), data.shape)
     about = {
@@ -262,20 +264,23 @@ def _objective(objective: Objective | str) -> Objective:
     return OBJECTIVES[objective]()
 
 
-def _masks(objective: Objective, scores, sigma, data: PreparedData) -> dict[str, np.ndarray]:
-    """BAT's masks of the training samples: a score above sigma, and one below it."""
-    if scores is None and sigma is None:
+def _masks(
+    objective: Objective, scores, score: str, sigma: float | None, data: PreparedData
+) -> dict[str, np.ndarray]:
+    """BAT's masks of the training samples: beyond sigma, and on its other side."""
+    if scores is None:
         if isinstance(objective, BAT):
-            raise BatError("bat asks for scores and sigma; give both, as scores=..., sigma=0.15")
+            raise BatError("bat asks for scores, one for each training sample; give scores=...")
         return {}
-    scores = np.asarray(scores, np.float64)
-    n = data.info["n_train"]
-    if sigma is None or scores.shape != (n,) or not np.isfinite(scores).all():
+    scores, n = np.asarray(scores, np.float64), data.info["n_train"]
+    if score not in SCORES or scores.shape != (n,) or not np.isfinite(scores).all():
         raise BatError(
-            f"scores have shape {scores.shape} and sigma is {sigma}; expected a finite score for "
-            f"each of the {n} training samples, and a number"
+            f"scores of {score!r} have shape {scores.shape}; expected {' or '.join(SCORES)}, a "
+            f"finite number for each of the {n} training samples"
         )
-    return {"memorized": above(scores, sigma), "unmemorized": below(scores, sigma)}
+    known = SCORES[score]
+    memorized, unmemorized = known.split(scores, known.sigma if sigma is None else sigma)
+    return {"memorized": memorized, "unmemorized": unmemorized}
 
 
 def _described(objective: Objective) -> dict:

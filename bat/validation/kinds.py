@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from bat import files
 from bat.data import PreparedData
 from bat.errors import ArtifactError
 from bat.reading import parse_json, regular_file
+from bat.scores import ENSEMBLE_SCORES, SCORES
 from bat.validation.groups import check_groups
 from bat.validation.influence import check_influence, check_test
 from bat.validation.memorization import check_memorization
@@ -26,8 +26,7 @@ CHECKS: dict[str, Callable[[Rows, dict, PreparedData | None], None]] = {
     "memorization": check_memorization,
     "influence": check_influence,
     "test": check_test,
-    "disagreement": check_metric("disagreement", math.log(2)),
-    "confidence": check_metric("confidence", 1.0),
+    **{name: check_metric(SCORES[name]) for name in ENSEMBLE_SCORES},
     "groups": check_groups,
     "trials": check_trials,
     "evaluations": check_evaluations,
@@ -36,9 +35,7 @@ CHECKS: dict[str, Callable[[Rows, dict, PreparedData | None], None]] = {
 }
 
 SPLIT = {
-    "memorization": "train",
-    "disagreement": "train",
-    "confidence": "train",
+    **dict.fromkeys(SCORES, "train"),
     "poisoning": "train",
     "test": "test",
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from bat.errors import ArtifactError
 from bat.reading import Expected, check_values
+from bat.scores import ENSEMBLE_SCORES
 from bat.validation.kinds import CHECKS
 
 _METADATA: Expected = {
@@ -79,7 +80,7 @@ def check_metadata(path: Path, kind: str, metadata: dict) -> None:
                 f"({text[:40]!r}...), expected {_LONGEST:,} at most"
             )
     recipe, fingerprint = metadata["recipe"], metadata["fingerprint"]
-    if kind in ("disagreement", "confidence"):
+    if kind in ENSEMBLE_SCORES:
         check_values(where, recipe, {name: (dict,) for name in recipe}, ArtifactError)
         recipes = list(recipe.values())
     else:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from bat.data import PreparedData
+from bat.scores import Score
 from bat.validation.rows import ROUNDING, Rows
 
 
-def check_metric(name: str, high: float):
-    """The rule of a score by its column's name and its highest value; the lowest is 0."""
+def check_metric(score: Score):
+    """The rule of a score by its name and its range."""
 
     def check(rows: Rows, metadata: dict, prepared: PreparedData | None) -> None:
         rows.index_and_label(None if prepared is None else np.asarray(prepared.train_labels))
-        rows.within(name, 0, high + ROUNDING)
+        rows.within(score.name, score.low, score.high + ROUNDING)
 
     return check

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from bat.errors import ArtifactError
 from bat.files import column
+from bat.scores import ENSEMBLE_SCORES
 from bat.validation.influence import check_maxima, check_pairs
 from bat.validation.rows import Rows
 
@@ -46,7 +47,7 @@ def check_together(folder: Path, tables: dict[str, tuple[pa.Table, dict]]) -> No
             raise ArtifactError(
                 f"{folder}: {one_run[0]}.parquet and {name}.parquet come from different recipes"
             )
-    for name in ("disagreement", "confidence"):
+    for name in ENSEMBLE_SCORES:
         if name in tables and "memorization" in tables:
             ours, theirs = (column(tables[n][0], "label") for n in ("memorization", name))
             if not np.array_equal(ours, theirs):

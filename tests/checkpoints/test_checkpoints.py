@@ -20,7 +20,7 @@ from bat.files import artifacts
 from bat.files.artifacts import ArtifactError
 from bat.models import build_model
 from bat.progress import log
-from bat.training import runs
+from bat.training import evaluate_checkpoint
 
 CPU = Runtime(torch.device("cpu"))
 ARCHITECTURE = "small_cnn-4"
@@ -422,7 +422,7 @@ def test_the_evaluation_states_the_normalization(trained, few_digits, tmp_path):
     torch.save(trained, tmp_path / "model.pt")
     spec = {"dataset": "digits", "attacks": {}, "max_samples": 20, "batch_size": 50, "seed": 0}
     out = tmp_path / "out.parquet"
-    runs.evaluate_checkpoint(
+    evaluate_checkpoint(
         tmp_path / "model.pt", ARCHITECTURE, few_digits, spec, out, device=CPU, command="test"
     )
     _, metadata = artifacts.read_table(out, "evaluations")

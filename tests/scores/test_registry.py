@@ -19,14 +19,15 @@ def test_a_score_splits_samples_at_its_atypical_end(name, atypical, typical):
     assert [np.flatnonzero(side).tolist() for side in sides] == [atypical, typical]
 
 
-def test_ranges_are_reached_by_the_estimators():
-    """Models of one mind that are right or wrong, and models as far apart as there are."""
-    sure = np.array([[[1, 0], [1, 0]], [[1, 0], [0, 1]]], np.float16)  # model, sample, class
-    found = disagreement(sure), confidence(sure, np.array([1, 0]))
-    limits = [(SCORES[name].low, SCORES[name].high) for name in ("disagreement", "confidence")]
-    assert found[0].tolist() == pytest.approx(limits[0], abs=1e-6)
-    assert found[1][0] == limits[1][0]
-    assert confidence(sure, np.array([0, 0]))[0] == limits[1][1]
+def test_ranges_are_those_of_the_estimators():
+    """Models of one mind, and n that each see another class: log 2 but for their own pairs."""
+    n = 8
+    apart = np.stack([np.eye(n, dtype=np.float16)[[0, k]] for k in range(n)])  # model, sample
+    found = disagreement(apart)
+    low, high = SCORES["disagreement"].low, SCORES["disagreement"].high
+    assert found.tolist() == pytest.approx([low, high * (1 - 1 / n)], abs=1e-6)
+    found = confidence(apart[:, :1].repeat(2, axis=1), np.array([1, 0]))
+    assert found.tolist() == [SCORES["confidence"].low, SCORES["confidence"].high]
 
 
 def test_a_score_has_a_table_with_its_column_and_its_default_lies_in_its_range():

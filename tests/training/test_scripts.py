@@ -80,6 +80,16 @@ def test_every_method_trains_a_network_of_ones_own(few_digits, method):
     assert not same(start, weights(model))
 
 
+def test_low_confidence_is_bats_atypical_side_and_sigma_the_scores_own(few_digits):
+    high = np.random.default_rng(0).random(200)
+    found = []
+    for scores in ({"scores": high, "sigma": 0.5}, {"scores": 1 - high, "score": "confidence"}):
+        model = small()
+        bat.train(model, "bat", few_digits, **SHORT | {"epochs": 1}, **scores)
+        found.append(weights(model))
+    assert same(*found)
+
+
 def test_recorders_and_a_part_of_the_samples(few_digits):
     class Seen(bat.Recorder):
         def __init__(self):
@@ -97,8 +107,8 @@ def test_recorders_and_a_part_of_the_samples(few_digits):
     ("change", "words"),
     [
         ({"objective": "pgd"}, "the method 'pgd' is none of erm, pgd-at"),
-        ({"objective": "bat"}, "bat asks for scores and sigma"),
-        ({"scores": np.zeros(3), "sigma": 0.1}, "a finite score for each of the 200"),
+        ({"objective": "bat"}, "bat asks for scores"),
+        ({"scores": np.zeros(3), "sigma": 0.1}, "a finite number for each of the 200"),
         ({"epoch": 3}, "epoch: unknown; did you mean 'epochs'"),
         ({"lr": -1}, "lr: .*greater than 0"),
     ],
