@@ -10,6 +10,7 @@ from bat.config.architectures import (
     is_built_in,
     smallest_edge,
 )
+from bat.config.arguments import from_arguments
 from bat.config.code import Code, Settings
 from bat.config.data import (
     EDGES,
@@ -151,6 +152,7 @@ __all__ = [
     "WorkflowPlace",
     "families",
     "family_of",
+    "from_arguments",
     "is_built_in",
     "json_schema",
     "load_config",

@@ -16,7 +16,7 @@ from bat.data.channels import channel_statistics, constant_channels
 from bat.data.decoding import resized
 from bat.data.duplicates import count_duplicates, duplicate_notes
 from bat.data.fingerprints import checksum_of_info, combined, digest_of
-from bat.data.prepared import FINGERPRINTED, FORMAT_VERSION
+from bat.data.prepared import FINGERPRINTED, FORMAT_VERSION, PreparedData
 from bat.data.raw import Progress, RawData, check_labels, draw_balanced, source_name
 from bat.data.sources import read_source
 from bat.data.writing import write_folder
@@ -72,6 +72,18 @@ def prepare(
     info = _describe(config, raw, arrays, label_noise)
     write_folder(out, arrays, info, raw.states, revision)
     return info
+
+
+def prepare_in_memory(config: config.Data, raw: RawData) -> PreparedData:
+    """What `prepare` and `load` would give of a source that is in memory; no file is written.
+
+    Its ``folder`` is where it would have been, and is not there.
+    """
+    arrays, label_noise = _transform(config, raw)
+    info = _describe(config, raw, arrays, label_noise)
+    for array in arrays.values():
+        array.setflags(write=False)
+    return PreparedData(folder=Path(config.source, "data"), info=info, **arrays)
 
 
 def _transform(config: config.Data, raw: RawData) -> tuple[dict[str, np.ndarray], dict]:

@@ -6,7 +6,7 @@ from bat.models.families.resnet import ResNet
 from bat.models.families.resnet9 import ResNet9
 from bat.models.families.small_cnn import SmallCNN
 from bat.models.families.wide_resnet import WideResNet
-from bat.models.own import OwnNetwork
+from bat.models.own import OwnNetwork, wrap
 from bat.models.specified import build_for
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "build_for",
     "build_model",
     "require_size",
+    "wrap",
 ]

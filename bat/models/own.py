@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -101,11 +101,37 @@ def build_own(network: Mapping[str, Any], n_classes: int, channels: int, size: i
     )
     if not isinstance(model, nn.Module):
         raise BatError(f"{text}: gives {type(model).__name__}, expected a torch.nn.Module")
-    own = OwnNetwork(model, text, network.get("head"))
-    own.set_normalization([0.0] * channels, [1.0] * channels)
-    own.eval()
-    _try(own, n_classes, torch.zeros(TRIED, channels, size, size))
-    return own.train()
+    return wrap(model, text, n_classes, (channels, size, size), network.get("head")).train()
+
+
+def wrap(
+    network: nn.Module, text: str, n_classes: int, shape: Sequence[int], head: str | None = None
+) -> OwnNetwork:
+    """A network as a classifier that shares its parameters, tried on images of zeros.
+
+    Parameters
+    ----------
+    network : nn.Module
+    text : str
+        What messages call it.
+    n_classes : int
+    shape : sequence of int
+        Channels, height and width of the images.
+    head : str, optional
+        As for `OwnNetwork`.
+
+    Raises
+    ------
+    BatError
+        If it does not give finite logits of shape (batch, n_classes).
+    """
+    training = network.training
+    own = OwnNetwork(network, text, head)
+    own.set_normalization([0.0] * shape[0], [1.0] * shape[0])
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    own.to(device).eval()
+    _try(own, n_classes, torch.zeros(TRIED, *shape, device=device))
+    return own.train(training)
 
 
 def _try(own: OwnNetwork, n_classes: int, images: Tensor) -> None:

@@ -1,15 +1,22 @@
 """Influence of training samples on test samples, equation (2); see `bat.scores._memorization`."""
 
+from __future__ import annotations
+
 import itertools
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bat.errors import BatError
 from bat.scores.counts import check_bool, column_sums, included_counts
+from bat.scores.frames import samples_frame
 from bat.scores.significance import LEVEL, THRESHOLDS, Candidates, least_count
 from bat.statistics import score_from_counts, score_standard_error
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _BLOCK = 2**23  # pairs in one block of the product: 32 MB; small blocks lose speed
 _TORCH_PAYS = 2e11  # multiplications above which importing torch pays
@@ -48,6 +55,25 @@ class InfluenceScores:
     max_influence: np.ndarray
     max_influence_train_index: np.ndarray
     chance: dict
+
+    def to_frame(self, labels=None) -> pd.DataFrame:
+        """A row for each kept pair, with the ``label`` of the training sample where given."""
+        import pandas as pd
+
+        names = ("train_index", "test_index", "influence", "influence_se", "q")
+        frame = pd.DataFrame({name: getattr(self, name) for name in names})
+        if labels is not None:
+            frame.insert(2, "label", np.asarray(labels)[self.train_index])
+        return frame
+
+    def test_to_frame(self, labels=None) -> pd.DataFrame:
+        """A row for each test sample: ``accuracy``, ``max_influence`` and whose that is."""
+        columns = {
+            "accuracy": self.test_accuracy,
+            "max_influence": self.max_influence,
+            "max_influence_train_index": self.max_influence_train_index,
+        }
+        return samples_frame(columns, labels)
 
 
 def influence(

@@ -18,13 +18,20 @@ Agresti and Caffo: see `statistics.proportion_variance`. The score itself is the
 plain difference.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bat.errors import BatError
 from bat.scores.counts import check_bool, column_sums, included_counts
+from bat.scores.frames import samples_frame
 from bat.statistics import score_standard_error
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,10 @@ class MemorizationScores:
     n_excluded: np.ndarray
     accuracy_included: np.ndarray
     accuracy_excluded: np.ndarray
+
+    def to_frame(self, labels=None) -> pd.DataFrame:
+        """A row for each training sample, with ``index`` and, where given, ``label``."""
+        return samples_frame({f.name: getattr(self, f.name) for f in fields(self)}, labels)
 
 
 def memorization(included: np.ndarray, correct: np.ndarray) -> MemorizationScores:

@@ -3,11 +3,11 @@
 from bat.scoring.convergence import CONVERGENCE_REPEATS, write_convergence
 from bat.scoring.groups import write_groups
 from bat.scoring.tables import write_ensembles, write_scores
-from bat.scoring.trials import Trials, read_trials
+from bat.scoring.trials import ShardTrials, read_trials
 
 __all__ = [
     "CONVERGENCE_REPEATS",
-    "Trials",
+    "ShardTrials",
     "read_trials",
     "write_convergence",
     "write_ensembles",

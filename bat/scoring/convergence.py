@@ -11,9 +11,9 @@ import pandas as pd
 from bat.data import PreparedData
 from bat.files import artifacts
 from bat.scores import convergence, influence_convergence
+from bat.scores.estimates import REPEATS as CONVERGENCE_REPEATS
+from bat.scores.estimates import convergence_steps
 from bat.scoring.trials import read_trials
-
-CONVERGENCE_REPEATS = 20
 
 
 def write_convergence(
@@ -22,8 +22,7 @@ def write_convergence(
     """Write how the scores settle with the number of trials, as CSV."""
     trials = read_trials(shards, prepared, spec["trials"], recipe=spec["recipe"])
     n_trials, seed = len(trials.included), spec["recipe"]["seed"]
-    steps = sorted({max(4, round(n_trials * share)) for share in np.geomspace(0.1, 1, 7)})
-    steps = [step for step in steps if step <= n_trials]
+    steps = convergence_steps(n_trials)
     rows = convergence(
         trials.included,
         trials.train_correct,

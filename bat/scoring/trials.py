@@ -17,7 +17,7 @@ from bat.validation import read_checked
 
 
 @dataclass(frozen=True)
-class Trials:
+class ShardTrials:
     """What all trials of one architecture say, one row per trial, by trial number.
 
     Attributes
@@ -55,7 +55,7 @@ def read_trials(
     recipe: dict,
     members: int = 0,
     probabilities: np.ndarray | None = None,
-) -> Trials:
+) -> ShardTrials:
     """Read the shards of one architecture.
 
     A damaged shard is set aside under the name ``*.damaged``, so that the next
@@ -104,7 +104,7 @@ def read_trials(
             f"{len(shards)} shards; {len(wanted)} trials are needed"
         )
     chosen = [rows[trial] for trial in wanted]
-    return Trials(
+    return ShardTrials(
         included=np.stack([unpack(row["included"], n_train) for row in chosen]),
         train_correct=np.stack([unpack(row["train_correct"], n_train) for row in chosen]),
         test_correct=np.stack([unpack(row["test_correct"], n_test) for row in chosen]),
