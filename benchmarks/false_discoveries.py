@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from bat import data, scoring
-from bat.files.artifacts import read_metadata
+from bat.files import read_metadata
 from bat.report.writing import csv_text
 from bat.scores import MemorizationScores, influence, memorization
 from bat.scores.chance import Counts, counts_of, memorization_by_chance

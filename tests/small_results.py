@@ -20,7 +20,7 @@ import pandas as pd
 from short_runs import CPU
 
 from bat import config, data, scoring
-from bat.files import artifacts
+from bat.files import read_table, write_bytes, write_json, write_table, write_torch
 from bat.files.specifications import read_specification, specification_name
 from bat.plan.catalogue import read_catalogue, writer
 from bat.plan.shards import shard_names
@@ -346,15 +346,15 @@ def make(folder: Path, **subsample: int) -> None:
     specs = all_specifications(whole)
     for (_, stage), spec in specs.items():
         path = folder / "specs" / f"{specification_name(stage, spec)}.json"
-        artifacts.write_json(path, spec)
+        write_json(path, spec)
     data.prepare(whole.datasets["digits"].data, folder / "data", workers=1)
     _interrupted(folder)
     (shard,) = (folder / "trials").glob("*-000031.parquet")
-    table, about = artifacts.read_table(shard, "trials")
+    table, about = read_table(shard, "trials")
     given = {key: about[key] for key in ("fingerprint", "recipe", "command")}
     for at, trial in enumerate(EARLIER):
         path = folder / "trials" / ".partial" / ARCHITECTURE / f"{trial:06d}.parquet"
-        artifacts.write_table(path, "trials", table.slice(at, 1), **given)
+        write_table(path, "trials", table.slice(at, 1), **given)
     shard.unlink()
     for stage in stages():
         if stage.name != "interrupted":
@@ -365,7 +365,7 @@ def make(folder: Path, **subsample: int) -> None:
     prepared = load(folder)
     run = running.Run(prepared, spec, read_inputs(prepared, spec, inputs), CPU)
     run.advance(lambda: None)
-    artifacts.write_torch(folder / STOPPED / "resume.pt", run.state())
+    write_torch(folder / STOPPED / "resume.pt", run.state())
     shutil.rmtree(folder / "shown")
 
 
@@ -404,7 +404,7 @@ def _save_figure(
 ) -> list[Path]:
     path = out.with_suffix(".txt")
     text = f"{figure}\n{caption}\n{_digest(more)}\n{table.to_csv()}"
-    artifacts.write_bytes(path, text.encode())
+    write_bytes(path, text.encode())
     return [path]
 
 

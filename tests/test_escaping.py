@@ -22,7 +22,7 @@ from bat.__main__ import main
 from bat.config import load_config
 from bat.escaping import for_csv, for_figure, for_html, for_latex, for_markdown, for_terminal, plain
 from bat.figures import fig3, fig5
-from bat.files import artifacts
+from bat.files import read_json, read_metadata, write_json, write_table
 from bat.plan.catalogue import read_catalogue, writer
 from bat.plan.specifications import all_specifications
 from bat.progress import log, start_logging
@@ -159,22 +159,22 @@ def made(tmp_path_factory):
         columns = {"index": np.arange(len(labels)), "label": labels, kind: labels / 4.0}
         provenance = {"fingerprint": prepared.fingerprint, "command": "a test"}
         recipe = {HOSTILE.encode("utf-8", "replace").decode(): {"trials": 3}}
-        artifacts.write_table(
+        write_table(
             folder / "scores" / f"{kind}.parquet", kind, columns, recipe=recipe, **provenance
         )
     hostile = {"architecture": HOSTILE.encode("utf-8", "replace").decode()}
     for path in (folder / "scores").glob("*.parquet"):
         if path.stem in ("memorization", "influence", "test"):
-            recipe = artifacts.read_metadata(path, path.stem)["recipe"]
+            recipe = read_metadata(path, path.stem)["recipe"]
             rewrite(path, {"recipe": recipe | hostile, "dataset": hostile["architecture"]})
     raw = {"datasets": {"d": {"data": {"source": "digits"}}}}
     specs = all_specifications(load_config(raw))
     for name in ("groups", "figures"):
-        artifacts.write_json(folder / "specs" / f"{name}.json", specs["d", name])
+        write_json(folder / "specs" / f"{name}.json", specs["d", name])
     scoring.write_groups(
         folder / "scores",
         prepared,
-        artifacts.read_json(folder / "specs" / "groups.json"),
+        read_json(folder / "specs" / "groups.json"),
         folder / "groups",
         command="a test",
     )
@@ -198,7 +198,7 @@ def no_mathematics(monkeypatch):
 )
 @pytest.mark.usefixtures("no_mathematics")
 def test_figures_and_their_tables(made, tmp_path, name):
-    spec = artifacts.read_json(made / "specs" / "figures.json")
+    spec = read_json(made / "specs" / "figures.json")
     for path in writer(read_catalogue()[name])(Folder(made, spec), tmp_path / name):
         assert path.stat().st_size
         if path.suffix == ".csv":

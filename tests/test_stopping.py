@@ -13,10 +13,9 @@ import time
 import pytest
 import yaml
 
-from bat import config
+from bat import config, files
 from bat.__main__ import parser as parser_of_all
-from bat.files import artifacts
-from bat.files.artifacts import read_metadata
+from bat.files import read_metadata
 from bat.plan.specifications import trial_recipe
 
 ARCHITECTURE = "small_cnn-4"
@@ -33,7 +32,7 @@ def shard(few_digits, tmp_path):
     """The arguments of a command that trains for long."""
     training = {"epochs": 5000, "batch_size": 50}
     recipe = trial_recipe(ARCHITECTURE, config.Scores(architecture=ARCHITECTURE, training=training))
-    artifacts.write_json(tmp_path / "spec.json", {"recipe": recipe, "members": 0})
+    files.write_json(tmp_path / "spec.json", {"recipe": recipe, "members": 0})
     out = tmp_path / "trials" / f"{ARCHITECTURE}-000000-000001.parquet"
     places = ["--spec", tmp_path / "spec.json", "--data", few_digits.folder, "--out", out]
     return ["trials", *places, "--device", "cpu"]
@@ -91,7 +90,7 @@ def test_closed_outputs_do_no_harm(repository):
 def test_a_recorded_command_runs_in_the_folder_of_its_file(few_digits, run_bat, tmp_path):
     training = {"epochs": 1, "batch_size": 50}
     recipe = trial_recipe(ARCHITECTURE, config.Scores(architecture=ARCHITECTURE, training=training))
-    artifacts.write_json(tmp_path / "spec.json", {"recipe": recipe, "members": 0})
+    files.write_json(tmp_path / "spec.json", {"recipe": recipe, "members": 0})
     out = tmp_path / "trials" / f"{ARCHITECTURE}-000000-000001.parquet"
     places = ["--spec", tmp_path / "spec.json", "--data", few_digits.folder, f"--out={out}"]
     run_bat("trials", *places, "--log", tmp_path / "log")
@@ -101,9 +100,9 @@ def test_a_recorded_command_runs_in_the_folder_of_its_file(few_digits, run_bat, 
     content = out.read_bytes()
     out.unlink()
     run_bat(*shlex.split(recorded)[3:], cwd=out.parent)
-    again = artifacts.read_table(out, "trials")[0].drop_columns("seconds")
+    again = files.read_table(out, "trials")[0].drop_columns("seconds")
     out.write_bytes(content)
-    assert again.equals(artifacts.read_table(out, "trials")[0].drop_columns("seconds"))
+    assert again.equals(files.read_table(out, "trials")[0].drop_columns("seconds"))
     assert read_metadata(out, "trials")["command"] == recorded
 
 

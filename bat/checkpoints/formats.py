@@ -14,14 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bat.errors import ArtifactError, DamagedError
 from bat.escaping import plain
-from bat.files.artifacts import (
-    ArtifactError,
-    DamagedError,
-    check_identity,
-    sha256_of,
-    values_digest,
-)
+from bat.files import check_identity, sha256_of, values_digest
 from bat.reading import Expected, check_values
 
 

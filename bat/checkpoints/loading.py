@@ -12,7 +12,7 @@ from bat.checkpoints.formats import is_ours, printable, read_checkpoint
 from bat.checkpoints.state_dicts import load_weights
 from bat.data import PreparedData
 from bat.devices import Runtime
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError
 from bat.models import Classifier, build_for
 from bat.progress import log
 

@@ -20,8 +20,7 @@ def add_parser(subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from bat import data
-    from bat.files import artifacts
+    from bat import data, files
     from bat.training import Inputs, train_run
 
     spec = run_specification(arguments)
@@ -37,4 +36,4 @@ def run(arguments: argparse.Namespace) -> None:
             command=recorded_command(arguments),
             checkpoint_every=arguments.checkpoint_every,
         )
-    artifacts.write_json(arguments.out / "spec.json", spec)
+    files.write_json(arguments.out / "spec.json", spec)

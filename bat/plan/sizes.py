@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bat.config import Dataset
 from bat.data.counting import count_samples
-from bat.files.artifacts import ArtifactError, read_json
+from bat.errors import ArtifactError
+from bat.files import read_json
 from bat.scores.significance import trials_for_influence
 
 KNOWN_SIZES = {

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from bat.config import AnyRun, Config, Dataset, Optimization, TrainOn, is_built_in
 from bat.config.attacks import entry_of
-from bat.files.artifacts import ArtifactError, column, read_table
+from bat.errors import ArtifactError
+from bat.files import column, read_table
 from bat.plan import inputs
 from bat.plan.runs import all_runs, objective
 from bat.plan.shards import shard_files, trial_counts

@@ -8,7 +8,8 @@ from pathlib import Path
 from statistics import fmean
 
 from bat.config import Config, Dataset
-from bat.files.artifacts import ArtifactError, column, read_metadata, read_table
+from bat.errors import ArtifactError
+from bat.files import column, read_metadata, read_table
 from bat.plan.shards import trial_counts
 from bat.plan.specifications import trial_recipe
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bat.errors import BatError
-from bat.files.artifacts import FLAGS
+from bat.files import FLAGS
 from bat.files.bits import unpack
 from bat.report.comparison import Comparison
 from bat.scores.subsets import followed_samples

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from bat.files.artifacts import ArtifactError, check_inputs, table_digest
+from bat.errors import ArtifactError
+from bat.files import check_inputs, table_digest
 from bat.plan.inputs import checkpoint_file, result_file, seeds_of
 from bat.report.folder import Folder
 from bat.scores.chance import memorization_by_chance, warning_text

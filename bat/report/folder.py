@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from bat import data
-from bat.files.artifacts import check_inputs, read_metadata
+from bat.files import check_inputs, read_metadata
 from bat.scores.chance import caution
 from bat.scores.fit import fit_sentence
 from bat.validation import groups_inputs, read_checked

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from bat.escaping import plain
-from bat.files.artifacts import write_bytes
+from bat.files import write_bytes
 from bat.report.fonts import drawable, is_own
 from bat.report.style import styled
 from bat.report.writing import csv_text, with_suffix

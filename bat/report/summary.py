@@ -7,7 +7,7 @@ from pathlib import Path
 from bat import data
 from bat.config import Config
 from bat.data.duplicates import duplicate_notes
-from bat.files.artifacts import read_metadata
+from bat.files import read_metadata
 from bat.report.captions import provenance
 from bat.report.folder import Folder
 from bat.report.words import percent

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bat.errors import BatError
 from bat.escaping import for_csv, for_latex, for_markdown
-from bat.files.artifacts import write_bytes
+from bat.files import write_bytes
 
 
 def csv_text(frame: pd.DataFrame) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bat import files
 from bat.data import PreparedData
-from bat.files import artifacts
 from bat.scores import convergence, influence_convergence
 from bat.scores.estimates import REPEATS as CONVERGENCE_REPEATS
 from bat.scores.estimates import convergence_steps
@@ -40,8 +40,8 @@ def write_convergence(
         seed=seed,
     )
     table = pd.DataFrame([row | more for row, more in zip(rows, of_pairs, strict=True)])
-    artifacts.write_bytes(out, table.to_csv(index=False).encode())
-    artifacts.write_label(
+    files.write_bytes(out, table.to_csv(index=False).encode())
+    files.write_label(
         out,
         fingerprint=prepared.info["fingerprint"],
         identity={"dataset": spec["dataset"]},

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from bat.data import PreparedData
 from bat.errors import BatError
-from bat.files.artifacts import column, write_table
+from bat.files import column, write_table
 from bat.progress import log
 from bat.scores.chance import Counts, counts_of, is_mostly_chance, memorization_by_chance
 from bat.scores.fit import fit_facts, fit_sentence

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from bat import validation
 from bat.data import PreparedData
-from bat.files.artifacts import ArtifactError, column, read_metadata, write_table
+from bat.errors import ArtifactError
+from bat.files import column, read_metadata, write_table
 from bat.progress import log
 from bat.scoring.tables import write_scores
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bat import files
 from bat.data import PreparedData
-from bat.files import artifacts
-from bat.files.artifacts import write_table
+from bat.files import write_table
 from bat.progress import log
 from bat.scores import influence, memorization
 from bat.scores.ensembles import confidence, disagreement
@@ -53,10 +53,10 @@ def write_scores(
         keep_above=spec["influence"]["keep_above"],
     )
     index = np.arange(len(labels))
-    columns = {name: getattr(scores, name) for name in artifacts.SCHEMAS["memorization"].names[2:]}
+    columns = {name: getattr(scores, name) for name in files.SCHEMAS["memorization"].names[2:]}
     columns |= {"index": index, "label": labels}
     write_table(out / "memorization.parquet", "memorization", columns, **provenance)
-    columns = {name: getattr(pairs, name) for name in artifacts.SCHEMAS["influence"].names}
+    columns = {name: getattr(pairs, name) for name in files.SCHEMAS["influence"].names}
     chance = {"chance": pairs.chance}
     write_table(out / "influence.parquet", "influence", columns, **provenance, **chance)
     columns = {

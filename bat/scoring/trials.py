@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from bat.data import PreparedData
-from bat.files.artifacts import ArtifactError, DamagedError
+from bat.errors import ArtifactError, DamagedError
 from bat.files.bits import unpack
 from bat.validation import read_checked
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError
 from bat.files.zips import DAMAGED, Limits, open_zip
 from bat.reading import HEADER_ERRORS, check_array
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from bat.escaping import for_markdown
-from bat.files.artifacts import column, read_table
+from bat.files import column, read_table
 from bat.scores import ATYPICAL_ABOVE, ENSEMBLE_SCORES, INFLUENCE_ABOVE, SCORES
 from bat.scores.chance import counts_of, memorization_by_chance, pairs_by_chance
 from bat.scores.fit import fit_sentence

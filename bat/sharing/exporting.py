@@ -8,8 +8,8 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError
+from bat import files
+from bat.errors import ArtifactError
 from bat.sharing.cards import card, facts
 from bat.sharing.folders import (
     CARD,
@@ -62,16 +62,16 @@ def export(folder: Path, out: Path, *, licence: str = "not stated") -> str:
         content[CARD] = card(source, found, licence).encode()
         sums = {name: _checksum(content[name]) for name in sorted(content)}
         content[SUMS] = "".join(f"{s}  {name}\n" for name, s in sums.items()).encode()
-        with artifacts.atomic_path(out) as temporary:
+        with files.atomic_path(out) as temporary:
             _write_zip(temporary, content)
         optional = f"\n  tables: [{', '.join(found['optional'])}]" if found["optional"] else ""
-    return f"scores:\n  source: {out}\n  sha256: {artifacts.sha256_of(out)}{optional}"
+    return f"scores:\n  source: {out}\n  sha256: {files.sha256_of(out)}{optional}"
 
 
 def _checksum(content: Path | bytes) -> str:
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()
-    return artifacts.sha256_of(content)
+    return files.sha256_of(content)
 
 
 def _write_zip(path: Path, content: dict[str, Path | bytes]) -> None:

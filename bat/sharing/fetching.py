@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bat import files
 from bat.addresses import (
     UNKEPT,
     address_variable,
@@ -24,10 +25,10 @@ from bat.addresses import (
 )
 from bat.data import PreparedData
 from bat.data.revisions import score_files, write_record
+from bat.errors import ArtifactError
 from bat.escaping import for_markdown
-from bat.files import artifacts
+from bat.files import read_metadata
 from bat.files.archives import FileState, state_of
-from bat.files.artifacts import ArtifactError, read_metadata
 from bat.files.downloads import download
 from bat.progress import log, progress
 from bat.scores.fit import chance_accuracy, fit_facts, require_fit
@@ -98,16 +99,16 @@ def fetch(spec: dict, prepared: PreparedData, out: Path, *, command: str) -> str
         require_fit(facts, spec.get("allow_unfitted", False))
         # only now, when all of them hold what they must
         for file in staged.values():
-            with artifacts.atomic_path(out / file.name) as temporary:
+            with files.atomic_path(out / file.name) as temporary:
                 shutil.copyfile(file, temporary)
         if "convergence" in staged:
-            artifacts.write_label(
+            files.write_label(
                 out / FILE_NAMES["convergence"], fingerprint=prepared.fingerprint, command=command
             )
         name = shown_source(spec["source"])
         here = Source(name, {kind: out / f.name for kind, f in staged.items()})
         note = _note(spec, here, matched)
-        artifacts.write_bytes(out / "source.md", note.encode())
+        files.write_bytes(out / "source.md", note.encode())
         write_record(out, states, spec.get("sources"))
         unused = [kind for kind in OPTIONAL if kind in source.tables and kind not in kinds]
         if unused:
@@ -154,7 +155,7 @@ def _local(spec: dict, cache: Path) -> Path:
 def _check_sum(spec: dict, path: Path, source: Source) -> None:
     if not spec["sha256"]:
         return
-    found = folder_checksum(source.files) if path.is_dir() else artifacts.sha256_of(path)
+    found = folder_checksum(source.files) if path.is_dir() else files.sha256_of(path)
     if found != spec["sha256"]:
         what = ", ".join(file.name for file in source.files) if path.is_dir() else "the file"
         raise ArtifactError(

@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from bat import validation
 from bat.data import PreparedData
+from bat.errors import ArtifactError
 from bat.escaping import plain
-from bat.files.artifacts import ArtifactError, column
+from bat.files import column
 from bat.sharing import published
 from bat.sharing.cards import description, facts
 from bat.sharing.folders import (

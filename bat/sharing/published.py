@@ -28,7 +28,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from bat.files.artifacts import SCHEMAS, ArtifactError
+from bat.errors import ArtifactError
+from bat.files import SCHEMAS
 from bat.files.zips import open_zip
 from bat.sharing.arrays import LIMITS, TOLERANCE, Arrays, file_names, one_with
 from bat.statistics import proportion_variance

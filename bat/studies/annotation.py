@@ -20,7 +20,7 @@ import pandas as pd
 
 from bat import data
 from bat.errors import BatError
-from bat.files.artifacts import column, read_json, write_bytes, write_json
+from bat.files import column, read_json, write_bytes, write_json
 from bat.reading import regular_file
 from bat.report.annotation_page import Item, page
 from bat.report.paper import ANNOTATED, ANSWERS

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bat import files
 from bat.attacks import (
     check_adversarial,
     eval_mode,
@@ -21,7 +22,6 @@ from bat.checkpoints import load_model
 from bat.checkpoints.formats import checkpoint_digest, of_file
 from bat.data import PreparedData, as_float
 from bat.devices import Runtime
-from bat.files import artifacts
 from bat.objectives import wrong_class
 from bat.progress import progress
 from bat.validation import made_already
@@ -150,15 +150,15 @@ def score_checkpoint(
             report=bar.update,
         )
     labels = np.asarray(prepared.train_labels)
-    artifacts.write_table(
+    files.write_table(
         out,
         "poisoning",
         {"index": np.arange(len(labels)), "label": labels, **scores},
         fingerprint=info["fingerprint"],
         recipe=spec,
         command=command,
-        identity=artifacts.place_of(out) | {"dataset": spec["dataset"]},
+        identity=files.place_of(out) | {"dataset": spec["dataset"]},
         inputs=made_of,
         attack=attack,
-        checkpoint_sha256=artifacts.sha256_of(checkpoint),
+        checkpoint_sha256=files.sha256_of(checkpoint),
     )

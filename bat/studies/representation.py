@@ -17,14 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bat.errors import BatError
-from bat.files.artifacts import (
-    ArtifactError,
-    MisplacedError,
-    changed_inputs,
-    check_identity,
-    read_signed,
-)
+from bat.errors import ArtifactError, BatError, MisplacedError
+from bat.files import changed_inputs, check_identity, read_signed
 from bat.progress import log
 from bat.reading import Expected, check_values
 from bat.statistics import proportion_variance

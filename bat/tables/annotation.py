@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bat.errors import BatError
-from bat.files.artifacts import read_json
+from bat.files import read_json
 from bat.plan.catalogue import Entry
 from bat.report.comparison import Comparison
 from bat.report.paper import ANNOTATED, ANNOTATION_SHARES, ANSWERS

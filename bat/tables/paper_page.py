@@ -15,9 +15,10 @@ import pandas as pd
 
 from bat.config.attacks import ATTACKS
 from bat.config.values import fraction_text
+from bat.errors import ArtifactError
 from bat.escaping import for_markdown
 from bat.figures.fig6 import interval_text, memorization_histogram
-from bat.files.artifacts import ArtifactError, read_json, read_metadata, write_bytes
+from bat.files import read_json, read_metadata, write_bytes
 from bat.files.bits import unpack
 from bat.plan.catalogue import Entry
 from bat.plan.names import study_name

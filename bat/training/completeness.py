@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from bat import files
 from bat.checkpoints.formats import checkpoint_digest
 from bat.data import PreparedData
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError, MisplacedError
+from bat.errors import ArtifactError, MisplacedError
 from bat.progress import log
 from bat.training.inputs import MadeOf, identity
 from bat.validation import read_checked
@@ -33,7 +33,7 @@ def is_complete(out: Path, prepared: PreparedData, spec: dict, made_of: MadeOf) 
         return False
     if "inputs" not in metadata:
         return _adopt(path, table, metadata, made_of, checkpoints)
-    changed = artifacts.changed_inputs(metadata, made_of.digests)
+    changed = files.changed_inputs(metadata, made_of.digests)
     if changed:
         log.info("%s: %s changed since; trained again", out, " and ".join(changed))
         return False
@@ -51,11 +51,11 @@ def _adopt(
     path: Path, table: pa.Table, metadata: dict, made_of: MadeOf, checkpoints: dict[str, str]
 ) -> bool:
     """Take over a run of version 0.1.0, which does not say what it was made of, by its time."""
-    if path.stat().st_mtime + artifacts.COPYING < made_of.since:
+    if path.stat().st_mtime + files.COPYING < made_of.since:
         log.info("%s: %s changed since; trained again", path.parent, " or ".join(made_of.digests))
         return False
     facts = {k: metadata[k] for k in ("best_epoch", "best_accuracy", "command", "recipe")}
-    artifacts.write_table(
+    files.write_table(
         path,
         "history",
         table,

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bat import extensions
+from bat import extensions, files
 from bat.attacks import build_attack
 from bat.attacks.evaluation import evaluate
 from bat.checkpoints import load_model
 from bat.checkpoints.formats import checkpoint_digest, of_file
 from bat.data import PreparedData
 from bat.devices import Runtime
-from bat.files import artifacts
-from bat.files.artifacts import column
+from bat.files import column
 from bat.progress import Progress
 from bat.streams import generator
 from bat.validation import made_already
@@ -100,8 +99,8 @@ def evaluate_checkpoint(
         seed=spec["seed"],
         progress=report,
     )
-    columns = {name: flags.get(name) for name in artifacts.schema_of("evaluations", spec).names[1:]}
-    artifacts.write_table(
+    columns = {name: flags.get(name) for name in files.schema_of("evaluations", spec).names[1:]}
+    files.write_table(
         out,
         "evaluations",
         {
@@ -111,10 +110,10 @@ def evaluate_checkpoint(
         fingerprint=info["fingerprint"],
         recipe=spec,
         command=command,
-        identity=artifacts.place_of(out) | {"dataset": spec["dataset"]},
+        identity=files.place_of(out) | {"dataset": spec["dataset"]},
         inputs=made_of,
         architecture=architecture,
-        checkpoint_sha256=artifacts.sha256_of(checkpoint),
+        checkpoint_sha256=files.sha256_of(checkpoint),
         normalization={k: getattr(model, k).flatten().tolist() for k in ("mean", "std")},
     )
     return {name: float(values.mean()) for name, values in flags.items()}

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from bat import files
 from bat.data import PreparedData
 from bat.errors import BatError
-from bat.files import artifacts
-from bat.files.artifacts import column
+from bat.files import column
 from bat.scores import SCORES
 from bat.scores.fit import fit_facts
 from bat.streams import generator
@@ -76,8 +76,8 @@ def read_inputs(prepared: PreparedData, spec: dict, inputs: Inputs) -> MadeOf:
     tables, digests, since, facts = {}, {}, 0.0, []
     for name, (path, kind, columns) in wanted.items():
         tables[name], metadata = read_checked(path, kind, prepared)
-        digests[kind] = artifacts.columns_digest(tables[name].select(columns))
-        since = max(since, artifacts.written_before(path, metadata, columns))
+        digests[kind] = files.columns_digest(tables[name].select(columns))
+        since = max(since, files.written_before(path, metadata, columns))
         facts.append(fit_facts(metadata))
     fit = min(facts, key=lambda f: f.get("accuracies", {}).get("included", 1.0), default={})
     return MadeOf(tables.get("groups"), tables.get("scores"), digests, since, fit)

@@ -12,15 +12,13 @@ import torch
 from torch import Tensor
 
 import bat
-from bat import config
+from bat import config, files
 from bat.attacks import PGD
 from bat.attacks.evaluation import NotFiniteError, evaluate
 from bat.checkpoints.formats import printable, read_checkpoint
 from bat.data import PreparedData, to_device
 from bat.devices import Runtime
-from bat.errors import BatError
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError, BatError
 from bat.files.bits import pack
 from bat.models import build_for
 from bat.objectives import build_objective
@@ -100,13 +98,11 @@ class Run:
         check_values(str(path), state, _STATE, ArtifactError)
         check_values(str(path), state["training"], _STEPS, ArtifactError)
         content = {"inputs": {}} | state | {"recipe": state["spec"]}
-        artifacts.check_identity(path, content)
-        early = (
-            "inputs" not in state and path.stat().st_mtime + artifacts.COPYING < self.made_of.since
-        )
+        files.check_identity(path, content)
+        early = "inputs" not in state and path.stat().st_mtime + files.COPYING < self.made_of.since
         if state["spec"] != self.spec:
             log.info("%s: of other settings; starting anew", path)
-        elif early or artifacts.changed_inputs(content, self._inputs()):
+        elif early or files.changed_inputs(content, self._inputs()):
             log.info("%s: of other data, groups or scores; starting anew", path)
         else:
             try:
@@ -140,7 +136,7 @@ class Run:
         """Weights, and all that another needs to use them: what ``best.pt`` holds."""
         info = self.prepared.info
         return {
-            "format_version": artifacts.FORMAT_VERSION,
+            "format_version": files.FORMAT_VERSION,
             "state_dict": weights,
             "architecture": self.spec["architecture"],
             **self._normalization(),
@@ -251,7 +247,7 @@ class Run:
 
     def history(self) -> pa.Table:
         """The rows as a table; statistics that a method or an epoch does not have are null."""
-        schema = artifacts.SCHEMAS["history"]
+        schema = files.SCHEMAS["history"]
         unknown = self._uncolumned()
         if unknown and self.spec["objective"]["method"] != "own":
             raise BatError(f"statistics without a column in the history: {unknown}")
@@ -264,7 +260,7 @@ class Run:
         )
 
     def _uncolumned(self) -> list[str]:
-        columns = {*artifacts.SCHEMAS["history"].names, "undefined"}
+        columns = {*files.SCHEMAS["history"].names, "undefined"}
         return sorted({name for row in self.rows for name in row} - columns)
 
     def own_statistics(self) -> dict[str, dict[str, list[float | None]]]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from bat import files
 from bat.data import PreparedData
 from bat.devices import Runtime
-from bat.files import artifacts
 from bat.progress import log, progress
 from bat.scores.fit import fit_sentence
 from bat.stopping import Stopped, signals_kept
@@ -61,7 +61,7 @@ def train_run(
     Stopped
         After a signal, with the state written; the same call goes on from it.
     """
-    artifacts.remove_leftovers(out)
+    files.remove_leftovers(out)
     made_of = read_inputs(prepared, spec, inputs)
     if is_complete(out, prepared, spec, made_of):
         for name in ("last.pt", "best.pt", "history.parquet"):
@@ -80,7 +80,7 @@ def train_run(
 
     def keep_state() -> None:
         nonlocal written
-        artifacts.write_torch(resume, run.state())
+        files.write_torch(resume, run.state())
         written = time.monotonic()
 
     with (
@@ -107,10 +107,10 @@ def train_run(
                 last = "no state was kept, since it came before the first was due"
             raise DivergedError(f"{title}: {error}; {last}") from None
     checkpoints = {
-        name: artifacts.write_torch(out / f"{name}.pt", run.checkpoint(name, weights))
+        name: files.write_torch(out / f"{name}.pt", run.checkpoint(name, weights))
         for name, weights in (("last", run.weights()), ("best", run.best["weights"]))
     }
-    artifacts.write_table(
+    files.write_table(
         out / "history.parquet",
         "history",
         run.history(),

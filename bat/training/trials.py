@@ -16,12 +16,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from bat import config
+from bat import config, files
 from bat.data import PreparedData, as_float, to_device
 from bat.devices import Runtime
-from bat.errors import BatError
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError, MisplacedError
+from bat.errors import ArtifactError, BatError, MisplacedError
 from bat.models import build_for
 from bat.objectives import ERM
 from bat.progress import log, progress
@@ -72,7 +70,7 @@ def run_shard(
     provenance = {"fingerprint": prepared.fingerprint, "recipe": recipe, "command": command}
     partial = out.parent / ".partial" / recipe["architecture"]
     for folder in (out.parent, partial):
-        artifacts.remove_leftovers(folder)
+        files.remove_leftovers(folder)
     wanted = range(first, last + 1)
     found = {
         trial: row
@@ -93,9 +91,9 @@ def run_shard(
                     keep_probabilities=trial < members,
                     report=lambda share, note: bar.update(len(found) + min(share, 0.999), note),
                 )
-                found[trial] = pa.table(row, schema=artifacts.SCHEMAS["trials"])
+                found[trial] = pa.table(row, schema=files.SCHEMAS["trials"])
                 path = partial / f"{trial:06d}.parquet"
-                artifacts.write_table(path, "trials", found[trial], **provenance)
+                files.write_table(path, "trials", found[trial], **provenance)
                 bar.advance(
                     f"accuracy {row['included_accuracy'][0]:.3f} included, "
                     f"{row['test_accuracy'][0]:.3f} test"
@@ -104,7 +102,7 @@ def run_shard(
         out.touch()
         return
     table = pa.concat_tables([found[trial] for trial in wanted])
-    artifacts.write_table(out, "trials", table, **provenance)
+    files.write_table(out, "trials", table, **provenance)
     for trial in wanted:
         (partial / f"{trial:06d}.parquet").unlink(missing_ok=True)
 
@@ -196,11 +194,11 @@ def _holds(path: Path, trials: Collection[int], prepared: PreparedData, recipe: 
 
 
 def _rows_of(path: Path, prepared: PreparedData, recipe: dict) -> dict[int, pa.Table]:
-    about = artifacts.read_metadata(path, "trials")
+    about = files.read_metadata(path, "trials")
     if about["fingerprint"] != prepared.fingerprint or about["recipe"] != recipe:
         return {}
     table, _ = read_checked(path, "trials", prepared)
-    return {int(t): table.slice(i, 1) for i, t in enumerate(artifacts.column(table, "trial"))}
+    return {int(t): table.slice(i, 1) for i, t in enumerate(files.column(table, "trial"))}
 
 
 class TrialTrainer:

@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import nn
 
+from bat import files
 from bat.checkpoints import load_model
 from bat.checkpoints.formats import read_checkpoint
 from bat.devices import Runtime
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError
 from bat.models import build_model
 from bat.progress import log
 from bat.training import evaluate_checkpoint
@@ -425,7 +425,7 @@ def test_the_evaluation_states_the_normalization(trained, few_digits, tmp_path):
     evaluate_checkpoint(
         tmp_path / "model.pt", ARCHITECTURE, few_digits, spec, out, device=CPU, command="test"
     )
-    _, metadata = artifacts.read_table(out, "evaluations")
+    _, metadata = files.read_table(out, "evaluations")
     assert metadata["normalization"]["mean"] == pytest.approx(few_digits.info["mean"])
 
 

@@ -15,7 +15,7 @@ from bat import config, data
 from bat.data import revisions
 from bat.data.revisions import RECORD, data_revision
 from bat.errors import DataError
-from bat.files.artifacts import read_json
+from bat.files import read_json
 from bat.plan.specifications import all_specifications
 
 

@@ -12,7 +12,7 @@ from short_runs import files, specification, train
 
 from bat import extensions
 from bat.attacks import check_adversarial
-from bat.files.artifacts import read_json, read_table
+from bat.files import read_json, read_table
 from bat.models import build_model
 from bat.objectives import Batch
 

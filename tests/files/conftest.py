@@ -3,7 +3,7 @@
 import pytest
 from shards import PROVENANCE, trial_columns
 
-from bat.files.artifacts import write_table
+from bat.files import write_table
 
 
 @pytest.fixture

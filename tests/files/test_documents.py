@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError, read_json, read_table, write_json
+from bat import files
+from bat.errors import ArtifactError
+from bat.files import read_json, read_table, write_json
 
 
 def test_json_refuses_what_is_not_json(tmp_path):
@@ -26,11 +27,11 @@ def test_unreadable_json_is_named(tmp_path, content):
 
 def test_what_is_no_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for read in (artifacts.read_json, artifacts.sha256_of):
+    for read in (files.read_json, files.sha256_of):
         with pytest.raises(ArtifactError, match="pipe: is a named pipe, expected a file"):
             read(tmp_path / "pipe")
     with pytest.raises(ArtifactError, match="pipe: is a named pipe"):
         read_table(tmp_path / "pipe", "groups")
     (tmp_path / "deep.json").write_text("[" * 100_000)
     with pytest.raises(ArtifactError, match="nested deeper"):
-        artifacts.read_json(tmp_path / "deep.json")
+        files.read_json(tmp_path / "deep.json")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bat.config import load_config
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError
 from bat.files.specifications import read_specification, specification_name, specification_text
 from bat.plan.specifications import all_specifications, run_specification
 

@@ -9,8 +9,9 @@ import pytest
 from shards import PROVENANCE
 
 import bat
-from bat.files import artifacts, tables
-from bat.files.artifacts import ArtifactError, read_metadata, read_table, write_table
+from bat import files
+from bat.errors import ArtifactError
+from bat.files import read_metadata, read_table, tables, write_table
 
 
 def test_table_comes_back_with_its_provenance(tmp_path):
@@ -18,8 +19,8 @@ def test_table_comes_back_with_its_provenance(tmp_path):
     columns = {"index": [0, 1], "label": [3, 4], "confidence": [0.1, np.nan]}
     write_table(path, "confidence", columns, **PROVENANCE, accuracies={"test": 0.5})
     table, metadata = read_table(path, "confidence", fingerprint="f" * 64)
-    assert table.schema.equals(artifacts.SCHEMAS["confidence"])
-    assert artifacts.column(table, "label").tolist() == [3, 4]
+    assert table.schema.equals(files.SCHEMAS["confidence"])
+    assert files.column(table, "label").tolist() == [3, 4]
     assert metadata.pop("content").keys() == columns.keys()
     assert metadata == {
         "format_version": 1,
@@ -92,7 +93,7 @@ def rewrite(path, table=None, **changes):
 def test_newer_format(shard):
     rewrite(shard)  # metadata without a checksum are ours too
     read_table(shard, "trials")
-    rewrite(shard, format_version=artifacts.FORMAT_VERSION + 1)
+    rewrite(shard, format_version=files.FORMAT_VERSION + 1)
     with pytest.raises(ArtifactError, match="install a newer version"):
         read_table(shard, "trials")
 

@@ -12,8 +12,9 @@ import threading
 import pytest
 from shards import PROVENANCE, trial_columns
 
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError, atomic_path, read_table, write_bytes, write_table
+from bat import files
+from bat.errors import ArtifactError
+from bat.files import atomic_path, read_table, write_bytes, write_table
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path):
@@ -107,7 +108,7 @@ def temporary_names(folder):
 
 def test_leftovers_of_killed_writers_go_and_live_writers_stay(tmp_path):
     code = (
-        "import sys, time\nfrom bat.files.artifacts import atomic_path\n"
+        "import sys, time\nfrom bat.files import atomic_path\n"
         "with atomic_path(sys.argv[1]) as t:\n    t.write_bytes(b'half'); print(flush=True)\n"
         "    time.sleep(60)\n"
     )
@@ -124,7 +125,7 @@ def test_leftovers_of_killed_writers_go_and_live_writers_stay(tmp_path):
     (tmp_path / ".resume.pt.w8f2.tmp").touch()  # of version 0.1.0
     (tmp_path / ".resume.pt.elsewhere~w8f2.tmp").touch()  # another machine may be writing it
     (tmp_path / ".other.pt.w8f2.tmp").touch()
-    artifacts.write_bytes(path, b"whole")
+    files.write_bytes(path, b"whole")
     left = temporary_names(tmp_path)
     assert len(left) == 3
     assert {".resume.pt.elsewhere~w8f2.tmp", ".other.pt.w8f2.tmp"} < set(left)
@@ -133,7 +134,7 @@ def test_leftovers_of_killed_writers_go_and_live_writers_stay(tmp_path):
         writer.wait()
         writer.stdout.close()
     os.utime(tmp_path / ".resume.pt.elsewhere~w8f2.tmp", (1, 1))
-    artifacts.remove_leftovers(tmp_path)
+    files.remove_leftovers(tmp_path)
     assert temporary_names(tmp_path) == []
     assert path.read_bytes() == b"whole"
 
@@ -145,7 +146,7 @@ def test_a_share_that_refuses_fsync_or_chmod_is_written_to(tmp_path, monkeypatch
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, refused, refuse)
-    artifacts.write_bytes(tmp_path / "file", b"content")
+    files.write_bytes(tmp_path / "file", b"content")
     assert (tmp_path / "file").read_bytes() == b"content"
 
 
@@ -159,5 +160,5 @@ def test_what_failed_after_the_replacement_is_said_so(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(ArtifactError, match=r"file: written, but .*Input/output error"):
-        artifacts.write_bytes(tmp_path / "file", b"content")
+        files.write_bytes(tmp_path / "file", b"content")
     assert (tmp_path / "file").read_bytes() == b"content"

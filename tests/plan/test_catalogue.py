@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from bat.errors import BatError
-from bat.files import artifacts
+from bat.files import write_json
 from bat.plan import inputs
 from bat.plan.catalogue import Entry, read_catalogue, read_entry, readme_row
 
@@ -156,7 +156,7 @@ def test_a_file_that_is_dropped_in_is_drawn(checkout, few_digits, inputs, tmp_pa
     place.mkdir()
     (place / "data").symlink_to(few_digits.folder)
     (place / "scores").symlink_to(inputs.scores)
-    artifacts.write_json(tmp_path / "spec.json", {"dataset": "digits"})
+    write_json(tmp_path / "spec.json", {"dataset": "digits"})
     out = tmp_path / "by_class"
     given = ("--spec", tmp_path / "spec.json", "--dataset", place, "--out", out)
     run(checkout, "bat", "report", "by_class", *given)

@@ -10,7 +10,7 @@ import pytest
 
 from bat.config import Compute, History, Selection, load_config
 from bat.errors import BatError
-from bat.files import artifacts
+from bat.files import SCHEMAS, write_table
 from bat.plan.costs import plan, planned_device
 from bat.plan.pace import START, Pace, Pass, Start, Step
 from bat.plan.runs import all_runs, study_runs
@@ -48,10 +48,10 @@ def write_shard(config, first: int, last: int, seconds: float, **changes) -> Non
     dataset = config.datasets["digits"]
     recipe = trial_recipe("small_cnn", dataset.scores) | changes
     n = last - first + 1
-    columns = {field.name: [None] * n for field in artifacts.SCHEMAS["trials"]}
+    columns = {field.name: [None] * n for field in SCHEMAS["trials"]}
     columns |= {"trial": np.arange(first, last + 1), "seconds": [seconds] * n}
     path = config.results / f"digits/trials/small_cnn-{first:06d}-{last:06d}.parquet"
-    artifacts.write_table(path, "trials", columns, fingerprint="", recipe=recipe, command="")
+    write_table(path, "trials", columns, fingerprint="", recipe=recipe, command="")
 
 
 def test_trials_that_an_influence_needs_are_told_before_any_is_trained(config, tmp_path):

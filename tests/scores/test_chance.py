@@ -9,14 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from bat import config, scoring, sharing
+from bat import config, files, scoring, sharing
 from bat.data import PreparedData
 from bat.devices import Runtime
 from bat.errors import BatError
 from bat.figures import convergence, fig7
 from bat.figures import groups as sizes
-from bat.files import artifacts
-from bat.files.artifacts import column, read_table, write_table
+from bat.files import column, read_table, write_table
 from bat.files.bits import pack, unpack
 from bat.plan.specifications import trial_recipe
 from bat.progress import log
@@ -72,7 +71,7 @@ def write_trials(path, prepared, *, carriers=()) -> None:
                 "probabilities": None,
             }
         )
-    columns = {name: [row[name] for row in rows] for name in artifacts.SCHEMAS["trials"].names}
+    columns = {name: [row[name] for row in rows] for name in files.SCHEMAS["trials"].names}
     about = {"fingerprint": prepared.fingerprint, "recipe": RECIPE, "command": "a test"}
     write_table(path, "trials", columns, **about)
 
@@ -205,7 +204,7 @@ def test_tables_of_an_older_version_are_read_and_grouped(planted, few_digits, tm
         text = {"bat": json.dumps(metadata)}
         pq.write_table(table.replace_schema_metadata(text), old / "scores" / path.name)
     pairs, _ = read_table(old / "scores" / "influence.parquet", "influence")
-    assert pairs.column_names == artifacts.SCHEMAS["influence"].names
+    assert pairs.column_names == files.SCHEMAS["influence"].names
     assert pairs.column("q").null_count == pairs.num_rows
     few, _ = read_table(old / "scores" / "influence.parquet", "influence", columns=["q"])
     assert few.column_names == ["q"]
@@ -214,7 +213,7 @@ def test_tables_of_an_older_version_are_read_and_grouped(planted, few_digits, tm
     rule = {"false_discovery": 0.1}
     assert members.tolist() == group(planted, few_digits, tmp_path / "now", **rule)[0].tolist()
     (old / "data").symlink_to(few_digits.folder)
-    artifacts.write_json(
+    files.write_json(
         old / "specs" / "figures.json", {"atypical_above": 0.15, "influence_above": 0.15}
     )
     fig7.write(Folder(old, FIGURES), tmp_path / "fig7")

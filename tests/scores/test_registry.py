@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bat.files.artifacts import SCHEMAS
+from bat.files import SCHEMAS
 from bat.scores import SCORES
 from bat.scores.ensembles import confidence, disagreement
 from bat.scores.registry import default_sigmas

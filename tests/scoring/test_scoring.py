@@ -10,12 +10,11 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from bat import config, scoring
+from bat import config, files, scoring
 from bat.data import PreparedData
 from bat.devices import Runtime
-from bat.errors import BatError
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError, column, read_table, write_table
+from bat.errors import ArtifactError, BatError
+from bat.files import column, read_table, write_table
 from bat.files.bits import pack, unpack
 from bat.plan.specifications import trial_recipe
 from bat.progress import log
@@ -103,7 +102,7 @@ def write_shards(folder, cuts, recipe=RECIPE):
     for first, stop in itertools.pairwise(cuts):
         rows = pd.DataFrame([lookup_row(trial) for trial in range(first, stop)])
         paths.append(folder / f"lookup-{first:06d}-{stop - 1:06d}.parquet")
-        columns = {name: rows[name].tolist() for name in artifacts.SCHEMAS["trials"].names}
+        columns = {name: rows[name].tolist() for name in files.SCHEMAS["trials"].names}
         provenance = {"fingerprint": "a" * 64, "recipe": recipe, "command": "a test"}
         write_table(paths[-1], "trials", columns, **provenance)
     return paths
@@ -182,7 +181,7 @@ def shard_of_accuracy(folder, n_right):
         correct[np.flatnonzero(included)[n_right:]] = False
         accuracy = correct[included].mean()
         poor.append(row | {"train_correct": pack(correct), "included_accuracy": accuracy})
-    columns = {name: [row[name] for row in poor] for name in artifacts.SCHEMAS["trials"].names}
+    columns = {name: [row[name] for row in poor] for name in files.SCHEMAS["trials"].names}
     path = folder / "lookup-000000-001999.parquet"
     write_table(path, "trials", columns, fingerprint="a" * 64, recipe=RECIPE, command="a test")
     return path

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bat import data, scoring, sharing
+from bat import data, files, scoring, sharing
 from bat.config import Groups, load_config, read_config
-from bat.errors import BatError
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError, column, read_table
+from bat.errors import ArtifactError, BatError
+from bat.files import column, read_table
 from bat.plan.specifications import all_specifications
 from bat.scores.groups import train_groups
 from bat.sharing import published
@@ -449,4 +448,4 @@ def test_the_layout_tells_published_arrays_apart(small, tmp_path):
     assert not published.is_published(tmp_path / "b.npz")
     shutil.make_archive(str(tmp_path / "c"), "zip", ROOT / "config")
     assert not published.is_published(tmp_path / "c.zip")
-    assert artifacts.SCHEMAS["memorization"].names[2] == "memorization"
+    assert files.SCHEMAS["memorization"].names[2] == "memorization"

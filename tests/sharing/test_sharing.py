@@ -24,8 +24,8 @@ from bat.__main__ import main
 from bat.addresses import address_variable
 from bat.config import ConfigError, load_config
 from bat.data.revisions import scores_revision
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError, column, read_table, write_table
+from bat.errors import ArtifactError
+from bat.files import SCHEMAS, column, read_table, sha256_of, write_table
 from bat.files.bits import pack
 from bat.plan.runs import substitution_runs
 from bat.plan.specifications import all_specifications, trial_recipe
@@ -75,7 +75,7 @@ def write_shard(folder, prepared, numbers, *, recipe=RECIPE, change=None) -> Pat
     rows = [row(prepared, trial, recipe) for trial in numbers]
     for one in rows:
         one |= change or {}
-    columns = {name: [one[name] for one in rows] for name in artifacts.SCHEMAS["trials"].names}
+    columns = {name: [one[name] for one in rows] for name in SCHEMAS["trials"].names}
     name = f"{recipe['architecture']}-{numbers[0]:06d}-{numbers[-1]:06d}.parquet"
     provenance = {"fingerprint": prepared.fingerprint, "recipe": recipe, "command": "a test"}
     write_table(folder / name, "trials", columns, **provenance)
@@ -640,7 +640,7 @@ def test_a_table_made_elsewhere(few_digits, tmp_path):
     at = tables["influence"]["test_index"][0]
     tables["test"]["max_influence"][at], tables["test"]["max_influence_train_index"][at] = 0.5, 0
     for kind, columns in tables.items():
-        schema = artifacts.SCHEMAS[kind]
+        schema = SCHEMAS[kind]
         arrays = [
             pa.array(columns[f.name], f.type) if f.name in columns else
             pa.nulls(len(next(iter(columns.values()))), f.type) for f in schema
@@ -1009,7 +1009,7 @@ def test_the_documentation_names_every_column_in_order():
             for row in rows[: None if end is None else end + 1]
             if len(row) > 3 and row[1].strip().startswith("`")
         ]
-        assert found == [(f.name, str(f.type)) for f in artifacts.SCHEMAS[kind]], kind
+        assert found == [(f.name, str(f.type)) for f in SCHEMAS[kind]], kind
 
 
 def code(language: str) -> list[str]:
@@ -1095,9 +1095,7 @@ def test_from_one_clone_to_another(repository, tmp_path):
     archive = "results/digits/scores-digits.zip"
     snakemake(there, "scores", *FIGURES, archive)
 
-    entry = (
-        f"      source: {there / archive}\n      sha256: {artifacts.sha256_of(there / archive)}\n"
-    )
+    entry = f"      source: {there / archive}\n      sha256: {sha256_of(there / archive)}\n"
     sourced = SETTINGS.replace("    scores:\n", f"    scores:\n{entry}")
     tables = "      tables: [disagreement, confidence, convergence]\n"
     (here / "c.yaml").write_text(sourced.replace("    scores:\n", f"    scores:\n{tables}"))

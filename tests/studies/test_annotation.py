@@ -16,7 +16,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from bat.errors import BatError
-from bat.files import artifacts
+from bat.files import SCHEMAS, read_json, write_table
 from bat.plan.inputs import POISONING_RUNS
 from bat.report.annotation_page import Item, page
 from bat.report.paper import ANSWERS
@@ -58,15 +58,15 @@ def study(few_digits, tmp_path_factory):
         "run": POISONING_RUNS["annotation"],
         "seed": 0,
     }
-    artifacts.write_table(
+    write_table(
         folder / "scores.parquet",
         "poisoning",
-        {name: scores[name].to_numpy() for name in artifacts.SCHEMAS["poisoning"].names},
+        {name: scores[name].to_numpy() for name in SCHEMAS["poisoning"].names},
         recipe=spec,
         checkpoint_sha256="0" * 64,
         **facts,
     )
-    artifacts.write_table(
+    write_table(
         folder / "groups.parquet",
         "groups",
         {"index": np.arange(n), "typical": ~atypical, "atypical": atypical},
@@ -146,7 +146,7 @@ def test_the_page_holds_what_is_shown_and_nothing_else(study):
 
 def test_the_key_says_what_every_item_is(study):
     key, scores = study["key"], study["scores"].set_index("index")
-    assert artifacts.read_json(study["out"] / "key.json") == key
+    assert read_json(study["out"] / "key.json") == key
     assert len(key["items"]) == 2 * (N_ATYPICAL // 2)
     for item in key["items"]:
         row = scores.loc[item["index"]]

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from bat import files
 from bat.devices import Runtime
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError, read_table
+from bat.errors import ArtifactError
+from bat.files import read_table
 from bat.models import build_model
 from bat.objectives import poisoning_weights
 from bat.studies import poisoning
@@ -97,8 +98,8 @@ def scored(few_digits, tmp_path_factory, run_bat):
     """The table of a model that was not trained, made by the command."""
     folder = tmp_path_factory.mktemp("scored")
     model = build_model("small_cnn-4", n_classes=10, channels=1, seed=0)
-    artifacts.write_torch(folder / "best.pt", model.state_dict())
-    artifacts.write_json(folder / "spec.json", SPEC)
+    files.write_torch(folder / "best.pt", model.state_dict())
+    files.write_json(folder / "spec.json", SPEC)
     run_bat(
         *("poisoning", "score", "--checkpoint", folder / "best.pt", "--spec", folder / "spec.json"),
         *("--data", few_digits.folder, "--out", folder / "seed3.parquet", "--device", "cpu"),
@@ -116,12 +117,12 @@ def test_the_table_says_what_it_is(scored, few_digits):
     assert frame["score"].between(0, 1).all()
     assert metadata["recipe"] == SPEC
     assert metadata["attack"] == {"eps": 0.1, "step": 0.025, "steps": 2}
-    assert metadata["checkpoint_sha256"] == artifacts.sha256_of(scored.parent / "best.pt")
+    assert metadata["checkpoint_sha256"] == files.sha256_of(scored.parent / "best.pt")
 
 
 def test_a_foreign_checkpoint_is_refused(few_digits, tmp_path):
     model = build_model("small_cnn-5", n_classes=10, channels=1, seed=0)
-    artifacts.write_torch(tmp_path / "best.pt", model.state_dict())
+    files.write_torch(tmp_path / "best.pt", model.state_dict())
     with pytest.raises(ArtifactError, match="not a state dict of small_cnn-4 with 10 classes"):
         poisoning.score_checkpoint(
             tmp_path / "best.pt", few_digits, SPEC, tmp_path / "x.parquet", device=CPU, command=""
@@ -142,8 +143,8 @@ def test_the_figure_on_disk(scored, few_digits, tmp_path, run_bat, raised):
     (place / "groups").mkdir(parents=True)
     (place / "data").symlink_to(few_digits.folder)
     facts = {"fingerprint": few_digits.fingerprint, "command": "test"}
-    columns = {name: frame[name].to_numpy() for name in artifacts.SCHEMAS["poisoning"].names}
-    artifacts.write_table(
+    columns = {name: frame[name].to_numpy() for name in files.SCHEMAS["poisoning"].names}
+    files.write_table(
         place / "small_cnn-4" / "poisoning" / "pgd-at" / "seed3.parquet",
         "poisoning",
         columns,
@@ -152,7 +153,7 @@ def test_the_figure_on_disk(scored, few_digits, tmp_path, run_bat, raised):
         **facts,
     )
     atypical = np.arange(200) % 3 == 0
-    artifacts.write_table(
+    files.write_table(
         place / "groups" / "train.parquet",
         "groups",
         {"index": np.arange(200), "typical": ~atypical, "atypical": atypical},
@@ -162,9 +163,7 @@ def test_the_figure_on_disk(scored, few_digits, tmp_path, run_bat, raised):
     out = tmp_path / "fig3"
     comparison = {"dataset": "digits", "architecture": "small_cnn-4", "seeds": [3], "external": []}
     comparison |= {"runs": ["pgd-at"], "substitution": [], "shares": []}
-    artifacts.write_json(
-        tmp_path / "spec.json", comparison | {"ablation": {"alpha": [], "beta": []}}
-    )
+    files.write_json(tmp_path / "spec.json", comparison | {"ablation": {"alpha": [], "beta": []}})
     run_bat("report", "fig3", "--spec", tmp_path / "spec.json", "--dataset", place, "--out", out)
     assert out.with_suffix(".pdf").read_bytes()[:5] == b"%PDF-"
     assert out.with_suffix(".png").stat().st_size > 10_000

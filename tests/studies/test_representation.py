@@ -6,8 +6,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from bat.errors import BatError
-from bat.files.artifacts import ArtifactError, write_json
+from bat.errors import ArtifactError, BatError
+from bat.files import write_json
 from bat.studies import representation
 from bat.studies.representation import class_similarity, linear_probe
 
@@ -160,9 +160,8 @@ def measured(few_digits, tmp_path_factory):
     """An untrained model's measures on half of the digits, as the command writes them."""
     import torch
 
-    from bat import config
+    from bat import config, files
     from bat.devices import Runtime
-    from bat.files import artifacts
     from bat.models import build_model
     from bat.plan.runs import study_runs
     from bat.plan.specifications import run_specification
@@ -172,7 +171,7 @@ def measured(few_digits, tmp_path_factory):
     info = few_digits.info
     typical = {split: np.arange(info[f"n_{split}"]) % 2 == 0 for split in ("train", "test")}
     for split, mask in typical.items():
-        artifacts.write_table(
+        files.write_table(
             folder / "groups" / f"{split}.parquet",
             "groups",
             {"index": np.arange(len(mask)), "typical": mask, "atypical": ~mask},
@@ -183,7 +182,7 @@ def measured(few_digits, tmp_path_factory):
     model = build_model(
         "small_cnn-4", n_classes=10, channels=1, mean=info["mean"], std=info["std"], seed=0
     )
-    artifacts.write_torch(folder / "last.pt", model.state_dict())
+    files.write_torch(folder / "last.pt", model.state_dict())
     dataset = config.Dataset.model_validate({"data": {"source": "digits"}})
     run = study_runs(dataset)["erm-atypical-0"]
     spec = run_specification("digits", dataset, "small_cnn-4", "erm-atypical-0", run, 0)

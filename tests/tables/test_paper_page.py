@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError
+from bat import files
+from bat.errors import ArtifactError
 from bat.files.bits import pack
 from bat.report import paper
 from bat.report.seeds import compared as compare
@@ -75,11 +75,11 @@ def write_history(results, pair, correct):
         "objective": {"method": "pgd-at"},
     }
     folder = results.joinpath(*pair, "runs", "pgd-at-all")
-    artifacts.write_json(
+    files.write_json(
         results / pair[0] / "data" / "dataset.json",
         {"n_train": 4, "n_test": 2, "class_names": ["a", "b"]},
     )
-    schema = artifacts.SCHEMAS["history"]
+    schema = files.SCHEMAS["history"]
     for seed, flags in enumerate(correct):
         columns = {name: [None, None] for name in schema.names}
         columns |= {"epoch": [1, 2], "loss": [0.5, 0.25]}
@@ -87,7 +87,7 @@ def write_history(results, pair, correct):
         path = folder / f"seed{seed}" / "history.parquet"
         facts = {"fingerprint": "f" * 64, "recipe": recipe, "command": "a test"}
         left = {"last": "a" * 64, "best": "b" * 64}
-        artifacts.write_table(path, "history", columns, **facts, checkpoints=left)
+        files.write_table(path, "history", columns, **facts, checkpoints=left)
 
 
 # -- the paper's numbers ---------------------------------------------------------------------
@@ -155,11 +155,11 @@ def test_share_of_atypical_samples(tmp_path):
     columns |= {name: np.arange(n) for name in ("index", "label")}
     recipe = {"trials": 33, "architecture": "resnet9"}
     for name in ("cifar10", "digits"):
-        artifacts.write_json(
+        files.write_json(
             tmp_path / name / "data" / "dataset.json",
             {"n_train": n, "n_test": 2, "class_names": ["a", "b"]},
         )
-        artifacts.write_table(
+        files.write_table(
             tmp_path / name / "scores" / "memorization.parquet",
             "memorization",
             columns,

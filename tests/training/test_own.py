@@ -11,8 +11,8 @@ from short_runs import CPU, EVALUATION, files, specification, train
 from bat import config, extensions
 from bat.attacks import AttackError, OwnAttack
 from bat.checkpoints import load_model
-from bat.errors import BatError
-from bat.files.artifacts import ArtifactError, read_table
+from bat.errors import ArtifactError, BatError
+from bat.files import read_table
 from bat.files.bits import unpack
 from bat.models import build_model
 from bat.plan import own

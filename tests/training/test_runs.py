@@ -18,9 +18,8 @@ import yaml
 from short_runs import CPU, EVALUATION, files, specification, train
 
 from bat.checkpoints.formats import read_checkpoint
-from bat.errors import BatError
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError, BatError
+from bat.files import column, read_metadata, read_table, write_table, write_torch
 from bat.files.bits import unpack
 from bat.models import build_model
 from bat.plan.names import study_name
@@ -45,19 +44,19 @@ class Interrupt(Exception):
 def test_every_method_trains_and_records_its_history(run, few_digits, inputs, tmp_path):
     spec = specification(run)
     train(tmp_path, few_digits, spec, inputs)
-    table, metadata = artifacts.read_table(tmp_path / "history.parquet", "history")
+    table, metadata = read_table(tmp_path / "history.parquet", "history")
     assert table.column("epoch").to_pylist() == [1, 2, 3]
-    assert np.isfinite(artifacts.column(table, "loss")).all()
+    assert np.isfinite(column(table, "loss")).all()
     for split in ("train", "test"):
         n = few_digits.info[f"n_{split}"]
         for row in table.to_pylist():
             clean, pgd = (unpack(row[f"{split}_{name}"], n) for name in ("clean", "pgd"))
             assert not (pgd & ~clean).any()
     if run.startswith("bat"):
-        reweighted = artifacts.column(table, "reweighted")
+        reweighted = column(table, "reweighted")
         most = 40 / 150  # the atypical samples, over those of three whole batches
         assert ((reweighted > 0) & (reweighted <= most)).all()
-        assert (artifacts.column(table, "mean_weight") < 1).all()
+        assert (column(table, "mean_weight") < 1).all()
     assert metadata["recipe"] == spec
     assert not (tmp_path / "resume.pt").exists()
 
@@ -68,7 +67,7 @@ def test_a_compiled_model_learns_the_same(run, few_digits, inputs, tmp_path, com
     train(tmp_path / "plain", few_digits, spec, inputs)
     train(tmp_path / "compiled", few_digits, spec, inputs, device=compiled)
     losses = [
-        artifacts.column(artifacts.read_table(path, "history")[0], "loss")
+        column(read_table(path, "history")[0], "loss")
         for path in sorted(tmp_path.glob("*/history.parquet"))
     ]
     np.testing.assert_allclose(*losses, rtol=0.02)
@@ -145,14 +144,14 @@ def test_a_run_stopped_while_it_measures_goes_on_bit_for_bit(
 def test_the_state_is_written_in_the_middle_of_an_epoch_and_of_a_measurement(
     few_digits, inputs, tmp_path, monkeypatch
 ):
-    kept, write = [], artifacts.write_torch
+    kept, write = [], write_torch
 
     def spy(path, value):
         if path.name == "resume.pt":
             kept.append((value["training"]["epoch"], value["training"]["step"], bool(value["row"])))
         write(path, value)
 
-    monkeypatch.setattr(artifacts, "write_torch", spy)
+    monkeypatch.setattr("bat.files.write_torch", spy)
     train(tmp_path, few_digits, specification(), inputs)
     assert {(0, 0, False), (0, 2, False), (1, 0, True), (1, 0, False), (3, 0, True)} <= set(kept)
 
@@ -224,18 +223,18 @@ def test_statistics_that_a_batch_does_not_have_are_null_and_counted(
 
     monkeypatch.setattr(Training, "_take_step", without)
     train(tmp_path, few_digits, specification("bat-1-0.2"), inputs)
-    table, metadata = artifacts.read_table(tmp_path / "history.parquet", "history")
+    table, metadata = read_table(tmp_path / "history.parquet", "history")
     found = table.column("discrimination_loss").to_pylist()
     assert found[1] is None and found[0] > 0 and found[2] > 0
     assert metadata["undefined_steps"] == {"discrimination_loss": [1, 3, 0]}
 
 
 def test_a_run_carries_that_its_scores_are_noise(few_digits, inputs, tmp_path, caplog):
-    table, metadata = artifacts.read_table(inputs.scores / "memorization.parquet", "memorization")
+    table, metadata = read_table(inputs.scores / "memorization.parquet", "memorization")
     facts = {"accuracies": {"included": 0.138}, "chance_accuracy": 0.1, "converged": False}
     provenance = {key: metadata[key] for key in ("fingerprint", "recipe", "command")}
     path = tmp_path / "scores" / "memorization.parquet"
-    artifacts.write_table(path, "memorization", table, **provenance, **facts)
+    write_table(path, "memorization", table, **provenance, **facts)
     running.log.addHandler(caplog.handler)
     try:
         spec, poor = specification("bat-1-0.2"), Inputs(inputs.groups, tmp_path / "scores")
@@ -244,7 +243,7 @@ def test_a_run_carries_that_its_scores_are_noise(few_digits, inputs, tmp_path, c
         running.log.removeHandler(caplog.handler)
     said = "do not fit (included accuracy 13.8\u00a0%, chance 10.0\u00a0%): the scores are noise"
     assert said in caplog.text
-    history = artifacts.read_metadata(tmp_path / "run" / "history.parquet", "history")
+    history = read_metadata(tmp_path / "run" / "history.parquet", "history")
     assert said in fit_sentence(history)
 
 
@@ -255,8 +254,8 @@ def test_a_gpu_trains_goes_on_and_is_judged(run, few_digits, inputs, tmp_path, g
     with stop(before=4):
         train(tmp_path, few_digits, spec, inputs, device=gpu)
     train(tmp_path, few_digits, spec, inputs, device=gpu)
-    table, _ = artifacts.read_table(tmp_path / "history.parquet", "history")
-    assert np.isfinite(artifacts.column(table, "loss")).all()
+    table, _ = read_table(tmp_path / "history.parquet", "history")
+    assert np.isfinite(column(table, "loss")).all()
     attacks = EVALUATION["attacks"] | {"aa": {"eps": 0.1, "version": "aa-fast"}}
     evaluate_checkpoint(
         tmp_path / "best.pt",
@@ -268,8 +267,8 @@ def test_a_gpu_trains_goes_on_and_is_judged(run, few_digits, inputs, tmp_path, g
         device=gpu,
         command="test",
     )
-    table, _ = artifacts.read_table(tmp_path / "evaluation.parquet", "evaluations")
-    assert not (artifacts.column(table, "aa") & ~artifacts.column(table, "clean")).any()
+    table, _ = read_table(tmp_path / "evaluation.parquet", "evaluations")
+    assert not (column(table, "aa") & ~column(table, "clean")).any()
 
 
 def test_a_killed_run_goes_on_bit_for_bit(few_digits, inputs, tmp_path):
@@ -325,7 +324,7 @@ def test_bat_takes_low_confidence_as_atypical(few_digits, tmp_path):
     n = few_digits.info["n_train"]
     values = np.linspace(0, 1, n)
     columns = {"index": np.arange(n), "label": few_digits.train_labels, "confidence": values}
-    artifacts.write_table(
+    write_table(
         tmp_path / "confidence.parquet",
         "confidence",
         columns,
@@ -351,7 +350,7 @@ def test_scores_of_another_data_set_are_refused(few_digits, prepare, inputs, tmp
 def test_an_empty_group_is_refused_before_training(few_digits, tmp_path):
     n = few_digits.info["n_train"]
     columns = {"index": np.arange(n), "typical": np.ones(n, bool), "atypical": np.zeros(n, bool)}
-    artifacts.write_table(
+    write_table(
         tmp_path / "train.parquet",
         "groups",
         columns,
@@ -385,8 +384,8 @@ def test_a_damaged_state_is_refused_by_name(few_digits, inputs, tmp_path):
 
 def test_the_best_epoch_is_the_one_with_the_best_selection_accuracy(few_digits, inputs, tmp_path):
     train(tmp_path, few_digits, specification(), inputs)
-    table, metadata = artifacts.read_table(tmp_path / "history.parquet", "history")
-    accuracy = artifacts.column(table, "selection_accuracy")
+    table, metadata = read_table(tmp_path / "history.parquet", "history")
+    accuracy = column(table, "selection_accuracy")
     assert metadata["best_epoch"] == 1 + int(accuracy.argmax())
     assert metadata["best_accuracy"] == accuracy.max()
 
@@ -423,7 +422,7 @@ def test_anyones_state_dict_is_evaluated(wrapped, few_digits, tmp_path):
     torch.save(state, tmp_path / "model.pt")
     out = tmp_path / "colleague" / "seed0.parquet"
     accuracies = evaluate(tmp_path / "model.pt", "small_cnn-4", few_digits, out)
-    frame = artifacts.read_table(out, "evaluations", fingerprint=few_digits.fingerprint)[0]
+    frame = read_table(out, "evaluations", fingerprint=few_digits.fingerprint)[0]
     frame = frame.to_pandas()
     assert len(frame) == 40
     assert frame["index"].is_monotonic_increasing
@@ -470,4 +469,4 @@ def test_the_command_needs_a_checkpoint_an_architecture_and_a_data_set(
     done = run_bat(*command, "digits.yaml", cwd=tmp_path)
     assert "clean: 0." in done.stderr
     out = folder / "small_cnn-4" / "evaluations" / "colleague" / "seed0.parquet"
-    assert artifacts.read_table(out, "evaluations")[0].num_rows == 40
+    assert read_table(out, "evaluations")[0].num_rows == 40

@@ -20,7 +20,7 @@ if BESIDE:
         )
     sys.path.insert(0, str(ROOT))
 try:
-    from bat.files import artifacts
+    from bat.files import write_bytes
     from bat.addresses import kept_addresses
     from bat.plan import catalogue, inputs, shards
     from bat.plan.specifications import all_specifications, whole_addresses
@@ -120,7 +120,7 @@ def keep_configuration():
         path.touch()  # the last one that was started
     else:
         text = json.dumps(kept, indent=2, ensure_ascii=False)
-        artifacts.write_bytes(path, text.encode())
+        write_bytes(path, text.encode())
     workflow.config_settings.configfiles = [path]
 
 
