@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 import urllib.parse
+from typing import Any
 
 
 def is_address(source: str) -> bool:
@@ -47,6 +48,34 @@ def shown_address(url: str) -> str:
 def shown_source(source: str) -> str:
     """A path as it is, and an address by `shown_address`."""
     return shown_address(source) if is_address(source) else source
+
+
+UNKEPT = "?..."
+"""What the files of a results folder hold in place of an address's query."""
+
+
+def kept_address(url: str) -> str:
+    """An address as files hold it: its query, which may be a token, is in none of them.
+
+    >>> kept_address("https://example.org/b.zip?token=abc"), kept_address("https://example.org/b")
+    ('https://example.org/b.zip?...', 'https://example.org/b')
+    """
+    place, *more = re.split("[?#]", url, maxsplit=1)
+    return f"{place}{UNKEPT}" if more else url
+
+
+def kept_addresses(value: Any) -> Any:
+    """A nested value as of a configuration, with every address in it by `kept_address`."""
+    if isinstance(value, dict):
+        return {key: kept_addresses(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [kept_addresses(inner) for inner in value]
+    return kept_address(value) if isinstance(value, str) and is_address(value) else value
+
+
+def address_variable(sha256: str) -> str:
+    """The environment variable by which a job is told the whole address of a file."""
+    return f"BAT_ADDRESS_{sha256[:16]}"
 
 
 _SHOWN = string.punctuation.translate(str.maketrans("", "", '`|<>"\\^{}'))

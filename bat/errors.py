@@ -19,3 +19,19 @@ class BatError(ValueError):
 
 class DataError(BatError):
     """What is wrong with which file of a data set, and what to do about it."""
+
+
+class ArtifactError(BatError):
+    """A file that is missing, damaged, of another kind, or of another data set."""
+
+
+class DamagedError(ArtifactError):
+    """A file of ours whose content is not what was written."""
+
+
+class MisplacedError(ArtifactError):
+    """A file that says it is another's than the one whose place it lies in."""
+
+
+REMAKE = "remove it and run the command again that made it"
+"""What to do about a file of ours that is not what it should be."""

@@ -27,6 +27,22 @@ def start_logging(path: str | Path | None = None) -> None:
     log.propagate = False
 
 
+@contextlib.contextmanager
+def messages_shown() -> Iterator[None]:
+    """Let the package's messages reach the screen for a while, where nobody set up logging."""
+    if log.hasHandlers():
+        yield
+        return
+    before = log.level, log.propagate
+    start_logging()
+    try:
+        yield
+    finally:
+        log.handlers.clear()
+        log.setLevel(before[0])
+        log.propagate = before[1]
+
+
 class _Formatter(logging.Formatter):
     """Messages name files, classes and addresses of others, none of which acts on a terminal."""
 

@@ -225,13 +225,13 @@ def proportion_variance(k, n, dtype=np.float64):
     return q * (dtype(1) - q) / n
 
 
-def score_from_counts(a, total, n_in, n_out, dtype=np.float64):
+def score_from_counts(a, total, n_included, n_excluded, dtype=np.float64):
     """Return the score of ``a`` right predictions with a sample, of ``total`` in all.
 
     Parameters
     ----------
-    a, total, n_in, n_out : array_like of int
-        Broadcast together; ``n_in`` and ``n_out`` are the trials with and without.
+    a, total, n_included, n_excluded : array_like of int
+        Broadcast together; ``n_included`` and ``n_excluded`` are the trials with and without.
     dtype : numpy dtype
         Of the result; the arithmetic is in float64.
 
@@ -240,12 +240,14 @@ def score_from_counts(a, total, n_in, n_out, dtype=np.float64):
     ndarray of ``dtype``
         In [-1, 1].
     """
-    return (a / n_in - (total - a) / n_out).astype(dtype)
+    return (a / n_included - (total - a) / n_excluded).astype(dtype)
 
 
-def score_standard_error(a, total, n_in, n_out, dtype=np.float64):
+def score_standard_error(a, total, n_included, n_excluded, dtype=np.float64):
     """Return the standard error of `score_from_counts`, by `proportion_variance`; never 0."""
-    variance = proportion_variance(a, n_in, dtype) + proportion_variance(total - a, n_out, dtype)
+    variance = proportion_variance(a, n_included, dtype) + proportion_variance(
+        total - a, n_excluded, dtype
+    )
     return np.sqrt(variance)
 
 

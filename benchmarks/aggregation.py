@@ -88,44 +88,44 @@ def synthetic(args):
     rng = np.random.default_rng(0)
     gain = rng.beta(0.3, 1, args.train)
     often = rng.beta(5, 0.5, args.test)
-    labels_train = rng.integers(args.classes, size=args.train)
-    labels_test = rng.integers(args.classes, size=args.test)
+    train_labels = rng.integers(args.classes, size=args.train)
+    test_labels = rng.integers(args.classes, size=args.test)
     included, correct = np.empty((2, args.trials, args.train), bool)
-    correct_test = np.empty((args.trials, args.test), bool)
+    test_correct = np.empty((args.trials, args.test), bool)
     for t in range(args.trials):
         included[t] = rng.random(args.train) < 0.7
         correct[t] = included[t] | (rng.random(args.train) > gain)
-        correct_test[t] = rng.random(args.test) < often
+        test_correct[t] = rng.random(args.test) < often
     for j in range(0, args.test, 10):  # every tenth test sample leans on one training sample
-        i = rng.choice(np.flatnonzero(labels_train == labels_test[j]))
-        correct_test[:, j] &= included[:, i] | (rng.random(args.trials) < 0.6)
-    return included, correct, correct_test, labels_train, labels_test
+        i = rng.choice(np.flatnonzero(train_labels == test_labels[j]))
+        test_correct[:, j] &= included[:, i] | (rng.random(args.trials) < 0.6)
+    return included, correct, test_correct, train_labels, test_labels
 
 
-def plain_scores(included, correct, correct_test, labels_train, labels_test, args):
+def plain_scores(included, correct, test_correct, train_labels, test_labels, args):
     """Score as the formulas read: averages under the mask and under its complement."""
     excluded = ~included
     with_sample, without = included.sum(axis=0), excluded.sum(axis=0)
     memorization = (correct * included).sum(axis=0) / with_sample
     memorization -= (correct * excluded).sum(axis=0) / without
-    right = correct_test.T.astype(np.float32)
+    right = test_correct.T.astype(np.float32)
     influence = right @ included.astype(np.float32) / with_sample.astype(np.float32)
     influence -= right @ excluded.astype(np.float32) / without.astype(np.float32)
     kept = influence > np.float32(args.keep_above)
     if args.pairs == ["same_class"]:
-        kept &= labels_test[:, None] == labels_train
+        kept &= test_labels[:, None] == train_labels
     test, train = np.nonzero(kept)
     return memorization, train, test, influence[test, train]
 
 
-def our_scores(included, correct, correct_test, labels_train, labels_test, args):
-    from bat.scores.memorization import influence, memorization
+def our_scores(included, correct, test_correct, train_labels, test_labels, args):
+    from bat.scores import influence, memorization
 
     found = influence(
         included,
-        correct_test,
-        labels_train,
-        labels_test,
+        test_correct,
+        train_labels,
+        test_labels,
         pairs=args.pairs[0],
         keep_above=args.keep_above,
     )

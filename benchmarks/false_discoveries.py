@@ -20,11 +20,11 @@ import numpy as np
 import pandas as pd
 
 from bat import data, scoring
-from bat.files.artifacts import read_metadata
-from bat.report.tables import csv_text
+from bat.files import read_metadata
+from bat.report.writing import csv_text
+from bat.scores import MemorizationScores, influence, memorization
 from bat.scores.chance import Counts, counts_of, memorization_by_chance
 from bat.scores.groups import test_groups, train_groups
-from bat.scores.memorization import MemorizationScores, influence, memorization
 from bat.scores.significance import LEVEL, benjamini_hochberg
 
 ABOVE = 0.15

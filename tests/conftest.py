@@ -66,22 +66,22 @@ def inputs(few_digits, tmp_path_factory):
     """Made-up scores and groups of the few digits: every fifth sample is atypical."""
     import numpy as np
 
-    from bat.files import artifacts
-    from bat.training import runs
+    from bat import files
+    from bat.training import Inputs
 
     folder = tmp_path_factory.mktemp("tables")
     n = few_digits.info["n_train"]
     index, atypical = np.arange(n), np.arange(n) % 5 == 0
     provenance = {"fingerprint": few_digits.fingerprint, "recipe": {}, "command": "test"}
-    columns = {name: [None] * n for name in artifacts.SCHEMAS["memorization"].names}
+    columns = {name: [None] * n for name in files.SCHEMAS["memorization"].names}
     columns |= {"index": index, "label": few_digits.train_labels}
     columns |= {"memorization": np.where(atypical, 0.5, 0.0)}
-    artifacts.write_table(
+    files.write_table(
         folder / "scores" / "memorization.parquet", "memorization", columns, **provenance
     )
     columns = {"index": index, "typical": ~atypical, "atypical": atypical}
-    artifacts.write_table(folder / "groups" / "train.parquet", "groups", columns, **provenance)
-    return runs.Inputs(groups=folder / "groups", scores=folder / "scores")
+    files.write_table(folder / "groups" / "train.parquet", "groups", columns, **provenance)
+    return Inputs(groups=folder / "groups", scores=folder / "scores")
 
 
 @pytest.fixture

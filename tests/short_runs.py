@@ -6,8 +6,9 @@ import torch
 
 from bat import config
 from bat.devices import Runtime
-from bat.plan import studies
-from bat.training import runs
+from bat.plan.runs import all_runs
+from bat.plan.specifications import run_specification
+from bat.training import train_run
 
 CPU = Runtime(torch.device("cpu"))
 EVALUATION = {
@@ -37,14 +38,12 @@ def specification(run="pgd-at", seed=0, **changes):
     }
     raw = config.overlay(raw, changes)
     dataset = config.load_config({"datasets": {"digits": raw}}).datasets["digits"]
-    spec = studies.run_specification(
-        "digits", dataset, "small_cnn-4", run, studies.runs(dataset)[run], seed
-    )
+    spec = run_specification("digits", dataset, "small_cnn-4", run, all_runs(dataset)[run], seed)
     return json.loads(json.dumps(spec))
 
 
 def train(out, prepared, spec, inputs, device=CPU):
-    runs.train_run(out, prepared, spec, inputs, device=device, command="test", checkpoint_every=0)
+    train_run(out, prepared, spec, inputs, device=device, command="test", checkpoint_every=0)
 
 
 def files(out):

@@ -9,7 +9,8 @@ import hashlib
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -19,12 +20,23 @@ import pandas as pd
 from short_runs import CPU
 
 from bat import config, data, scoring
-from bat.figures import poisoning_report, reports
-from bat.files import artifacts
+from bat.files import read_table, write_bytes, write_json, write_table, write_torch
 from bat.files.specifications import read_specification, specification_name
-from bat.plan import studies
+from bat.plan.catalogue import read_catalogue, writer
+from bat.plan.shards import shard_names
+from bat.plan.specifications import all_specifications
+from bat.report.comparison import Comparison
+from bat.report.folder import Folder
 from bat.studies import annotation, features, poisoning
-from bat.training import runs, trials
+from bat.training import (
+    Inputs,
+    Training,
+    evaluate_checkpoint,
+    read_inputs,
+    running,
+    train_run,
+    trials,
+)
 
 ARCHITECTURE, OTHER = "small_cnn-4", "small_cnn-5"
 RUNS = ("pgd-at", "bat-1-0.2", "erm-atypical-20", "pgd-at-atypical-20")
@@ -101,9 +113,7 @@ def load(folder: Path, verify: bool = False) -> data.PreparedData:
 
 
 def shards(folder: Path, architecture: str = ARCHITECTURE) -> list[Path]:
-    names = studies.shard_names(
-        architecture, *((30, 15) if architecture == ARCHITECTURE else (4, 4))
-    )
+    names = shard_names(architecture, *((30, 15) if architecture == ARCHITECTURE else (4, 4)))
     return [folder / "trials" / name for name in names]
 
 
@@ -150,8 +160,8 @@ def _groups(folder: Path) -> None:
 def _train(out: str, folder: Path) -> None:
     name, seed = Path(out).parts[-2:]
     spec = spec_of(folder, f"{ARCHITECTURE}-run-{name}", int(seed.removeprefix("seed")))
-    inputs = runs.Inputs(groups=folder / "groups", scores=folder / "scores")
-    runs.train_run(
+    inputs = Inputs(groups=folder / "groups", scores=folder / "scores")
+    train_run(
         folder / out,
         load(folder, verify=True),
         spec,
@@ -163,7 +173,7 @@ def _train(out: str, folder: Path) -> None:
 
 
 def _evaluate(of: str, folder: Path) -> None:
-    runs.evaluate_checkpoint(
+    evaluate_checkpoint(
         folder / ARCHITECTURE / "runs" / of / "best.pt",
         ARCHITECTURE,
         load(folder, verify=True),
@@ -203,19 +213,14 @@ def _poison(of: str, folder: Path) -> None:
 
 def _figure(name: str, folder: Path) -> None:
     spec = spec_of(folder, "figures")
-    reports.FIGURES[name](reports.Folder(folder, spec), folder / "shown" / name)
+    writer(read_catalogue()[name])(Folder(folder, spec), folder / "shown" / name)
 
 
 def _table(name: str, folder: Path) -> None:
     spec = spec_of(folder, f"comparison-{ARCHITECTURE}")
     of_runs = [spec_of(folder, f"{ARCHITECTURE}-run-{run}") for run in RUNS]
-    comparison = reports.Comparison(reports.Folder(folder), spec, of_runs)
-    reports.COMPARISONS[name](comparison, folder / "shown" / name)
-
-
-def _poisoned(folder: Path) -> None:
-    scores = [folder / ARCHITECTURE / "poisoning" / f"pgd-at/seed{seed}.parquet" for seed in SEEDS]
-    poisoning_report.write(folder, scores, folder / "shown" / "fig3")
+    comparison = Comparison(Folder(folder), spec, of_runs)
+    writer(read_catalogue()[name])(comparison, folder / "shown" / name)
 
 
 def _sheet(folder: Path) -> None:
@@ -307,7 +312,7 @@ def stages() -> list[Stage]:
         reads = (_DATA, f"{place}/runs/{of}/best.pt", out)
         found.append(Stage(f"poison {of}", reads, (out,), bound(_poison, of), _run_spec(of)))
     shown = ("shown/*", "shown/*/*")
-    for figure in reports.FIGURES:
+    for figure in [n for n, entry in read_catalogue().items() if entry.scope == "dataset"]:
         more = ("scores/*", _GROUPS) if figure == "groups" else ("scores/*",)
         found.append(
             Stage(f"figure {figure}", (_DATA, *more), shown, bound(_figure, figure), ("figures",))
@@ -317,6 +322,7 @@ def stages() -> list[Stage]:
         "history": ("groups/*", "scores/*", f"{place}/runs/[bp]*/*/history.parquet"),
         "typical": ("groups/*", "scores/*", f"{place}/runs/*atypical*/*/history.parquet"),
         "representation": ("groups/*", "scores/*", f"{place}/representation/*/*"),
+        "fig3": ("groups/train.parquet", f"{place}/poisoning/*/*"),
     }.items():
         found.append(
             Stage(
@@ -330,7 +336,6 @@ def stages() -> list[Stage]:
     poisoned = (_DATA, "groups/train.parquet", f"{place}/poisoning/*/*")
     return [
         *found,
-        Stage("fig3", poisoned, shown, _poisoned),
         Stage("sheet", poisoned, shown, _sheet),
     ]
 
@@ -338,29 +343,29 @@ def stages() -> list[Stage]:
 def make(folder: Path, **subsample: int) -> None:
     """Make all of it, undisturbed."""
     whole = configuration(**subsample)
-    specs = studies.specifications(whole)
+    specs = all_specifications(whole)
     for (_, stage), spec in specs.items():
         path = folder / "specs" / f"{specification_name(stage, spec)}.json"
-        artifacts.write_json(path, spec)
+        write_json(path, spec)
     data.prepare(whole.datasets["digits"].data, folder / "data", workers=1)
     _interrupted(folder)
     (shard,) = (folder / "trials").glob("*-000031.parquet")
-    table, about = artifacts.read_table(shard, "trials")
+    table, about = read_table(shard, "trials")
     given = {key: about[key] for key in ("fingerprint", "recipe", "command")}
     for at, trial in enumerate(EARLIER):
         path = folder / "trials" / ".partial" / ARCHITECTURE / f"{trial:06d}.parquet"
-        artifacts.write_table(path, "trials", table.slice(at, 1), **given)
+        write_table(path, "trials", table.slice(at, 1), **given)
     shard.unlink()
     for stage in stages():
         if stage.name != "interrupted":
             stage.run(folder)
     shutil.rmtree(folder / STOPPED)  # of it, the state in the middle
     spec = spec_of(folder, f"{ARCHITECTURE}-run-pgd-at-atypical-20", 7)
-    inputs = runs.Inputs(groups=folder / "groups", scores=folder / "scores")
+    inputs = Inputs(groups=folder / "groups", scores=folder / "scores")
     prepared = load(folder)
-    run = runs._Run(prepared, spec, runs.read_inputs(prepared, spec, inputs), CPU)
+    run = running.Run(prepared, spec, read_inputs(prepared, spec, inputs), CPU)
     run.advance(lambda: None)
-    artifacts.write_torch(folder / STOPPED / "resume.pt", run.state())
+    write_torch(folder / STOPPED / "resume.pt", run.state())
     shutil.rmtree(folder / "shown")
 
 
@@ -390,35 +395,36 @@ class _Drawn:
         return self.text
 
 
-class _Figures:
-    def __getattr__(self, name: str) -> Callable[..., _Drawn]:
-        return lambda *shown, **named: _Drawn(name, *shown, named)
+def _drawing(name: str) -> Callable[..., _Drawn]:
+    return lambda *shown, **named: _Drawn(name, *shown, named)
 
-    @staticmethod
-    def save_figure(
-        figure: _Drawn, out: Path, table: pd.DataFrame, caption: str, **more: Any
-    ) -> list[Path]:
-        path = out.with_suffix(".txt")
-        text = f"{figure}\n{caption}\n{_digest(more)}\n{table.to_csv()}"
-        artifacts.write_bytes(path, text.encode())
-        return [path]
+
+def _save_figure(
+    figure: _Drawn, out: Path, table: pd.DataFrame, caption: str, **more: Any
+) -> list[Path]:
+    path = out.with_suffix(".txt")
+    text = f"{figure}\n{caption}\n{_digest(more)}\n{table.to_csv()}"
+    write_bytes(path, text.encode())
+    return [path]
 
 
 @contextmanager
 def nothing_drawn() -> Iterator[None]:
-    figures = _Figures()
-    with (
-        mock.patch.object(reports, "figures", figures),
-        mock.patch.object(poisoning_report, "save_figure", figures.save_figure),
-        mock.patch.object(poisoning_report, "draw", figures.draw),
-    ):
+    with ExitStack() as stack:
+        for entry in read_catalogue().values():
+            module = import_module(f"bat.{entry.folder}.{entry.name}")
+            for name in vars(module):
+                if name.startswith(("plot_", "draw")):
+                    stack.enter_context(mock.patch.object(module, name, _drawing(name)))
+                elif name == "save_figure":
+                    stack.enter_context(mock.patch.object(module, name, _save_figure))
         yield
 
 
 @contextmanager
 def nothing_trained() -> Iterator[None]:
     """No trial and no run beside the one that was stopped is trained."""
-    run_epoch = runs.Training.run_epoch
+    run_epoch = Training.run_epoch
 
     def only_the_stopped(self, *arguments: Any) -> Any:
         if self.seed != 7:
@@ -426,7 +432,7 @@ def nothing_trained() -> Iterator[None]:
         return run_epoch(self, *arguments)
 
     with (
-        mock.patch.object(runs.Training, "run_epoch", only_the_stopped),
+        mock.patch.object(Training, "run_epoch", only_the_stopped),
         mock.patch.object(trials, "TrialTrainer", side_effect=Again),
     ):
         yield

@@ -25,8 +25,8 @@ import small_results
 import torch
 from small_results import Again, Stage, matches, nothing_drawn, nothing_trained, stages
 
+from bat import files
 from bat.errors import BatError
-from bat.files import artifacts
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("damage")]
 
@@ -165,7 +165,7 @@ class Folder:
             return True
         if path.suffix == ".pt":  # between the members of a zip there are bytes that nobody reads
             values = (torch.load(io.BytesIO(c), weights_only=True) for c in (found, content))
-            return len(set(map(artifacts.values_digest, values))) == 1
+            return len(set(map(files.values_digest, values))) == 1
         if path.suffix == ".parquet" or path.parent.parent.name == "representation":
             return _measured(path.suffix, found) == _measured(path.suffix, content)
         return False
@@ -399,8 +399,8 @@ def signed_table(table: pa.Table, about: dict) -> bytes:
     about = {key: value for key, value in about.items() if key != "checksum"}
     if isinstance(about.get("content"), dict):
         columns = zip(table.column_names, table.columns, strict=True)
-        about["content"] = {name: artifacts.column_digest(column) for name, column in columns}
-    about["checksum"] = artifacts._checksum(about)
+        about["content"] = {name: files.column_digest(column) for name, column in columns}
+    about["checksum"] = files.json_digest(about)
     return _bytes_of(pq.write_table, table.replace_schema_metadata({"bat": json.dumps(about)}))
 
 
@@ -426,7 +426,7 @@ def without_each(value: Any, depth: int = 2) -> Iterator[tuple[str, Any]]:
                 yield f"{key}.{name}", {**value, key: other}
 
 
-UNBOUNDED = {"seconds", "loss", *artifacts.STATISTICS}
+UNBOUNDED = {"seconds", "loss", *files.STATISTICS}
 
 
 def impossible_columns(table: pa.Table, optional: set[str]) -> Iterator[tuple[str, pa.Table]]:
@@ -470,7 +470,7 @@ def impossible_tables(content: bytes, rng: random.Random) -> Iterator[tuple[str,
     table = pq.read_table(io.BytesIO(content))
     about = json.loads(table.schema.metadata[b"bat"])
     table = table.replace_schema_metadata(None)
-    for what, other in impossible_columns(table, artifacts.NULLABLE.get(about["kind"], set())):
+    for what, other in impossible_columns(table, files.NULLABLE.get(about["kind"], set())):
         yield what, signed_table(other, about)
     yield "a row less", signed_table(table.slice(1), about)
     yield "a row twice", signed_table(pa.concat_tables([table, table.slice(0, 1)]), about)
@@ -511,7 +511,7 @@ def impossible(content: bytes, suffix: str, rng: random.Random) -> Iterator[tupl
         found += [(f"without {key}", other) for key, other in without_each(value)]
         for key, other in found:
             if signed:
-                other = other | {"checksum": artifacts._checksum(other)}
+                other = other | {"checksum": files.json_digest(other)}
             yield f"{key} {_at(other, key)!r:.40}", json.dumps(other).encode()
         for raw in (
             *deep,
@@ -550,7 +550,7 @@ def impossible(content: bytes, suffix: str, rng: random.Random) -> Iterator[tupl
         found += [("a list", [1, 2]), ("a tensor", torch.zeros(3)), ("text", "text")]
         for key, other in found:
             if isinstance(other, dict):
-                other = other | {"digest": artifacts.values_digest(other)}
+                other = other | {"digest": files.values_digest(other)}
             yield (
                 f"{key} {_at(other, key)!r:.40}",
                 _bytes_of(lambda v, to: torch.save(v, to), other),

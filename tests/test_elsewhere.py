@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from bat.files.artifacts import read_metadata
+from bat.files import read_metadata
 from bat.models import build_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("elsewhere")]

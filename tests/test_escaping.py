@@ -21,13 +21,16 @@ from bat import data, scoring, sharing
 from bat.__main__ import main
 from bat.config import load_config
 from bat.escaping import for_csv, for_figure, for_html, for_latex, for_markdown, for_terminal, plain
-from bat.figures import drawing as figures
-from bat.figures import poisoning_report, reports
-from bat.files import artifacts
-from bat.plan import studies
+from bat.figures import fig3, fig5
+from bat.files import read_json, read_metadata, write_json, write_table
+from bat.plan.catalogue import read_catalogue, writer
+from bat.plan.specifications import all_specifications
 from bat.progress import log, start_logging
-from bat.report import tables
 from bat.report.annotation_page import Item, page
+from bat.report.curves import plot_accuracy_by_epoch
+from bat.report.folder import Folder
+from bat.report.saving import save_figure
+from bat.report.writing import write_table_files
 from bat.tables import paper_page
 
 HOSTILE = (
@@ -156,22 +159,22 @@ def made(tmp_path_factory):
         columns = {"index": np.arange(len(labels)), "label": labels, kind: labels / 4.0}
         provenance = {"fingerprint": prepared.fingerprint, "command": "a test"}
         recipe = {HOSTILE.encode("utf-8", "replace").decode(): {"trials": 3}}
-        artifacts.write_table(
+        write_table(
             folder / "scores" / f"{kind}.parquet", kind, columns, recipe=recipe, **provenance
         )
     hostile = {"architecture": HOSTILE.encode("utf-8", "replace").decode()}
     for path in (folder / "scores").glob("*.parquet"):
         if path.stem in ("memorization", "influence", "test"):
-            recipe = artifacts.read_metadata(path, path.stem)["recipe"]
+            recipe = read_metadata(path, path.stem)["recipe"]
             rewrite(path, {"recipe": recipe | hostile, "dataset": hostile["architecture"]})
     raw = {"datasets": {"d": {"data": {"source": "digits"}}}}
-    specs = studies.specifications(load_config(raw))
+    specs = all_specifications(load_config(raw))
     for name in ("groups", "figures"):
-        artifacts.write_json(folder / "specs" / f"{name}.json", specs["d", name])
+        write_json(folder / "specs" / f"{name}.json", specs["d", name])
     scoring.write_groups(
         folder / "scores",
         prepared,
-        artifacts.read_json(folder / "specs" / "groups.json"),
+        read_json(folder / "specs" / "groups.json"),
         folder / "groups",
         command="a test",
     )
@@ -190,11 +193,13 @@ def no_mathematics(monkeypatch):
     monkeypatch.setattr(MathTextParser, "parse", checked)
 
 
-@pytest.mark.parametrize("name", list(reports.FIGURES))
+@pytest.mark.parametrize(
+    "name", [name for name, entry in read_catalogue().items() if entry.scope == "dataset"]
+)
 @pytest.mark.usefixtures("no_mathematics")
 def test_figures_and_their_tables(made, tmp_path, name):
-    spec = artifacts.read_json(made / "specs" / "figures.json")
-    for path in reports.FIGURES[name](reports.Folder(made, spec), tmp_path / name):
+    spec = read_json(made / "specs" / "figures.json")
+    for path in writer(read_catalogue()[name])(Folder(made, spec), tmp_path / name):
         assert path.stat().st_size
         if path.suffix == ".csv":
             no_formula(path.read_text(encoding="utf-8"))
@@ -209,20 +214,20 @@ def test_figure_3_and_series(made, tmp_path):
     scores = pd.DataFrame({"index": range(n), "label": prepared.train_labels, "score": 0.9})
     scores["predicted"] = scores["predicted_clean"] = (scores["label"] + 1) % 3
     groups = pd.DataFrame({"typical": np.arange(n) % 2 == 0, "atypical": np.arange(n) % 2 == 1})
-    chosen = poisoning_report.examples(scores, groups, prepared.class_names)
-    spread = poisoning_report.distribution({0: scores, 1: scores}, groups)
-    figure = poisoning_report.draw(chosen, spread, prepared.train_images)
-    figures.save_figure(figure, tmp_path / "fig3", chosen, HOSTILE)
+    chosen = fig3.examples(scores, groups, prepared.class_names)
+    spread = fig3.distribution({0: scores, 1: scores}, groups)
+    figure = fig3.draw(chosen, spread, prepared.train_images)
+    save_figure(figure, tmp_path / "fig3", chosen, HOSTILE)
     no_formula((tmp_path / "fig3.csv").read_text(encoding="utf-8"))
     curve = pd.DataFrame({"series": "$\\frac$ \x1b[31m", "epoch": [1, 2], "mean": 0.5, "sd": 0.1})
-    ax = figures.plot_accuracy_by_epoch(curve)
-    figures.save_figure(ax.figure, tmp_path / "curve", curve, HOSTILE)
+    ax = plot_accuracy_by_epoch(curve)
+    save_figure(ax.figure, tmp_path / "curve", curve, HOSTILE)
 
 
 def test_tables(tmp_path):
     name = HOSTILE[:-1]  # pandas holds no surrogates
     frame = pd.DataFrame({name: [name, "=1+1", "a"], "x": [0.5, -1.0, np.nan]})
-    files = tables.write_table_files(frame, tmp_path / "t", HOSTILE, ("csv", "md", "tex"))
+    files = write_table_files(frame, tmp_path / "t", HOSTILE, ("csv", "md", "tex"))
     no_formula(files[0].read_text(encoding="utf-8"))
     is_plain_markdown(files[1].read_text(encoding="utf-8"))
     assert "$\\frac$" not in files[2].read_text(encoding="utf-8")
@@ -303,15 +308,21 @@ def test_captions_of_the_report_show_names_as_they_are(repository):
     snakemake = SimpleNamespace(wildcards=wildcards, output=[f"r/{name}/scores/source.md"])
     paths = sorted((repository / "workflow" / "report").glob("*.rst"))
     assert paths
-    for path in paths:
-        text = Template(path.read_text(encoding="utf-8")).render(snakemake=snakemake)
+    texts = {
+        path: Template(path.read_text(encoding="utf-8")).render(snakemake=snakemake)
+        for path in paths
+        if path.name != "figure.rst"
+    }
+    for entry in read_catalogue().values():
+        texts[entry.name] = entry.about.format(dataset=name, architecture="wrn-28-10")
+    for path, text in texts.items():
         shown = publish_doctree(text, settings_overrides={"halt_level": 2, "report_level": 5})
         assert (name in text) == (name in shown.astext()), path
 
 
 def test_class_names_that_are_no_utf8_are_drawn(tmp_path):
     scores = pd.DataFrame({"index": [0, 1], "label": [0, 1], "memorization": 0.5})
-    table = tables.memorization_examples(scores.assign(memorization_se=0.1), [HOSTILE, "a\udcffb"])
+    table = fig5.memorization_examples(scores.assign(memorization_se=0.1), [HOSTILE, "a\udcffb"])
     assert list(table["class_name"]) == [SHOWN, "a\\xffb"]
-    ax = figures.plot_memorization_examples(table, pixels(0, (2, 3, 6, 6)))
-    figures.save_figure(ax.figure, tmp_path / "fig5", table, HOSTILE)
+    ax = fig5.plot_memorization_examples(table, pixels(0, (2, 3, 6, 6)))
+    save_figure(ax.figure, tmp_path / "fig5", table, HOSTILE)

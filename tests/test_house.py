@@ -46,10 +46,9 @@ TORCH |= {"bat.devices", "bat.studies.features", "bat.studies.poisoning", "bat.p
 """Rooms and modules that import torch when they are loaded."""
 
 TORCH_IN_FUNCTIONS = {
-    "bat.files.artifacts",
-    "bat.data.prepared",
-    "bat.data.sources",
-    "bat.scores.memorization",
+    "bat.files.tensors",
+    "bat.data.batches",
+    "bat.scores._influence",
     "bat.plan.costs",
 }
 
@@ -147,7 +146,15 @@ def test_all_else_starts_without_the_slow_libraries(modules):
 
 def test_tests_lie_in_the_rooms_of_what_they_test(repository):
     folders = {path.parent.name for path in (repository / "tests").glob("*/test_*.py")}
-    assert folders <= set(ROOMS)
+    assert folders <= {*ROOMS, "examples"}
+
+
+def test_every_verb_is_a_file_and_every_file_a_verb(repository):
+    from bat.commands import VERBS
+
+    shared = {"__init__", "options", "recording"}
+    files = {path.stem for path in (repository / "bat" / "commands").glob("*.py")}
+    assert files - shared == set(VERBS)
 
 
 # -- versions -------------------------------------------------------------------------------
@@ -181,6 +188,7 @@ def documents(repository):
     """The text of every document by its path."""
     paths = [*repository.glob("*.md"), *repository.glob("docs/**/*.md")]
     paths += [*repository.glob("config/*.md"), *repository.glob("slurm/*.md")]
+    paths += [*repository.glob("examples/**/*.md")]
     assert paths
     return {path: path.read_text(encoding="utf-8") for path in paths}
 
@@ -206,7 +214,7 @@ def test_links_lead_somewhere(documents):
 
 
 def test_named_files_exist(documents, repository):
-    folders = "bat|benchmarks|config|docs|slurm|tests|workflow"
+    folders = "bat|benchmarks|config|docs|examples|slurm|tests|workflow"
     for path, text in documents.items():
         for name in re.findall(rf"`((?:{folders})/[\w./+-]+)`", text):
             assert (repository / name).exists(), f"{path.name} names {name}"
@@ -293,7 +301,7 @@ def test_the_commands_of_the_readme_run(repository, tmp_path):
             ran.append(words)
     assert len(ran) == 3
     (tmp_path / "results" / "cifar10").mkdir(parents=True, exist_ok=True)
-    code = "import sys; from bat.__main__ import _parser; _parser().parse_args(sys.argv[1:])"
+    code = "import sys; from bat.__main__ import parser; parser().parse_args(sys.argv[1:])"
     found = commands(text, ".venv/bin/python -m bat") + commands(text, "python -m bat")
     assert len(found) >= 2
     for words in found:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from bat import data
 from bat.data.layouts import image_names
-from bat.files.artifacts import read_json
+from bat.files import read_json
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 

@@ -13,9 +13,20 @@ import pytest
 import torch
 from short_runs import CPU, EVALUATION, files, specification, train
 
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError, MisplacedError, place_of
-from bat.training import runs
+from bat.checkpoints.formats import checkpoint_digest
+from bat.errors import ArtifactError, MisplacedError
+from bat.files import (
+    SCHEMAS,
+    column_digest,
+    place_of,
+    read_metadata,
+    read_table,
+    table_digest,
+    write_table,
+    write_torch,
+)
+from bat.files.metadata import _ALWAYS
+from bat.training import Inputs, Training, evaluate_checkpoint, read_inputs, running
 from bat.validation import read_checked
 
 RUN = "pgd-at-atypical-20"
@@ -49,11 +60,11 @@ def tables(inputs, tmp_path):
     for name in ("groups", "scores"):
         shutil.copytree(getattr(inputs, name), tmp_path / "tables" / name)
     folder = tmp_path / "tables"
-    return runs.Inputs(groups=folder / "groups", scores=folder / "scores")
+    return Inputs(groups=folder / "groups", scores=folder / "scores")
 
 
 def evaluate(folder, prepared, seed=0, run=RUN):
-    return runs.evaluate_checkpoint(
+    return evaluate_checkpoint(
         place(folder, run, seed) / "best.pt",
         "small_cnn-4",
         prepared,
@@ -84,7 +95,7 @@ def as_version_010(run):
 
 
 def no_training(monkeypatch):
-    monkeypatch.setattr(runs.Training, "run_epoch", None)
+    monkeypatch.setattr(Training, "run_epoch", None)
 
 
 # -- whose it is ----------------------------------------------------------------------------
@@ -139,7 +150,7 @@ def test_an_evaluation_of_another_seed_is_refused(old, copied, few_digits):
         assert (folder / "seed1.parquet").read_bytes() == before
         evaluate(copied, few_digits)
         inputs_now = read_checked(folder / "seed0.parquet", "evaluations", few_digits)[1]["inputs"]
-        assert inputs_now["checkpoint"] == runs.checkpoint_digest(place(copied) / "best.pt")
+        assert inputs_now["checkpoint"] == checkpoint_digest(place(copied) / "best.pt")
     else:
         with pytest.raises(MisplacedError, match="seed 1, and it lies in the place of seed 0"):
             evaluate(copied, few_digits)
@@ -150,7 +161,7 @@ def test_an_evaluation_of_another_seed_is_refused(old, copied, few_digits):
 
 def change_groups(tables):
     path = tables.groups / "train.parquet"
-    table, metadata = artifacts.read_table(path, "groups")
+    table, metadata = read_table(path, "groups")
     atypical = np.arange(table.num_rows) % 7 == 0
     columns = {"index": table.column("index"), "typical": ~atypical, "atypical": atypical}
     write_again(path, "groups", columns, metadata)
@@ -158,13 +169,13 @@ def change_groups(tables):
 
 def write_again(path, kind, columns, metadata):
     given = {key: metadata[key] for key in ("fingerprint", "recipe")}
-    artifacts.write_table(path, kind, columns, **given, command="again", note="made again")
+    write_table(path, kind, columns, **given, command="again", note="made again")
 
 
 def test_other_groups_train_again_and_the_same_do_not(copied, few_digits, tables, monkeypatch):
     before = files(place(copied))
     path = tables.groups / "train.parquet"
-    table, metadata = artifacts.read_table(path, "groups")
+    table, metadata = read_table(path, "groups")
     write_again(path, "groups", table, metadata)
     with monkeypatch.context() as patch:
         no_training(patch)
@@ -179,7 +190,7 @@ def test_other_scores_train_bat_again(copied, few_digits, tables):
     run = place(copied, "bat-1-0.2")
     before = files(run)
     path = tables.scores / "memorization.parquet"
-    table, metadata = artifacts.read_table(path, "memorization")
+    table, metadata = read_table(path, "memorization")
     columns = table.to_pydict()
     columns["memorization"] = columns["memorization"][::-1]
     write_again(path, "memorization", columns, metadata)
@@ -200,9 +211,9 @@ def test_a_state_of_other_groups_is_not_gone_on_from(few_digits, tables, tmp_pat
     spec, out = specification(RUN), tmp_path / "run"
 
     def stopped(*arguments):
-        run = runs._Run(few_digits, spec, runs.read_inputs(few_digits, spec, tables), CPU)
+        run = running.Run(few_digits, spec, read_inputs(few_digits, spec, tables), CPU)
         run.advance(lambda: False)
-        artifacts.write_torch(out / "resume.pt", run.state())
+        write_torch(out / "resume.pt", run.state())
 
     stopped()
     change_groups(tables)
@@ -242,8 +253,8 @@ def test_a_run_of_version_010_is_taken_over_once(copied, few_digits, tables, mon
         assert "complete already" in caplog.text
         assert "noted no" not in caplog.text
     assert (run / "best.pt").read_bytes() == weights
-    metadata = artifacts.read_metadata(run / "history.parquet", "history")
-    assert metadata["inputs"]["groups"] == artifacts.table_digest(
+    metadata = read_metadata(run / "history.parquet", "history")
+    assert metadata["inputs"]["groups"] == table_digest(
         tables.groups / "train.parquet", "groups", ["typical", "atypical"]
     )
 
@@ -254,7 +265,7 @@ def test_tables_made_again_with_the_same_values_keep_the_runs_of_version_010(
     run, path = place(copied), tables.groups / "train.parquet"
     as_version_010(run)
     rewrite(path, drop=("content", "identity", "inputs"))
-    table, metadata = artifacts.read_table(path, "groups")
+    table, metadata = read_table(path, "groups")
     write_again(path, "groups", table, metadata)  # by this version, in the old one's place
     no_training(monkeypatch)
     train(run, few_digits, specification(RUN), tables)
@@ -272,7 +283,7 @@ def test_a_run_of_version_010_of_other_groups_is_trained_again(how, copied, few_
     else:
         change_groups(tables)
     train(run, few_digits, specification(RUN), tables)
-    assert "inputs" in artifacts.read_metadata(run / "history.parquet", "history")
+    assert "inputs" in read_metadata(run / "history.parquet", "history")
     assert (files(run)["last.pt"] == before["last.pt"]) == (how == "later")
 
 
@@ -351,23 +362,23 @@ def test_how_a_column_is_cut_changes_no_digest():
         "text": pa.array(["a", None, "bc", ""]),
     }
     for name, array in values.items():
-        whole = artifacts.column_digest(pa.chunked_array([array]))
-        cut = artifacts.column_digest(pa.chunked_array([array.slice(0, 1), array.slice(1)]))
+        whole = column_digest(pa.chunked_array([array]))
+        cut = column_digest(pa.chunked_array([array.slice(0, 1), array.slice(1)]))
         assert whole == cut, name
-        moved = artifacts.column_digest(pa.chunked_array([array.slice(1), array.slice(0, 1)]))
+        moved = column_digest(pa.chunked_array([array.slice(1), array.slice(0, 1)]))
         assert whole != moved, name
     as_bytes = [pa.chunked_array([pa.array(v)]) for v in ([b"ab", b"c"], [b"a", b"bc"])]
-    assert artifacts.column_digest(as_bytes[0]) != artifacts.column_digest(as_bytes[1])
+    assert column_digest(as_bytes[0]) != column_digest(as_bytes[1])
 
 
 # -- forms ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", artifacts._ALWAYS)
+@pytest.mark.parametrize("key", _ALWAYS)
 @pytest.mark.parametrize("value", [None, [], 1.5, {"a": 1}, "text", "gone"])
 def test_metadata_of_another_form_are_refused(key, value, tables):
     path = tables.groups / "train.parquet"
-    right = artifacts.read_metadata(path, "groups")[key]
+    right = read_metadata(path, "groups")[key]
     if value is None and key == "fingerprint":
         return  # published tables that speak of no data set
     if type(value) is type(right) and key in ("recipe", "fingerprint"):
@@ -375,7 +386,7 @@ def test_metadata_of_another_form_are_refused(key, value, tables):
     drop = (key,) if value == "gone" else ()
     rewrite(path, drop=drop, **{key: value})
     with pytest.raises(ArtifactError, match=r"train\.parquet"):
-        artifacts.read_table(path, "groups", fingerprint="f" * 64)
+        read_table(path, "groups", fingerprint="f" * 64)
 
 
 @pytest.mark.parametrize("content", [b"[1, 2]", b"3", b"[" * 100_000, b'"x"', b"null"])
@@ -383,7 +394,7 @@ def test_metadata_that_are_no_mapping_are_refused(content, tables):
     path = tables.groups / "train.parquet"
     pq.write_table(pq.read_table(path).replace_schema_metadata({"bat": content}), path)
     with pytest.raises(ArtifactError, match=r"train\.parquet: (its metadata are|damaged)"):
-        artifacts.read_table(path, "groups")
+        read_table(path, "groups")
 
 
 def test_a_missing_nullable_column_is_null_and_an_unknown_one_is_left(copied, few_digits):
@@ -392,7 +403,7 @@ def test_a_missing_nullable_column_is_null_and_an_unknown_one_is_left(copied, fe
     table = pq.read_table(path).drop_columns(["aa"]).append_column("new", pa.nulls(40, pa.bool_()))
     rewrite(path, table=table, drop=("content",))
     read, _ = read_checked(path, "evaluations", few_digits)
-    assert read.schema.equals(artifacts.SCHEMAS["evaluations"])
+    assert read.schema.equals(SCHEMAS["evaluations"])
     assert read.column("aa").null_count == 40
     rewrite(path, table=table.drop_columns(["clean"]), drop=("content",))
     with pytest.raises(ArtifactError, match="has columns"):

@@ -81,30 +81,32 @@ def test_correlation():
 @pytest.mark.parametrize(("trials", "share"), [(20, 0.915), (60, 0.938)])
 def test_standard_error_covers_where_counts_are_coarse(trials, share):
     """A label always right when seen, half the time when not, in subsets of 70 %: exact."""
-    n_out = np.arange(1, trials)[:, None]
-    n_in, b = trials - n_out, np.arange(trials)
-    wrong = np.where(b <= n_out, b, 0)
-    error = statistics.score_standard_error(n_in, n_in + wrong, n_in, n_out)
-    inside = np.abs(1 - wrong / n_out - 0.5) <= stats.norm.ppf(0.975) * error
-    weight = stats.binom.pmf(n_out, trials, 0.3) * stats.binom.pmf(b, n_out, 0.5)
+    n_excluded = np.arange(1, trials)[:, None]
+    n_included, b = trials - n_excluded, np.arange(trials)
+    wrong = np.where(b <= n_excluded, b, 0)
+    error = statistics.score_standard_error(n_included, n_included + wrong, n_included, n_excluded)
+    inside = np.abs(1 - wrong / n_excluded - 0.5) <= stats.norm.ppf(0.975) * error
+    weight = stats.binom.pmf(n_excluded, trials, 0.3) * stats.binom.pmf(b, n_excluded, 0.5)
     assert (weight * inside).sum() == pytest.approx(share, abs=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("n_in", "n_out", "least"), [(35, 15, 0.88), (70, 30, 0.92), (700, 300, 0.93)]
+    ("n_included", "n_excluded", "least"), [(35, 15, 0.88), (70, 30, 0.92), (700, 300, 0.93)]
 )
-def test_standard_error_of_a_difference_covers(n_in, n_out, least):
+def test_standard_error_of_a_difference_covers(n_included, n_excluded, least):
     """Two standard errors hold the truth in about 95 % of cases: exact, over all counts.
 
     The least coverage is that at few trials, where counts are coarse.
     """
-    a, b = np.arange(n_in + 1)[:, None], np.arange(n_out + 1)
-    estimate = a / n_in - b / n_out
-    ours = statistics.proportion_variance(a, n_in) + statistics.proportion_variance(b, n_out)
-    plain = a * (n_in - a) / n_in**3 + b * (n_out - b) / n_out**3
+    a, b = np.arange(n_included + 1)[:, None], np.arange(n_excluded + 1)
+    estimate = a / n_included - b / n_excluded
+    ours = statistics.proportion_variance(a, n_included) + statistics.proportion_variance(
+        b, n_excluded
+    )
+    plain = a * (n_included - a) / n_included**3 + b * (n_excluded - b) / n_excluded**3
 
     def coverage(variance, p_in, p_out):
-        chance = stats.binom.pmf(a, n_in, p_in) * stats.binom.pmf(b, n_out, p_out)
+        chance = stats.binom.pmf(a, n_included, p_in) * stats.binom.pmf(b, n_excluded, p_out)
         inside = np.abs(estimate - (p_in - p_out)) <= stats.norm.ppf(0.975) * np.sqrt(variance)
         return (chance * inside).sum()
 
@@ -115,5 +117,5 @@ def test_standard_error_of_a_difference_covers(n_in, n_out, least):
     ]
     assert min(covered) > least
     assert np.mean(covered) > 0.945
-    if n_out < 100:  # what the plain estimate gives for a label rarely missed
+    if n_excluded < 100:  # what the plain estimate gives for a label rarely missed
         assert coverage(plain, 1.0, 0.99) < 0.3

@@ -1,6 +1,7 @@
 """Commands that are asked to end, or whose output is closed; what they record of themselves."""
 
 import contextlib
+import inspect
 import os
 import re
 import shlex
@@ -12,11 +13,10 @@ import time
 import pytest
 import yaml
 
-from bat import __main__ as commands
-from bat import config
-from bat.files import artifacts
-from bat.files.artifacts import read_metadata
-from bat.plan import studies
+from bat import config, files
+from bat.__main__ import parser as parser_of_all
+from bat.files import read_metadata
+from bat.plan.specifications import trial_recipe
 
 ARCHITECTURE = "small_cnn-4"
 
@@ -31,10 +31,8 @@ def bat(*arguments, **settings):
 def shard(few_digits, tmp_path):
     """The arguments of a command that trains for long."""
     training = {"epochs": 5000, "batch_size": 50}
-    recipe = studies.trial_recipe(
-        ARCHITECTURE, config.Scores(architecture=ARCHITECTURE, training=training)
-    )
-    artifacts.write_json(tmp_path / "spec.json", {"recipe": recipe, "members": 0})
+    recipe = trial_recipe(ARCHITECTURE, config.Scores(architecture=ARCHITECTURE, training=training))
+    files.write_json(tmp_path / "spec.json", {"recipe": recipe, "members": 0})
     out = tmp_path / "trials" / f"{ARCHITECTURE}-000000-000001.parquet"
     places = ["--spec", tmp_path / "spec.json", "--data", few_digits.folder, "--out", out]
     return ["trials", *places, "--device", "cpu"]
@@ -91,10 +89,8 @@ def test_closed_outputs_do_no_harm(repository):
 
 def test_a_recorded_command_runs_in_the_folder_of_its_file(few_digits, run_bat, tmp_path):
     training = {"epochs": 1, "batch_size": 50}
-    recipe = studies.trial_recipe(
-        ARCHITECTURE, config.Scores(architecture=ARCHITECTURE, training=training)
-    )
-    artifacts.write_json(tmp_path / "spec.json", {"recipe": recipe, "members": 0})
+    recipe = trial_recipe(ARCHITECTURE, config.Scores(architecture=ARCHITECTURE, training=training))
+    files.write_json(tmp_path / "spec.json", {"recipe": recipe, "members": 0})
     out = tmp_path / "trials" / f"{ARCHITECTURE}-000000-000001.parquet"
     places = ["--spec", tmp_path / "spec.json", "--data", few_digits.folder, f"--out={out}"]
     run_bat("trials", *places, "--log", tmp_path / "log")
@@ -104,15 +100,14 @@ def test_a_recorded_command_runs_in_the_folder_of_its_file(few_digits, run_bat, 
     content = out.read_bytes()
     out.unlink()
     run_bat(*shlex.split(recorded)[3:], cwd=out.parent)
-    again = artifacts.read_table(out, "trials")[0].drop_columns("seconds")
+    again = files.read_table(out, "trials")[0].drop_columns("seconds")
     out.write_bytes(content)
-    assert again.equals(artifacts.read_table(out, "trials")[0].drop_columns("seconds"))
+    assert again.equals(files.read_table(out, "trials")[0].drop_columns("seconds"))
     assert read_metadata(out, "trials")["command"] == recorded
 
 
 def test_options_are_read():
     """Every option of every command is looked at, by the command or what it calls."""
-    source = (commands.Path(commands.__file__)).read_text(encoding="utf-8")
 
     def leaves(parser):
         groups = [
@@ -124,22 +119,19 @@ def test_options_are_read():
             for sub in group.choices.values():
                 yield from leaves(sub)
 
-    def function(name):
-        found = re.search(rf"^def {name}\(.*?(?=^def |\Z)", source, re.M | re.S)
-        return found[0] if found else ""
-
     shared = {"log", "help", "device", "threads", "jobs_per_gpu", "compile"}
-    for parser in leaves(commands._parser()):
-        run = parser.get_default("run").__name__
-        body = function(run)
-        for helper in set(re.findall(r"(_\w+)\(arguments", body)) - {run}:
-            body += function(helper)
+    for parser in leaves(parser_of_all()):
+        run = parser.get_default("run")
+        where = f"{run.__module__}.{run.__name__}"
+        body = inspect.getsource(run)
+        for helper in set(re.findall(r"(\w+)\(arguments[,)]", body)) - {run.__name__}:
+            body += inspect.getsource(run.__globals__[helper])
         for action in parser._actions:
             name = action.dest
             if name == "compile":
-                assert run in ("_trials", "_train"), f"{run} compiles nothing"
+                assert run.__module__.endswith((".trials", ".train")), f"{where} compiles nothing"
             if name not in shared:
-                assert f"arguments.{name}" in body or name == "out", f"{run} does not read {name}"
+                assert f"arguments.{name}" in body or name == "out", f"{where} does not read {name}"
 
 
 # -- the workflow's head --------------------------------------------------------------------

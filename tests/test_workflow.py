@@ -12,7 +12,7 @@ import zipfile
 import pytest
 import yaml
 
-from bat.files.artifacts import read_json, read_table
+from bat.files import read_json, read_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 

@@ -1,31 +1,29 @@
-"""l_inf attacks for training and evaluation, and which samples a model classifies right."""
+"""l_inf attacks, one file each, for training and evaluation; which samples a model gets right."""
 
+from bat.attacks._cw import cw
+from bat.attacks._fgsm import fgsm
+from bat.attacks.autoattack import MAX_TARGETS, AutoAttack, autoattack_parts
+from bat.attacks.base import EvaluationAttack, Progress, batch_of
 from bat.attacks.linf import (
     CW_CONFIDENCE,
     GAUSSIAN_START,
-    MAX_TARGETS,
-    PGD,
     TOLERANCE,
     Attacked,
-    AttackError,
-    AutoAttack,
-    EvaluationAttack,
-    Progress,
-    at_least_float32,
-    autoattack_parts,
-    batch_of,
     check_adversarial,
-    cw,
+    linf_attack,
+    margins,
+)
+from bat.attacks.modes import (
+    AttackError,
+    at_least_float32,
     device_of,
     eval_mode,
-    fgsm,
     forward,
     full_precision,
-    linf_attack,
-    log,
-    margins,
-    start_noise,
 )
+from bat.attacks.own import OwnAttack
+from bat.attacks.pgd import PGD, start_noise
+from bat.attacks.registry import build_attack
 
 __all__ = [
     "CW_CONFIDENCE",
@@ -37,10 +35,12 @@ __all__ = [
     "Attacked",
     "AutoAttack",
     "EvaluationAttack",
+    "OwnAttack",
     "Progress",
     "at_least_float32",
     "autoattack_parts",
     "batch_of",
+    "build_attack",
     "check_adversarial",
     "cw",
     "device_of",
@@ -49,7 +49,6 @@ __all__ = [
     "forward",
     "full_precision",
     "linf_attack",
-    "log",
     "margins",
     "start_noise",
 ]

@@ -8,14 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bat.attacks.linf import (
-    EvaluationAttack,
-    batch_of,
-    device_of,
-    eval_mode,
-    forward,
-    full_precision,
-)
+from bat.attacks.base import EvaluationAttack, batch_of
+from bat.attacks.modes import device_of, eval_mode, forward, full_precision
 from bat.errors import BatError
 
 CLEAN = "clean"

@@ -14,14 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bat.errors import ArtifactError, DamagedError
 from bat.escaping import plain
-from bat.files.artifacts import (
-    ArtifactError,
-    DamagedError,
-    check_identity,
-    sha256_of,
-    values_digest,
-)
+from bat.files import check_identity, sha256_of, values_digest
 from bat.reading import Expected, check_values
 
 
@@ -166,6 +161,10 @@ _HEADS = {
 }
 
 
+MAX_HEADER = 100_000_000
+"""Bytes of the header of a file of safetensors, by its format."""
+
+
 def _kind(path: Path) -> str:
     """``zip``, ``safetensors`` or ``pickle``; refuses what is none of them by its name."""
     with open(path, "rb") as file:
@@ -178,7 +177,7 @@ def _kind(path: Path) -> str:
         if head.lstrip().startswith(start):
             raise ArtifactError(f"{path}: is {what}")
     length = int.from_bytes(head[:8], "little")
-    if head[8:9] == b"{" and length < path.stat().st_size:
+    if head[8:9] == b"{" and length <= MAX_HEADER:
         return "safetensors"
     if not head.startswith(b"PK\x03\x04"):
         return "pickle"
@@ -231,13 +230,15 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         from safetensors.torch import load_file
     except ImportError:
         raise ArtifactError(
-            f"{path}: is in the format of safetensors, and the package safetensors is not "
-            "installed; install it, or save the weights with torch.save"
+            f"{path}: is in the format of safetensors, and the package safetensors, which this "
+            "one depends on, is not there; install the dependencies again"
         ) from None
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: damaged ({printable(error)}); {advice(path)}") from None
+        raise ArtifactError(
+            f"{path}: damaged, as a file of safetensors ({printable(error)}); {advice(path)}"
+        ) from None
 
 
 def printable(text: Any, limit: int = 200) -> str:

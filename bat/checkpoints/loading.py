@@ -12,8 +12,8 @@ from bat.checkpoints.formats import is_ours, printable, read_checkpoint
 from bat.checkpoints.state_dicts import load_weights
 from bat.data import PreparedData
 from bat.devices import Runtime
-from bat.files.artifacts import ArtifactError
-from bat.models import Classifier, build_model
+from bat.errors import ArtifactError
+from bat.models import Classifier, build_for
 from bat.progress import log
 
 TRIED = 500  # training samples that tell whether a model expects normalized images
@@ -29,6 +29,7 @@ def load_model(
     *,
     normalize: bool | None = True,
     key: str | None = None,
+    network: dict | None = None,
 ) -> Classifier:
     """A trained model on the device, in eval mode.
 
@@ -46,6 +47,9 @@ def load_model(
         file is a run of ours, both are tried on training samples.
     key : str, optional
         Where in the file the weights are, if they could be several.
+    network : dict, optional
+        The code of a network of one's own, as its specification records it. What the file
+        says of its code is compared, and never run.
 
     Returns
     -------
@@ -79,7 +83,11 @@ def load_model(
             f"{printable(stated['fingerprint'])}, and that in use is {info['fingerprint']}); run "
             "the workflow, which trains it again"
         )
-    model = build_model(architecture, n_classes=len(names), channels=channels)
+    if network is not None:
+        _check_code(path, stated.get("network"), network, of_run)
+        if stated:  # of our trainings, where it took images as they are
+            normalize = None
+    model = build_for(architecture, {**info, "mean": None, "std": None}, network=network)
     statistics = load_weights(
         model, path, content, f"{architecture} with {len(names)} classes", key=key
     )
@@ -97,6 +105,21 @@ def load_model(
     if statistics is None and normalize is None:
         _try_both(path, model, prepared, device)
     return model
+
+
+def _check_code(path: Path, stated: Any, network: dict, of_run: bool) -> None:
+    """Refuse a run's model of other code than that in use; say it of anyone's."""
+    if not isinstance(stated, dict):
+        return
+    if all(stated.get(part) == network.get(part) for part in ("sha256", "imports", "package")):
+        return
+    said = (
+        f"{path}: a model of other code (sha256 {printable(stated.get('sha256'))}) than "
+        f"{network['code']} is now ({network['sha256']})"
+    )
+    if of_run:
+        raise ArtifactError(f"{said}; run the workflow, which trains it again")
+    log.warning("%s; its weights are taken where they fit", said)
 
 
 def _is_ours(content: Any) -> bool:

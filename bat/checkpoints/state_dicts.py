@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from bat.checkpoints.formats import advice, printable
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError
 from bat.models import Classifier
 from bat.progress import log
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import typing
 from typing import Any
 
-from bat.config.sections import Config, Section
+from bat.config.dataset import Config, Section
 
 _HEAD = """# Configuration
 
-Made by `make schema`; edit `bat/config/sections.py`, not this page.
+Made by `make schema`; edit `bat.config.dataset.py`, not this page.
 
 A configuration is one YAML file: `snakemake TARGET --cores 2 --configfile FILE`, with
 `--configfile` last, since it takes several files. Without one, `config/config.yaml` is read.

@@ -1,21 +1,14 @@
-"""Data sets: from any source to whole uint8 arrays, checked once, used everywhere."""
+"""Data sets: from any source to whole uint8 arrays, checked once, used everywhere.
 
-from bat.data.prepared import (
-    AGAIN,
-    ARRAYS,
-    FINGERPRINTED,
-    FORMAT_VERSION,
-    INFO,
-    DeviceData,
-    PreparedData,
-    as_float,
-    augment,
-    crop_windows,
-    fingerprint,
-    load,
-    prepare,
-    to_device,
-)
+`prepare` reads a source, refuses what is wrong with it, and writes one folder of plain arrays.
+`load` opens that folder, memory-mapped and without torch; `to_device` puts it on a device as whole
+tensors, and `augment` shifts and mirrors a batch there.
+"""
+
+from bat.data.batches import DeviceData, as_float, augment, crop_windows, to_device
+from bat.data.fingerprints import fingerprint
+from bat.data.prepared import AGAIN, ARRAYS, FINGERPRINTED, FORMAT_VERSION, INFO, PreparedData, load
+from bat.data.preparing import prepare
 
 __all__ = [
     "AGAIN",

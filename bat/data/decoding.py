@@ -10,7 +10,7 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,17 @@ MAX_PIXELS = 64 * 2**20  # of one image
 CHUNK = 256  # images in one piece of work
 ORIENTATION = 0x0112  # the EXIF tag
 IN_PROCESS = 2000  # images up to which starting workers costs more than it gains
+NAMED = 5  # unreadable images that a message names
+
+
+class _Chunk(NamedTuple):
+    """Some images, decoded; None where none of them could be."""
+
+    images: np.ndarray | None
+    first: str  # name of the first that was decoded
+    turned: int
+    failed: int
+    problems: list[str]  # of the first that failed
 
 
 def decode_images(
@@ -64,21 +75,29 @@ def decode_images(
     Raises
     ------
     DataError
-        If an image does not decode, or sizes differ; the message names it.
+        If images do not decode, or sizes differ; the message names the first of them.
     """
     images, done, turned, first = np.empty((0,)), 0, 0, ""
+    failed, problems = 0, []
     with contextlib.closing(_decoded(items, total, channels, resize, workers)) as chunks:
-        for names, (chunk, n_turned) in chunks:
-            if not done:
-                first = names[0]
-                _check_memory(total * chunk[0].nbytes, total, first, chunk.shape[1:])
-                images = np.empty((total, *chunk.shape[1:]), np.uint8)
-            elif chunk.shape[1:] != images.shape[1:]:
-                raise _mixed_sizes(first, images.shape[1:], names[0], chunk.shape[1:])
-            images[done : done + len(chunk)] = chunk
-            done += len(chunk)
-            turned += n_turned
+        for size, chunk in chunks:
+            if chunk.images is not None:
+                if not first:
+                    first = chunk.first
+                    shape = chunk.images.shape[1:]
+                    _check_memory(total * chunk.images[0].nbytes, total, first, shape)
+                    images = np.empty((total, *shape), np.uint8)
+                elif chunk.images.shape[1:] != images.shape[1:]:
+                    shapes = images.shape[1:], chunk.images.shape[1:]
+                    raise _mixed_sizes(first, shapes[0], chunk.first, shapes[1])
+                images[done : done + size] = chunk.images
+            done += size
+            turned += chunk.turned
+            failed += chunk.failed
+            problems += chunk.problems
             progress(done, total)
+    if failed:
+        raise _undecodable(failed, total, problems[:NAMED])
     return images, turned
 
 
@@ -88,12 +107,13 @@ def _decoded(
     channels: int,
     resize: int | None,
     workers: int,
-) -> Iterator[tuple[list[str], tuple[np.ndarray, int]]]:
+) -> Iterator[tuple[int, _Chunk]]:
+    """Numbers of images, and these images."""
     chunks = iter(lambda: list(itertools.islice(items, CHUNK)), [])
     items = iter(items)
     if workers < 2 or total <= IN_PROCESS:
         for chunk in chunks:
-            yield [name for name, _ in chunk], _decode_chunk(chunk, channels, resize)
+            yield len(chunk), _decode_chunk(chunk, channels, resize)
         return
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
@@ -103,14 +123,12 @@ def _decoded(
     pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
     try:
         for chunk in chunks:
-            waiting.append(
-                ([name for name, _ in chunk], pool.submit(_decode_chunk, chunk, channels, resize))
-            )
+            waiting.append((len(chunk), pool.submit(_decode_chunk, chunk, channels, resize)))
             if len(waiting) > 4 * workers:
-                names, future = waiting.popleft()
-                yield names, future.result()
-        for names, future in waiting:
-            yield names, future.result()
+                size, future = waiting.popleft()
+                yield size, future.result()
+        for size, future in waiting:
+            yield size, future.result()
     except BrokenProcessPool:
         raise DataError(
             "a process that decodes images ended: out of memory, or a script that does not keep "
@@ -120,25 +138,41 @@ def _decoded(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode_chunk(
-    items: list[tuple[str, bytes]], channels: int, resize: int | None
-) -> tuple[np.ndarray, int]:
+def _decode_chunk(items: list[tuple[str, bytes]], channels: int, resize: int | None) -> _Chunk:
     images: np.ndarray | None = None
-    turned = 0
+    turned, problems, first = 0, [], ""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Pillow says of odd metadata and palettes
         for i, (name, blob) in enumerate(items):
-            image, is_turned = _decode(name, blob, channels, resize)
+            try:
+                image, is_turned = decode_image(name, blob, channels, resize)
+            except DataError as error:
+                problems.append(str(error))
+                continue
             if images is None:
-                images = np.empty((len(items), *image.shape), np.uint8)
+                images, first = np.empty((len(items), *image.shape), np.uint8), name
             elif image.shape != images.shape[1:]:
-                raise _mixed_sizes(items[0][0], images.shape[1:], name, image.shape)
+                raise _mixed_sizes(first, images.shape[1:], name, image.shape)
             images[i] = image
             turned += is_turned
-    return images, turned
+    return _Chunk(images, first, turned, len(problems), problems[:NAMED])
 
 
-def _decode(name: str, blob: bytes, channels: int, resize: int | None) -> tuple[np.ndarray, bool]:
+def decode_image(
+    name: str, blob: bytes, channels: int, resize: int | None
+) -> tuple[np.ndarray, bool]:
+    """Decode one image file, as `decode_images` does.
+
+    Returns
+    -------
+    image : ndarray of uint8, shape (channels, H, W)
+    turned : bool
+
+    Raises
+    ------
+    DataError
+        If it does not decode; the message names it.
+    """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     mode = {1: "L", 3: "RGB"}[channels]
@@ -153,9 +187,7 @@ def _decode(name: str, blob: bytes, channels: int, resize: int | None) -> tuple[
                 image = ImageOps.exif_transpose(image)
             if image.mode != mode:
                 image = image.convert(mode)
-            if resize and image.size != (resize, resize):
-                image = image.resize((resize, resize), Image.Resampling.BICUBIC)
-            pixels = np.asarray(image)
+            pixels = np.asarray(resized(image, resize) if resize else image)
     except UnidentifiedImageError:
         found = "of a format that is not known here" if blob else "empty"
         raise DataError(
@@ -167,6 +199,15 @@ def _decode(name: str, blob: bytes, channels: int, resize: int | None) -> tuple[
             f"{name} does not decode as an image ({error}); replace or remove the file"
         ) from None
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1), turned
+
+
+def resized(image: Image.Image, edge: int) -> Image.Image:
+    """An image of ``edge`` x ``edge`` pixels, by bicubic interpolation of each channel."""
+    from PIL import Image
+
+    if image.size == (edge, edge):
+        return image
+    return image.resize((edge, edge), Image.Resampling.BICUBIC)
 
 
 def _is_turned(image: Image.Image) -> bool:
@@ -184,6 +225,14 @@ def _check_memory(needed: int, total: int, name: str, shape: tuple) -> None:
             f"{total} images of the size of {name}, {shape[2]} x {shape[1]} pixels, take "
             f"{needed / 2**30:.1f} GiB; this machine has {memory / 2**30:.1f} GiB. Set data.resize"
         )
+
+
+def _undecodable(failed: int, total: int, problems: list[str]) -> DataError:
+    if failed == 1:
+        return DataError(problems[0])
+    which = f", the first {len(problems)} of them" if failed > len(problems) else ""
+    lines = "".join(f"\n  {problem}" for problem in problems)
+    return DataError(f"{failed:,} of {total:,} images do not decode{which}:{lines}")
 
 
 def _mixed_sizes(first: str, shape: tuple, other: str, other_shape: tuple) -> DataError:

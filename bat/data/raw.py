@@ -41,7 +41,7 @@ class RawData:
 def source_name(config: config.Data) -> str:
     """The source and its paths, as messages name it."""
     paths = []
-    for key in ("path", "folder", "train", "test"):
+    for key in ("path", "folder", "train", "test", "load"):
         value = getattr(config, key, None) or ()
         paths += map(shown, value if isinstance(value, tuple) else (value,))
     return f"{config.source} ({', '.join(paths)})" if paths else config.source

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bat.data.layouts import below_pattern, image_folder, parquet_shards
-from bat.errors import DataError
-from bat.files import artifacts
+from bat.errors import ArtifactError, DataError
 from bat.files.archives import FileState, state_of
-from bat.files.artifacts import ArtifactError
+from bat.files.documents import read_json, write_json
 
 if TYPE_CHECKING:
     from bat import config
@@ -47,7 +46,7 @@ def write_record(folder: Path, files: Mapping[str, FileState], revision: str | N
     states = zip(*(files[name] for name in names), strict=True)
     columns = dict(zip(COLUMNS, [names, *map(list, states)], strict=True))
     value = {"format_version": 1, "revision": revision, "files": columns}
-    artifacts.write_json(folder / RECORD, value)
+    write_json(folder / RECORD, value)
 
 
 def read_record(folder: Path) -> tuple[dict[str, FileState], str | None] | None:
@@ -62,7 +61,7 @@ def read_record(folder: Path) -> tuple[dict[str, FileState], str | None] | None:
     if not os.path.lexists(path):
         return None
     try:
-        value = artifacts.read_json(path)
+        value = read_json(path)
         columns, revision = value["files"], value["revision"]
         names, *states = (columns[name] for name in COLUMNS)
         files = dict(zip(names, map(FileState, *states), strict=True))

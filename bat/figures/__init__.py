@@ -1,1 +1,1 @@
-"""Figures of the paper and of ours: their values, drawing and captions."""
+"""One file a figure: its entry in the catalogue, values, drawing and caption."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from bat.errors import DataError
 from bat.escaping import shown
-from bat.files.downloads import checksum_of
+from bat.files.digests import checksum_of
 from bat.files.zips import DAMAGED, Limits, open_zip
 
 MAX_FILE = 256 * 2**20  # bytes of one image file or member of an archive

@@ -18,6 +18,7 @@ from typing import BinaryIO
 from bat.addresses import address_problem, shown_address
 from bat.errors import BatError
 from bat.escaping import plain
+from bat.files.digests import checksum_of
 from bat.progress import log
 
 Report = Callable[[int, int], None]
@@ -112,12 +113,6 @@ def download(
             raise DownloadError(
                 f"{path}: the download cannot take its place there ({error.strerror})"
             ) from None
-
-
-def checksum_of(path: str | Path, algorithm: str = "sha256") -> str:
-    """The checksum of a file, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def _digest(file: BinaryIO, algorithm: str) -> str:

@@ -7,12 +7,13 @@ overwritten, and two configurations in one results folder never meet.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from pathlib import Path
 
-from bat.files.artifacts import ArtifactError, read_json
+from bat.errors import ArtifactError
+from bat.files.digests import json_digest
+from bat.files.documents import read_json
 
 _NAMED = re.compile(r".+-([0-9a-f]{12})")
 
@@ -28,12 +29,7 @@ def specification_name(stage: str, spec: dict) -> str:
     >>> specification_name("figures", {"precision": 0.05})
     'figures-3232e0ddc220'
     """
-    return f"{stage}-{_digest(spec)}"
-
-
-def _digest(spec: dict) -> str:
-    canonical = json.dumps(spec, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+    return f"{stage}-{json_digest(spec)[:12]}"
 
 
 def read_specification(path: str | Path, *, seed: int | None = None) -> dict:
@@ -55,7 +51,7 @@ def read_specification(path: str | Path, *, seed: int | None = None) -> dict:
     spec, named = read_json(path), _NAMED.fullmatch(Path(path).stem)
     if not isinstance(spec, dict):
         raise ArtifactError(f"{path}: holds {type(spec).__name__}, expected a mapping of settings")
-    if named and named[1] != (found := _digest(spec)):
+    if named and named[1] != (found := json_digest(spec)[:12]):
         raise ArtifactError(
             f"{path}: edited or damaged (its content has the digest {found}, and its name says "
             f"{named[1]}); remove it and run the workflow again, which writes it"

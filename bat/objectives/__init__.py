@@ -1,25 +1,33 @@
-"""Training objectives: ERM, PGD-AT, TRADES, MART, GAIRAT and BAT."""
+"""Training objectives: ERM, PGD-AT, TRADES, MART, GAIRAT and BAT, one file each.
 
-from bat.objectives.methods import (
+An objective is what one training loop calls for each batch::
+
+    loss, statistics = objective(model, batch, generator, epoch=epoch)
+
+It makes its own training attack, leaves the model's mode as it was (the loop
+sets train mode) and returns a scalar to differentiate and scalars to record,
+all on the device: nothing here waits for it. Forward passes run under the
+caller's autocast; softmax, logarithms and losses are always in float32. What it
+is given and its further hooks in the loop are in `bat.objectives.base`; default
+constants are those of the configuration.
+"""
+
+from bat.objectives.base import Batch, Objective, Statistics, weighted_mean
+from bat.objectives.bat import (
     BAT,
-    ERM,
     FEATURE_NORM_FLOOR,
-    GAIRAT,
-    MART,
-    OBJECTIVES,
-    PGDAT,
-    TRADES,
-    Batch,
-    Objective,
-    Statistics,
     discrimination,
     discrimination_loss,
-    geometry_weights,
-    mart_loss,
     poisoning_weights,
-    trades_loss,
-    weighted_mean,
+    wrong_class,
 )
+from bat.objectives.erm import ERM
+from bat.objectives.gairat import GAIRAT, geometry_weights
+from bat.objectives.mart import MART, mart_loss
+from bat.objectives.own import build_objective
+from bat.objectives.pgd_at import PGDAT
+from bat.objectives.registry import OBJECTIVES
+from bat.objectives.trades import TRADES, trades_loss
 
 __all__ = [
     "BAT",
@@ -33,6 +41,7 @@ __all__ = [
     "Batch",
     "Objective",
     "Statistics",
+    "build_objective",
     "discrimination",
     "discrimination_loss",
     "geometry_weights",
@@ -40,4 +49,5 @@ __all__ = [
     "poisoning_weights",
     "trades_loss",
     "weighted_mean",
+    "wrong_class",
 ]

@@ -1,1 +1,1 @@
-"""Which files make which artefact, and what they will cost."""
+"""Which files make which figure or table, which jobs make these files, and what they will cost."""

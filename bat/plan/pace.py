@@ -62,11 +62,16 @@ networks took on it; one data-centre GPU, compiled, from its makers' figures, of
 EMULATED = 9.0
 """Times as long as in float32 that bfloat16 is assumed to take where there are no units for it."""
 
-START = {"cpu": 5.0, "cuda": 60.0}
-"""Assumed seconds of a job before its first step: imports, data and, on a GPU, compilation."""
 
-PASSES = {"erm": (0, 1), "trades": (1, 2), "mart": (0, 2)}
-"""Forward passes and trained passes of a step beside its attack; of other methods (0, 1)."""
+class Start(NamedTuple):
+    """Seconds of a job before its first step; what optimizers import takes half of a CPU's."""
+
+    optimizing: float  # of trainings, and of AutoAttack, whose package imports the same
+    judging: float  # of all else: attacks, features
+
+
+START = {"cpu": Start(5.0, 3.0), "cuda": Start(60.0, 60.0)}
+"""Assumed: imports, data and, on a GPU, compilation."""
 
 
 class Pass(NamedTuple):
@@ -182,7 +187,7 @@ class Pace:
     ----------
     measured : dict
         Seconds by work, as `measure` gives them.
-    start : float
+    start : Start
         Seconds of a job before its first step.
     asked : dict
         Seconds of the work that was asked for so far, and is not measured.
@@ -207,7 +212,7 @@ class Pace:
             # the pass before an attack, and the one that judges it
             clean = self._pass("forward", work) * (2 if work.steps else 1)
             return (clean + attack) / work.batch
-        forwards, trained = PASSES.get(work.method, (0, 1))
+        forwards, trained = OBJECTIVES[work.method].passes
         passes = forwards * self._pass("forward", work) + trained * self._pass("training", work)
         return passes + attack + STEP_CALLS * self._speed(work).overhead
 
@@ -246,7 +251,7 @@ def measure(pace: Pace, folder: Path, limit: float, report: Callable[[int], None
         Called with the number of units done.
     """
     pace.start = seconds_to_start(pace.device)
-    share = max(0.0, limit - pace.start) / max(1, len(pace.asked))
+    share = max(0.0, limit - sum(pace.start)) / max(1, len(pace.asked))
     samples = _samples(pace, folder)
     for number, work in enumerate(pace.asked, start=1):
         run = _fit(work, pace, share)
@@ -257,11 +262,16 @@ def measure(pace: Pace, folder: Path, limit: float, report: Callable[[int], None
         report(number)
 
 
-def seconds_to_start(device: Runtime) -> float:
-    """Seconds that a job takes to import what it trains with; on a GPU, as assumed."""
+def seconds_to_start(device: Runtime) -> Start:
+    """Seconds that a job takes to import what it works with; on a GPU, as assumed."""
     if device.device.type == "cuda":
         return START["cuda"]
-    code = "import torch, bat.__main__, bat.studies.poisoning; torch.optim.SGD([torch.zeros(1)])"
+    judging = "import torch, bat.__main__, bat.studies.poisoning"
+    return Start(_seconds(f"{judging}; torch.optim.SGD([torch.zeros(1)])"), _seconds(judging))
+
+
+def _seconds(code: str) -> float:
+    """Seconds of the processor that a Python takes for some code."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", code], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -353,5 +363,5 @@ def _training(work: Step, model, forward, samples, rows, device: Runtime) -> Tra
         device=device,
         forward=forward if device.compile else None,
         memorized=mask,
-        typical=~mask,
+        unmemorized=~mask,
     )

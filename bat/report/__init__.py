@@ -1,1 +1,1 @@
-"""What figures and tables have in common, and the figures and tables."""
+"""What figures and tables have in common: style, words, captions, writing, the paper's numbers."""

@@ -1,20 +1,26 @@
-"""What the studies of section 3 show: accuracy of groups along and after training."""
+"""Figures of accuracy along training: 1, 2, 8 and 14, which differ in runs and groups alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from bat.plan.studies import study_name
-from bat.report.comparison import LABELS, fraction_text
-from bat.report.tables import difference_text, mean_text, over_seeds
-from bat.statistics import mean_and_sd, paired_difference
-
-NUMBERS = ("mean", "sd", "difference", "difference_se", "low", "high")
-"""Columns of a comparison that are numbers."""
+from bat.config.values import fraction_text
+from bat.plan.names import study_name
+from bat.report.along_training import followed
+from bat.report.captions import sentences
+from bat.report.comparison import Comparison
+from bat.report.fonts import drawable
+from bat.report.saving import save_figure
+from bat.report.seeds import over_seeds
+from bat.report.style import WIDTH, new_axes, series_styles, styled
+from bat.report.words import LABELS
 
 
 class Curves(NamedTuple):
@@ -25,28 +31,23 @@ class Curves(NamedTuple):
     attacks: tuple[str, ...]
 
 
-def curves_of(figure: str, shares: list[float]) -> Curves:
-    """What a figure of section 3 or appendix B draws.
+def of_atypical(method: str) -> Curves:
+    """The atypical groups of both splits, of a method trained on the whole training set."""
+    run = study_name(method, None)
+    series = {f"{split} atypical": (run, split) for split in ("train", "test")}
+    return Curves(series, "atypical", _attacks(method))
 
-    Parameters
-    ----------
-    figure : {"fig1", "fig2", "fig8", "fig14"}
-        1 (also 11 to 13): PGD-AT on the atypical groups; 8 (also 9, 10): ERM on
-        them; 2 (also 17 to 19): PGD-AT on the test typical group by share of
-        atypical training samples; 14 (also 2c, 15, 16): ERM likewise.
-    shares : list of float
-        Configured shares of atypical samples.
-    """
-    method = "pgd-at" if figure in ("fig1", "fig2") else "erm"
-    attacks = ("clean", "pgd") if method == "pgd-at" else ("clean",)
-    if figure in ("fig1", "fig8"):
-        run = study_name(method, None)
-        series = {f"{split} atypical": (run, split) for split in ("train", "test")}
-        return Curves(series, "atypical", attacks)
+
+def of_typical(method: str, shares: Sequence[float]) -> Curves:
+    """The test typical group, of a method trained on each share of atypical samples."""
     series = {
         f"{100 * share:g} % atypical": (study_name(method, share), "test") for share in shares
     }
-    return Curves(series, "typical", attacks)
+    return Curves(series, "typical", _attacks(method))
+
+
+def _attacks(method: str) -> tuple[str, ...]:
+    return ("clean",) if method == "erm" else ("clean", "pgd")
 
 
 def study_curves(followed: pd.DataFrame, curves: Curves) -> pd.DataFrame:
@@ -55,7 +56,7 @@ def study_curves(followed: pd.DataFrame, curves: Curves) -> pd.DataFrame:
     Parameters
     ----------
     followed : DataFrame
-        From `bat.report.comparison.along_training`.
+        From `bat.report.along_training.along_training`.
     curves : Curves
 
     Returns
@@ -77,106 +78,73 @@ def study_curves(followed: pd.DataFrame, curves: Curves) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def end_values(followed: pd.DataFrame, runs: Mapping[str, str], reference: str) -> pd.DataFrame:
-    """Accuracy on the test typical group after training, with differences from one run.
+@styled
+def plot_accuracy_by_epoch(
+    table: pd.DataFrame, *, ylabel: str = "Accuracy", ax: Axes | None = None
+) -> Axes:
+    """Draw accuracy along training, a line for each series.
 
     Parameters
     ----------
-    followed : DataFrame
-        From `bat.report.comparison.along_training`.
-    runs : mapping of str to str
-        Label by run.
-    reference : str
-        The run that differences are taken from, paired by seed.
+    table : DataFrame
+        ``series`` (a run or group, named in the legend), ``epoch``, ``mean`` in
+        [0, 1], and ``sd`` over seeds for the band, NaN for none; see
+        `bat.report.seeds.over_seeds`.
+    ylabel : str
+    ax : Axes, optional
 
     Returns
     -------
-    DataFrame
-        ``run``, ``label``, ``attack``, ``n_seeds``, ``mean``, ``sd``, ``difference``,
-        ``difference_se`` (standard error over seeds; NaN for one), ``low`` and
-        ``high`` (95 % t-interval of the difference).
+    Axes
     """
-    last = followed["epoch"] == followed.groupby("run")["epoch"].transform("max")
-    chosen = followed[last & (followed["split"] == "test") & (followed["group"] == "typical")]
-    rows = []
-    for attack in ("clean", "pgd"):
-        of_attack = chosen[chosen["attack"] == attack]
-        found = {run: f.set_index("seed")["accuracy"] for run, f in of_attack.groupby("run")}
-        for row in compared({run: found[run] for run in runs}, reference):
-            rows.append({"run": row["run"], "label": runs[row["run"]], "attack": attack} | row)
-    return pd.DataFrame(rows)
+    ax = new_axes(ax, 3.3, 2.4)
+    for name, (color, line, marker) in series_styles(table["series"]).items():
+        rows = table[table["series"] == name].sort_values("epoch")
+        ax.plot(
+            rows["epoch"],
+            rows["mean"],
+            color=color,
+            linestyle=line,
+            marker=marker,
+            markevery=max(1, len(rows) // 8),
+            label=drawable(name),
+        )
+        low, high = rows["mean"] - rows["sd"], rows["mean"] + rows["sd"]
+        ax.fill_between(rows["epoch"], low, high, color=color, alpha=0.2, linewidth=0)
+    ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+    ax.margins(x=0.02)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel="Epoch", ylabel=ylabel)
+    ax.legend()
+    return ax
 
 
-def compared(values: Mapping[str, pd.Series], reference: str) -> list[dict]:
-    """Mean of each run over seeds, and its difference from one run.
+@styled
+def draw_along_training(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Draw accuracy along training, a panel for each attack.
 
     Parameters
     ----------
-    values : mapping of str to Series
-        By run, a value for each seed in the index.
-    reference : str
-        The run that differences are taken from, paired by seed.
+    table : DataFrame
+        From `study_curves`.
+    titles : mapping of str to str
+        Label of the vertical axis by attack.
 
     Returns
     -------
-    list of dict
-        ``run``, ``n_seeds``, ``mean``, ``sd``, ``difference``, ``difference_se``
-        (standard error over seeds; NaN for one), ``low`` and ``high`` (95 %
-        t-interval of the difference); all NaN where a value is, as in an empty group.
+    Figure
+
+    Notes
+    -----
+    Figures 1, 2 and 8 to 19 of the paper.
     """
-    rows = []
-    for run, of_run in values.items():
-        seeds = of_run.index.intersection(values[reference].index)
-        both = pd.concat([of_run[seeds], values[reference][seeds]])
-        if of_run.isna().any() or both.isna().any():  # the group is empty
-            rows.append({"run": run, "n_seeds": len(of_run)} | dict.fromkeys(NUMBERS, np.nan))
-            continue
-        mean, sd, n = mean_and_sd(of_run.to_numpy())
-        found = paired_difference(of_run[seeds], values[reference][seeds])
-        rows.append(
-            {
-                "run": run,
-                "n_seeds": n,
-                "mean": mean,
-                "sd": sd,
-                "difference": found.mean,
-                "difference_se": found.standard_error,
-                "low": found.low,
-                "high": found.high,
-            }
-        )
-    return rows
-
-
-def present_end_values(table: pd.DataFrame) -> pd.DataFrame:
-    """`end_values` of both methods for readers: percent, difference and its interval."""
-    rows, first = [], table["label"].iloc[0]
-    for row in table.itertuples():
-        cell, difference = "no samples", None
-        if not pd.isna(row.mean):
-            cell = mean_text(row.mean, row.sd)
-            if row.label != first:
-                difference = difference_text(row.difference, row.low, row.high)
-        rows.append(
-            {
-                "Method": LABELS[row.method],
-                "Atypical": row.label,
-                "Accuracy": {"clean": "clean", "pgd": "PGD"}[row.attack],
-                "Mean (%)": cell,
-                "Difference": difference,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def caption_end_values(table: pd.DataFrame, dataset: str, architecture: str) -> str:
-    """Caption of `end_values`."""
-    return (
-        f"Accuracy on the test typical group of {dataset} ({architecture}) after training on all "
-        "typical and a share of the atypical samples; mean ± standard deviation over "
-        f"{table['n_seeds'].max()} seeds. Difference: from the first share, paired by seed, in "
-        "points, with a 95 % t-interval where there are several seeds."
-    )
+    attacks = list(dict.fromkeys(table["attack"]))
+    fig = Figure(figsize=(WIDTH * len(attacks) / 2, 2.5), layout="constrained")
+    panels = fig.subplots(1, len(attacks), squeeze=False, sharey=True)[0]
+    for ax, attack in zip(panels, attacks, strict=True):
+        rows = table[table["attack"] == attack]
+        plot_accuracy_by_epoch(rows, ylabel=titles[attack], ax=ax)
+    return fig
 
 
 def caption(
@@ -199,3 +167,23 @@ def caption(
         eps = fraction_text(spec["adversary"]["eps"])
         text += f" PGD-{spec['history']['steps']} with eps {eps}."
     return text
+
+
+def write_curves(comparison: Comparison, curves: Curves, out: Path) -> list[Path]:
+    """Draw a figure of accuracy along training from a comparison's histories.
+
+    Returns
+    -------
+    list of Path
+        The files written, as by `bat.report.saving.save_figure`.
+    """
+    runs = list(dict.fromkeys(run for run, _ in curves.series.values()))
+    table = study_curves(followed(comparison, runs), curves)
+    titles = {"clean": "Clean accuracy", "pgd": "PGD accuracy"}
+    specs = comparison.specs(runs)
+    text = sentences(
+        caption(table, curves, specs, comparison.dataset, comparison.architecture),
+        comparison.folder.caution(),
+    )
+    text = comparison.folder.noted(text, "groups/train.parquet")
+    return save_figure(draw_along_training(table, titles), out, table, text)

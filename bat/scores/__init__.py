@@ -1,1 +1,22 @@
-"""Estimates of memorization and influence, and of what chance gives: arrays in, arrays out."""
+"""Estimators on arrays: memorization, influence, disagreement, confidence, groups; no files."""
+
+from bat.scores._convergence import convergence, influence_convergence
+from bat.scores._influence import InfluenceScores, influence
+from bat.scores._memorization import MemorizationScores, memorization
+from bat.scores.counts import trials_for_coverage
+from bat.scores.registry import ATYPICAL_ABOVE, ENSEMBLE_SCORES, INFLUENCE_ABOVE, SCORES, Score
+
+__all__ = [
+    "ATYPICAL_ABOVE",
+    "ENSEMBLE_SCORES",
+    "INFLUENCE_ABOVE",
+    "SCORES",
+    "InfluenceScores",
+    "MemorizationScores",
+    "Score",
+    "convergence",
+    "influence",
+    "influence_convergence",
+    "memorization",
+    "trials_for_coverage",
+]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bat.scores.registry import INFLUENCE_ABOVE
 from bat.scores.significance import MOSTLY_CHANCE, chance_above, p_values
 from bat.statistics import proportion_variance
 
@@ -17,7 +18,7 @@ class Counts:
     Attributes
     ----------
     n_trials : int
-    n_in, right, total : ndarray of int, shape (n_train,)
+    n_included, right, total : ndarray of int, shape (n_train,)
         Trials with each training sample, its right predictions among them, and
         those in all trials.
     test_total : ndarray of int, shape (n_test,)
@@ -27,7 +28,7 @@ class Counts:
     """
 
     n_trials: int
-    n_in: np.ndarray
+    n_included: np.ndarray
     right: np.ndarray
     total: np.ndarray
     test_total: np.ndarray
@@ -36,14 +37,14 @@ class Counts:
 
     def memorization_p(self) -> np.ndarray:
         """One-sided p-values of memorization, shape (n_train,)."""
-        return p_values(self.right, self.total, self.n_in, self.n_trials)
+        return p_values(self.right, self.total, self.n_included, self.n_trials)
 
     def influence_p(self, train_index, test_index, influence) -> np.ndarray:
         """One-sided p-values of kept pairs, shape (n_pairs,)."""
-        n_in, total = self.n_in[train_index], self.test_total[test_index]
-        n_out = self.n_trials - n_in
-        right = (influence + total / n_out) * (n_in * n_out / self.n_trials)
-        return p_values(np.rint(right), total, n_in, self.n_trials)
+        n_included, total = self.n_included[train_index], self.test_total[test_index]
+        n_excluded = self.n_trials - n_included
+        right = (influence + total / n_excluded) * (n_included * n_excluded / self.n_trials)
+        return p_values(np.rint(right), total, n_included, self.n_trials)
 
     def n_candidates(self, chosen: np.ndarray) -> np.ndarray:
         """Chosen training samples that each test sample is compared with, shape (n_test,)."""
@@ -71,7 +72,7 @@ class Counts:
         samples : ndarray of float64, shape (n_test,)
             Chance of each test sample to have at least one.
         """
-        values, member = np.unique(self.n_in[chosen], return_inverse=True)
+        values, member = np.unique(self.n_included[chosen], return_inverse=True)
         totals, at = np.unique(self.test_total, return_inverse=True)
         classes, label = np.unique(self.labels[chosen], return_inverse=True)
         if not classes.size:
@@ -91,11 +92,11 @@ class Counts:
 
         Every training sample then is in its expected number of subsets.
         """
-        n_in = round(float(self.n_in.mean()) / self.n_trials * n_trials)
+        n_included = round(float(self.n_included.mean()) / self.n_trials * n_trials)
         factor = n_trials / self.n_trials
         return Counts(
             n_trials,
-            np.full_like(self.n_in, min(max(n_in, 1), n_trials - 1)),
+            np.full_like(self.n_included, min(max(n_included, 1), n_trials - 1)),
             np.rint(self.right * factor).astype(np.int64),
             np.rint(self.total * factor).astype(np.int64),
             np.rint(self.test_total * factor).astype(np.int64),
@@ -111,8 +112,8 @@ class Counts:
         not as one over its root.
         """
         factor = n_trials / self.n_trials
-        with_it = self.right * factor, self.n_in * factor
-        without = (self.total - self.right) * factor, (self.n_trials - self.n_in) * factor
+        with_it = self.right * factor, self.n_included * factor
+        without = (self.total - self.right) * factor, (self.n_trials - self.n_included) * factor
         return np.sqrt(proportion_variance(*with_it) + proportion_variance(*without))
 
 
@@ -132,12 +133,12 @@ def counts_of(memorization, test, metadata: dict) -> Counts | None:
     counts, accuracy = _train_counts(memorization), np.asarray(test["accuracy"], np.float64)
     if counts is None or not np.isfinite(accuracy).all():
         return None
-    n_trials, n_in, right, total = counts
+    n_trials, n_included, right, total = counts
     labels, test_labels = np.asarray(memorization["label"]), np.asarray(test["label"])
     if metadata["influence"].get("pairs") != "same_class":
         labels, test_labels = np.zeros_like(labels), np.zeros_like(test_labels)
     test_total = np.rint(accuracy * n_trials).astype(np.int64)
-    return Counts(n_trials, n_in, right, total, test_total, labels, test_labels)
+    return Counts(n_trials, n_included, right, total, test_total, labels, test_labels)
 
 
 def memorization_by_chance(memorization, threshold: float, significance=None) -> float | None:
@@ -167,9 +168,9 @@ def memorization_by_chance(memorization, threshold: float, significance=None) ->
         chances = ndtr(-np.maximum(threshold / errors, significance or 0.0))
     counts = _train_counts(memorization)
     if counts is not None:
-        n_trials, n_in, _, total = counts
-        for value in np.unique(n_in):
-            rows = np.flatnonzero(n_in == value)
+        n_trials, n_included, _, total = counts
+        for value in np.unique(n_included):
+            rows = np.flatnonzero(n_included == value)
             unique, at = np.unique(total[rows], return_inverse=True)
             exact = chance_above([value], unique, n_trials, threshold, significance)[0]
             chances[rows] = np.minimum(chances[rows], exact[at])
@@ -177,20 +178,26 @@ def memorization_by_chance(memorization, threshold: float, significance=None) ->
 
 
 def _train_counts(memorization):
-    """Trials, and ``n_in``, ``right`` and ``total`` of `Counts`, or None where not known."""
+    """Trials, and ``n_included``, ``right`` and ``total`` of `Counts`, or None where not known."""
     names = ("n_included", "n_excluded", "accuracy_included", "accuracy_excluded")
     known = getattr(memorization, "column_names", None) or list(memorization)
     if not set(names) <= set(known):
         return None
-    n_in, n_out, share_in, share_out = (np.asarray(memorization[n], np.float64) for n in names)
-    trials = n_in + n_out
+    n_included, n_excluded, share_in, share_out = (
+        np.asarray(memorization[n], np.float64) for n in names
+    )
+    trials = n_included + n_excluded
     if not np.isfinite(np.concatenate([trials, share_in, share_out])).all():
         return None
-    if trials.size == 0 or (trials != trials[0]).any() or not ((n_in > 0) & (n_out > 0)).all():
+    if (
+        trials.size == 0
+        or (trials != trials[0]).any()
+        or not ((n_included > 0) & (n_excluded > 0)).all()
+    ):
         return None
-    right = np.rint(n_in * share_in).astype(np.int64)
-    total = right + np.rint(n_out * share_out).astype(np.int64)
-    return int(trials[0]), n_in.astype(np.int64), right, total
+    right = np.rint(n_included * share_in).astype(np.int64)
+    total = right + np.rint(n_excluded * share_out).astype(np.int64)
+    return int(trials[0]), n_included.astype(np.int64), right, total
 
 
 def is_mostly_chance(chance: dict) -> bool:
@@ -218,7 +225,7 @@ def chance_text(chance: dict) -> str:
     return f"{members}, about {_number(expected)} by chance"
 
 
-def pairs_by_chance(metadata: dict, threshold: float = 0.15) -> str:
+def pairs_by_chance(metadata: dict, threshold: float = INFLUENCE_ABOVE) -> str:
     """Say how many kept pairs lie above a threshold, and how many of them chance gives.
 
     Parameters

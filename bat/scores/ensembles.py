@@ -10,6 +10,7 @@ import itertools
 import numpy as np
 
 from bat.errors import BatError
+from bat.scores.registry import ATYPICAL_ABOVE
 from bat.statistics import above, correlation
 
 _BLOCK = 2**18  # floats of one block of samples: 1 MB, to stay in the cache
@@ -104,7 +105,9 @@ def confidence(probabilities, labels, held_out=None) -> np.ndarray:
     return of_label.mean(axis=0, where=held_out, dtype=np.float64)
 
 
-def alignment(memorization, metrics, *, threshold=0.15, tops=(0.1, 0.2, 0.4)) -> list[dict]:
+def alignment(
+    memorization, metrics, *, threshold=ATYPICAL_ABOVE, tops=(0.1, 0.2, 0.4)
+) -> list[dict]:
     """Compare memorization and cheaper metrics of atypical samples, pair by pair.
 
     Parameters

@@ -1,22 +1,42 @@
 """Typical and atypical groups of training and test samples, from score tables."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
 import numpy as np
 
 from bat.errors import BatError
+from bat.scores.frames import samples_frame
+from bat.scores.registry import ATYPICAL_ABOVE, INFLUENCE_ABOVE
 from bat.scores.significance import benjamini_hochberg, simes
 from bat.statistics import above, below
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Groups(NamedTuple):
+    """The typical and the atypical samples of a split: ndarray of bool, shape (n,), disjoint."""
+
+    typical: np.ndarray
+    atypical: np.ndarray
+
+    def to_frame(self, labels=None) -> pd.DataFrame:
+        """A row for each sample, with ``index`` and, where given, ``label``."""
+        return samples_frame(self._asdict(), labels)
 
 
 def train_groups(
     memorization,
     memorization_se=None,
     *,
-    atypical_above: float = 0.15,
+    atypical_above: float = ATYPICAL_ABOVE,
     typical_below: float = 0.02,
     significance: float | None = None,
     p=None,
     false_discovery: float | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Groups:
     """Split the training samples by how much their label is memorized.
 
     Parameters
@@ -40,8 +60,9 @@ def train_groups(
 
     Returns
     -------
-    typical, atypical : ndarray of bool, shape (n_train,)
-        Disjoint; either may be empty.
+    Groups
+        ``typical`` and ``atypical``, ndarray of bool, shape (n_train,); disjoint, either
+        may be empty.
 
     Raises
     ------
@@ -55,8 +76,11 @@ def train_groups(
 
     Examples
     --------
-    >>> train_groups(np.array([0.0, 0.1, 0.6]))
-    (array([ True, False, False]), array([False, False,  True]))
+    >>> train_groups([0.0, 0.1, 0.6]).to_frame()
+       index  typical  atypical
+    0      0     True     False
+    1      1    False     False
+    2      2    False      True
     """
     memorization = np.asarray(memorization)
     _check_finite("memorization", memorization)
@@ -72,7 +96,7 @@ def train_groups(
     if false_discovery is not None:
         p = _known("false_discovery", "p", p)
         atypical &= benjamini_hochberg(np.where(atypical, p, 1.0)) <= false_discovery
-    return below(memorization, typical_below), atypical
+    return Groups(below(memorization, typical_below), atypical)
 
 
 def test_groups(
@@ -82,13 +106,13 @@ def test_groups(
     test_accuracy,
     *,
     keep_above: float,
-    influence_above: float = 0.15,
+    influence_above: float = INFLUENCE_ABOVE,
     influence_touch: float = 0.02,
     min_accuracy: float = 0.8,
     significance: float | None = None,
     n_candidates=None,
     false_discovery: float | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Groups:
     """Split the test samples by the atypical training samples that carry them.
 
     Parameters
@@ -135,8 +159,9 @@ def test_groups(
 
     Returns
     -------
-    typical, atypical : ndarray of bool, shape (n_test,)
-        Disjoint; either may be empty.
+    Groups
+        ``typical`` and ``atypical``, ndarray of bool, shape (n_test,); disjoint, either
+        may be empty.
 
     Raises
     ------
@@ -155,7 +180,7 @@ def test_groups(
     >>> pairs = {"train_index": np.array([0]), "test_index": np.array([1]),
     ...          "influence": np.array([0.3])}
     >>> test_groups(3, pairs, np.array([True, False]), np.array([1.0, 0.9, 0.5]), keep_above=0.02)
-    (array([ True, False, False]), array([False,  True, False]))
+    Groups(typical=array([ True, False, False]), atypical=array([False,  True, False]))
     """
     train_atypical, test_accuracy = np.asarray(train_atypical), np.asarray(test_accuracy)
     if test_accuracy.shape != (n_test,):
@@ -163,7 +188,7 @@ def test_groups(
     if train_atypical.ndim != 1 or train_atypical.dtype != bool:
         raise BatError(f"train_atypical is {train_atypical.dtype}; expected one row of booleans")
     if keep_above >= 1:
-        return np.zeros(n_test, bool), np.zeros(n_test, bool)
+        return Groups(np.zeros(n_test, bool), np.zeros(n_test, bool))
     if min_accuracy > 0:
         advice = "; for scores that come without it, set groups.min_accuracy to 0"
         _check_finite("test_accuracy", test_accuracy, advice)
@@ -209,7 +234,7 @@ def test_groups(
     typical = ~touched
     if min_accuracy > 0:
         typical &= test_accuracy >= min_accuracy
-    return typical, atypical
+    return Groups(typical, atypical)
 
 
 def _known(rule, name, values):

@@ -1,7 +1,7 @@
 """What chance alone gives: p-values of scores, and how many pass a threshold without any effect.
 
 Let ``total`` of all trials predict a label rightly, and a training sample be in
-``n_in`` of the ``n_trials`` subsets. If the sample has no part in it, the number
+``n_included`` of the ``n_trials`` subsets. If the sample has no part in it, the number
 ``A`` of right predictions among the trials with the sample is hypergeometric,
 whatever the models are: Fisher's exact test. All p-values are one-sided, the
 chance of ``A`` or more.
@@ -40,12 +40,14 @@ N_BINS = 2**16  # so the least p-value is exp(-65.5), 3e-29
 _REACH = 8.5  # standard deviations above the mean to which a tail is tabulated
 
 
-def upper_tails(n_in: int, totals: np.ndarray, n_trials: int) -> tuple[np.ndarray, np.ndarray]:
+def upper_tails(
+    n_included: int, totals: np.ndarray, n_trials: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Tabulate the chance of so many right predictions or more, without any effect.
 
     Parameters
     ----------
-    n_in : int
+    n_included : int
         Trials with the training sample, of ``n_trials``.
     totals : ndarray of int, shape (n,)
         Right predictions in all trials.
@@ -61,23 +63,25 @@ def upper_tails(n_in: int, totals: np.ndarray, n_trials: int) -> tuple[np.ndarra
     """
     totals = np.asarray(totals, np.int64)
     log_factorial = _log_factorials(n_trials)
-    mean = n_in * totals / n_trials
-    low, top = np.floor(mean).astype(np.int64), np.minimum(n_in, totals)
-    spread = np.sqrt(mean * (1 - totals / n_trials) * (1 - n_in / n_trials))
+    mean = n_included * totals / n_trials
+    low, top = np.floor(mean).astype(np.int64), np.minimum(n_included, totals)
+    spread = np.sqrt(mean * (1 - totals / n_trials) * (1 - n_included / n_trials))
     width = int(np.minimum(top - low, np.ceil(_REACH * spread + 8)).max(initial=0)) + 1
     counts = low[:, None] + np.arange(width)
     inside = counts <= top[:, None]
     counts = np.minimum(counts, top[:, None])
-    margins = log_factorial[n_in] + log_factorial[n_trials - n_in] - log_factorial[n_trials]
+    margins = (
+        log_factorial[n_included] + log_factorial[n_trials - n_included] - log_factorial[n_trials]
+    )
     margins = margins + (log_factorial[totals] + log_factorial[n_trials - totals])[:, None]
-    cells = log_factorial[counts] + log_factorial[n_in - counts]
+    cells = log_factorial[counts] + log_factorial[n_included - counts]
     cells += log_factorial[totals[:, None] - counts]
-    cells += log_factorial[n_trials - n_in - totals[:, None] + counts]
+    cells += log_factorial[n_trials - n_included - totals[:, None] + counts]
     chance = np.where(inside, np.exp(margins - cells), 0.0)
     # what lies beyond the table, at most: the ratio of neighbours falls
     last = counts[:, -1]
-    ratio = (n_in - last) * (totals - last)
-    ratio = ratio / ((last + 1) * (n_trials - n_in - totals + last + 1))
+    ratio = (n_included - last) * (totals - last)
+    ratio = ratio / ((last + 1) * (n_trials - n_included - totals + last + 1))
     chance[:, -1] /= 1 - np.minimum(ratio, 0.99)
     tails = np.minimum(np.cumsum(chance[:, ::-1], axis=1)[:, ::-1], 1.0)
     tails[:, 0] = 1.0
@@ -88,14 +92,14 @@ def _log_factorials(n: int) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
 
 
-def least_count(threshold, totals, n_in, n_trials, dtype=np.float32) -> np.ndarray:
+def least_count(threshold, totals, n_included, n_trials, dtype=np.float32) -> np.ndarray:
     """Return the least count of right predictions whose score is above a threshold.
 
     Parameters
     ----------
     threshold : float
     totals : ndarray of int, shape (n,)
-    n_in, n_trials : int
+    n_included, n_trials : int
     dtype : numpy dtype
         In which scores and threshold are compared: influence is float32.
 
@@ -103,22 +107,22 @@ def least_count(threshold, totals, n_in, n_trials, dtype=np.float32) -> np.ndarr
     -------
     ndarray of int64, shape (n,)
     """
-    n_out = n_trials - n_in
-    exact = (threshold + totals / n_out) * (n_in * n_out / n_trials)
+    n_excluded = n_trials - n_included
+    exact = (threshold + totals / n_excluded) * (n_included * n_excluded / n_trials)
     least = np.floor(exact).astype(np.int64) - 1  # at most 2 below what is sought
     for _ in range(3):
-        least += ~above(score_from_counts(least, totals, n_in, n_out, dtype), threshold)
+        least += ~above(score_from_counts(least, totals, n_included, n_excluded, dtype), threshold)
     return least
 
 
 def chance_above(
-    n_in, totals, n_trials: int, threshold: float, significance: float | None = None
+    n_included, totals, n_trials: int, threshold: float, significance: float | None = None
 ) -> np.ndarray:
     """Return the chance of an influence above a threshold where there is none.
 
     Parameters
     ----------
-    n_in : ndarray of int, shape (n,)
+    n_included : ndarray of int, shape (n,)
         Trials with each training sample.
     totals : ndarray of int, shape (m,)
         Right predictions of each test sample in all trials.
@@ -132,30 +136,32 @@ def chance_above(
     -------
     ndarray of float64, shape (n, m)
     """
-    n_in, totals = np.asarray(n_in), np.asarray(totals)
-    found = np.empty((n_in.size, totals.size))
-    for row, count in enumerate(n_in.tolist()):
+    n_included, totals = np.asarray(n_included), np.asarray(totals)
+    found = np.empty((n_included.size, totals.size))
+    for row, count in enumerate(n_included.tolist()):
         low, tails = upper_tails(count, totals, n_trials)
         found[row] = tail_above(low, tails, count, totals, n_trials, threshold, significance)
     return found
 
 
-def tail_above(low, tails, n_in, totals, n_trials, threshold, significance=None) -> np.ndarray:
-    """`chance_above` of one ``n_in``, from its `upper_tails`."""
-    first = least_count(threshold, totals, n_in, n_trials) - low
+def tail_above(
+    low, tails, n_included, totals, n_trials, threshold, significance=None
+) -> np.ndarray:
+    """`chance_above` of one ``n_included``, from its `upper_tails`."""
+    first = least_count(threshold, totals, n_included, n_trials) - low
     if significance is not None:
         counts = low[:, None] + np.arange(tails.shape[1])
-        counts = np.minimum(counts, np.minimum(n_in, totals)[:, None])
-        cells = counts, totals[:, None], n_in, n_trials - n_in
+        counts = np.minimum(counts, np.minimum(n_included, totals)[:, None])
+        cells = counts, totals[:, None], n_included, n_trials - n_included
         passed = score_from_counts(*cells) > significance * score_standard_error(*cells)
         strong = np.where(passed.any(axis=1), passed.argmax(axis=1), tails.shape[1])
         first = np.maximum(first, strong)
-    possible = (first < tails.shape[1]) & (low + first <= np.minimum(n_in, totals))
+    possible = (first < tails.shape[1]) & (low + first <= np.minimum(n_included, totals))
     at = np.clip(first, 0, tails.shape[1] - 1)
     return np.where(possible, tails[np.arange(totals.size), at], 0.0)
 
 
-def p_values(right, totals, n_in, n_trials: int) -> np.ndarray:
+def p_values(right, totals, n_included, n_trials: int) -> np.ndarray:
     """Return Fisher's exact p-values of scores, one-sided.
 
     Parameters
@@ -164,7 +170,7 @@ def p_values(right, totals, n_in, n_trials: int) -> np.ndarray:
         Right predictions among the trials with the training sample.
     totals : ndarray of int, shape (n,)
         Right predictions in all trials.
-    n_in : ndarray of int, shape (n,)
+    n_included : ndarray of int, shape (n,)
         Trials with the training sample.
     n_trials : int
 
@@ -178,14 +184,16 @@ def p_values(right, totals, n_in, n_trials: int) -> np.ndarray:
     >>> p_values(np.array([3, 1]), np.array([3, 3]), np.array([5, 5]), 10)
     array([0.08333333, 1.        ])
     """
-    right, totals, n_in = (np.asarray(values, np.int64) for values in (right, totals, n_in))
+    right, totals, n_included = (
+        np.asarray(values, np.int64) for values in (right, totals, n_included)
+    )
     found = np.empty(right.size)
-    order = np.argsort(n_in, kind="stable")
-    edges = np.flatnonzero(np.diff(n_in[order], prepend=-1, append=-1))
+    order = np.argsort(n_included, kind="stable")
+    edges = np.flatnonzero(np.diff(n_included[order], prepend=-1, append=-1))
     for start, stop in itertools.pairwise(edges):
         rows = order[start:stop]
         unique, column = np.unique(totals[rows], return_inverse=True)
-        low, tails = upper_tails(int(n_in[rows[0]]), unique, n_trials)
+        low, tails = upper_tails(int(n_included[rows[0]]), unique, n_trials)
         found[rows] = tails[column, np.clip(right[rows] - low[column], 0, tails.shape[1] - 1)]
     return found
 
@@ -209,8 +217,8 @@ class Candidates:
         self.expected = np.zeros(len(self.thresholds))
         self._tables: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
-    def bins(self, counts: np.ndarray, test: np.ndarray, n_in: int) -> np.ndarray:
-        """Return the bins of the p-values of some training samples with equal ``n_in``.
+    def bins(self, counts: np.ndarray, test: np.ndarray, n_included: int) -> np.ndarray:
+        """Return the bins of the p-values of some training samples with equal ``n_included``.
 
         Parameters
         ----------
@@ -218,15 +226,15 @@ class Candidates:
             Right predictions among the trials with each.
         test : ndarray of int, shape (n_columns,)
             Which test samples.
-        n_in : int
+        n_included : int
 
         Returns
         -------
         ndarray of uint16, shape (n, n_columns)
         """
-        if n_in not in self._tables:
-            self._tables[n_in] = self._table(n_in)
-        low, bins, tails = self._tables[n_in]
+        if n_included not in self._tables:
+            self._tables[n_included] = self._table(n_included)
+        low, bins, tails = self._tables[n_included]
         column, width = self.column[test], bins.shape[1]
         self.expected += len(counts) * tails[:, column].sum(axis=1)
         cells = counts.astype(np.int32)
@@ -239,11 +247,11 @@ class Candidates:
         """Take in the bins of candidate pairs."""
         self.histogram += np.bincount(bins.ravel(), minlength=N_BINS)
 
-    def _table(self, n_in):
-        low, tails = upper_tails(n_in, self.totals, self.n_trials)
+    def _table(self, n_included):
+        low, tails = upper_tails(n_included, self.totals, self.n_trials)
         bins = np.minimum(-np.log(tails) / STEP, N_BINS - 1).astype(np.uint16)
         chances = [
-            tail_above(low, tails, n_in, self.totals, self.n_trials, threshold)
+            tail_above(low, tails, n_included, self.totals, self.n_trials, threshold)
             for threshold in self.thresholds
         ]
         return low, bins, np.array(chances).reshape(len(chances), -1)
@@ -366,10 +374,10 @@ def trials_for_influence(
     def stands(trials):
         if trials > MANY_TRIALS:
             return ndtr(-influence * np.sqrt(trials / variance)) * candidates <= level
-        n_in = round(ratio * trials)
+        n_included = round(ratio * trials)
         total = round(accuracy * trials)
-        right = math.ceil(n_in * (total + influence * (trials - n_in)) / trials - 1e-9)
-        return p_values([right], [total], [n_in], trials)[0] * candidates <= level
+        right = math.ceil(n_included * (total + influence * (trials - n_included)) / trials - 1e-9)
+        return p_values([right], [total], [n_included], trials)[0] * candidates <= level
 
     return least_trials(stands, 4)
 

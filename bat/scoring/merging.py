@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from bat import validation
 from bat.data import PreparedData
-from bat.files.artifacts import ArtifactError, column, read_metadata, write_table
+from bat.errors import ArtifactError
+from bat.files import column, read_metadata, write_table
 from bat.progress import log
 from bat.scoring.tables import write_scores
 
@@ -53,7 +54,7 @@ def merge(
         If recipes or fingerprints differ, a trial's number comes with two
         contents, a shard breaks a rule, or a number between is missing.
     """
-    shards = [shard for path in paths for shard in _shards(Path(path))]
+    shards = [shard for path in paths for shard in shards_of(Path(path))]
     joined: dict[str, dict[int, tuple[pa.Table, Path]]] = {}
     recipes: dict[str, tuple[dict, Path]] = {}
     for shard in shards:
@@ -65,7 +66,7 @@ def merge(
         if recipe != known:
             raise ArtifactError(
                 f"{shard}: trained with another recipe than {where} "
-                f"({'; '.join(_differences(recipe, known))}); only trials of one recipe make a "
+                f"({'; '.join(differences(recipe, known))}); only trials of one recipe make a "
                 "table"
             )
         _, table, _ = validation.check_table(shard, prepared)
@@ -104,7 +105,8 @@ def merge(
     write_scores([written[architecture]], prepared, spec, out / "scores", command=command)
 
 
-def _shards(path: Path) -> list[Path]:
+def shards_of(path: Path) -> list[Path]:
+    """The shards of trials at a path: a file, a folder of them, or one with ``trials``."""
     if path.is_file():
         return [path]
     folder = path / "trials" if (path / "trials").is_dir() else path
@@ -129,12 +131,13 @@ def _add(rows: dict[int, tuple[pa.Table, Path]], trial: int, row: pa.Table, shar
         rows[trial] = row, shard
 
 
-def _differences(found: dict, expected: dict, prefix: str = "") -> list[str]:
+def differences(found: dict, expected: dict, prefix: str = "") -> list[str]:
+    """In which keys two nested mappings differ, and how, for people."""
     lines = []
     for key in sorted(found.keys() | expected.keys()):
         a, b = found.get(key), expected.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
-            lines += _differences(a, b, f"{prefix}{key}.")
+            lines += differences(a, b, f"{prefix}{key}.")
         elif a != b:
             lines.append(f"{prefix}{key}: {a}, and {b} there")
     return lines

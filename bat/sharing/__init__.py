@@ -1,11 +1,8 @@
 """Score tables between people: packed for others, fetched, shown and validated."""
 
-from bat.sharing.exchange import (
-    export,
-    fetch,
-    show,
-    validate,
-)
+from bat.sharing.exporting import export
+from bat.sharing.fetching import fetch
+from bat.sharing.looking import show, validate
 
 __all__ = [
     "export",

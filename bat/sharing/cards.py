@@ -6,13 +6,14 @@ import numpy as np
 import pyarrow as pa
 
 from bat.escaping import for_markdown
-from bat.files.artifacts import column, read_table
+from bat.files import column, read_table
+from bat.scores import ATYPICAL_ABOVE, ENSEMBLE_SCORES, INFLUENCE_ABOVE, SCORES
 from bat.scores.chance import counts_of, memorization_by_chance, pairs_by_chance
 from bat.scores.fit import fit_sentence
 from bat.sharing.folders import FILE_NAMES, OPTIONAL, REQUIRED, Source
 from bat.statistics import above
 
-THRESHOLDS = (0.15, 0.25, 0.5)
+THRESHOLDS = (ATYPICAL_ABOVE, 0.25, 0.5)
 
 
 def facts(source: Source) -> dict:
@@ -35,14 +36,14 @@ def facts(source: Source) -> dict:
     pairs, about_pairs = read_table(
         source.tables["influence"], "influence", columns=["test_index", "influence"]
     )
-    strong = above(column(pairs, "influence"), THRESHOLDS[0])
+    strong = above(column(pairs, "influence"), INFLUENCE_ABOVE)
     values = column(memorization, "memorization")
     expected = {t: memorization_by_chance(memorization, t) for t in THRESHOLDS}
     by_chance = {t: None if n is None else n / len(values) for t, n in expected.items()}
     counts, carried = counts_of(memorization, test, about_pairs), None
     if counts is not None:
         everyone = np.ones(memorization.num_rows, bool)
-        carried = float(counts.by_chance(everyone, THRESHOLDS[0])[1].mean())
+        carried = float(counts.by_chance(everyone, INFLUENCE_ABOVE)[1].mean())
     return {
         "metadata": metadata,
         "n_train": memorization.num_rows,
@@ -120,7 +121,7 @@ def description(source: Source, found: dict) -> list[tuple[str, str]]:
         rows.append(("Influence", f"{found['n_pairs']:,} {pairs} above {kept['keep_above']:g}"))
         by_chance = _chance(found["carried_by_chance"])
         text = f"on {found['carried']:.1%} of the test samples, {by_chance}"
-        rows.append((f"Influence above {THRESHOLDS[0]:g}", text))
+        rows.append((f"Influence above {INFLUENCE_ABOVE:g}", text))
     if found["pairs_by_chance"]:
         rows.append(("Chance", found["pairs_by_chance"].replace("\u00a0", " ")))
     if found["optional"]:
@@ -193,7 +194,6 @@ def card(source: Source, found: dict, licence: str) -> str:
 
 
 _CONTENT = {
-    "disagreement": "disagreement of an ensemble on each training sample",
-    "confidence": "confidence of an ensemble in each training label",
+    **{name: SCORES[name].content for name in ENSEMBLE_SCORES},
     "convergence": "how the scores settle with the number of models",
 }

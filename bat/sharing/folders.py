@@ -18,15 +18,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError
+from bat.files import column, read_json, read_table, sha256_of
 from bat.files.zips import DAMAGED, Limits, open_zip
 from bat.reading import Expected, check_values
+from bat.scores import ENSEMBLE_SCORES
 from bat.sharing import published
 from bat.sharing.lists import is_score_list
 
 REQUIRED = ("memorization", "influence", "test")
-OPTIONAL = ("disagreement", "confidence", "convergence")
+OPTIONAL = (*ENSEMBLE_SCORES, "convergence")
 FILE_NAMES = {kind: f"{kind}.parquet" for kind in (*REQUIRED, *OPTIONAL)}
 FILE_NAMES["convergence"] = "convergence.csv"
 SOURCE_INDEX = {split: f"{split}_source_index.npy" for split in ("train", "test")}
@@ -147,7 +148,7 @@ def _look(folder: Path, name: str) -> Source:
         return Source(name, arrays=arrays)
     if (root / SUMS).is_file():
         check_sums(root)
-    info = artifacts.read_json(data / INFO) if (data / INFO).is_file() else None
+    info = read_json(data / INFO) if (data / INFO).is_file() else None
     if info is not None and not (isinstance(info, dict) and info.keys() >= _OF_INFO):
         raise ArtifactError(
             f"{data / INFO}: expected {', '.join(sorted(_OF_INFO))}; get it from its maker again"
@@ -193,8 +194,8 @@ def check_info(source: Source) -> None:
     """
     if not source.info:
         return
-    tables = {kind: artifacts.read_table(source.tables[kind], kind) for kind in _OF_SPLIT}
-    labels = [artifacts.column(table, "label") for table, _ in tables.values()]
+    tables = {kind: read_table(source.tables[kind], kind) for kind in _OF_SPLIT}
+    labels = [column(table, "label") for table, _ in tables.values()]
     found = {
         "fingerprint": tables["memorization"][1].get("fingerprint"),
         "n_train": len(labels[0]),
@@ -226,7 +227,7 @@ def check_sums(root: Path) -> None:
         path = root / name
         if not path.is_file() and name in stated:
             raise ArtifactError(f"{path}: the file is missing, and {SUMS} lists it")
-        if path.is_file() and artifacts.sha256_of(path) != stated.get(name):
+        if path.is_file() and sha256_of(path) != stated.get(name):
             raise ArtifactError(
                 f"{path}: damaged or changed, it does not have the checksum in {SUMS} "
                 f"({stated.get(name, 'which does not list it')}); get it from its maker again"
@@ -262,5 +263,5 @@ def _score_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.Zi
 
 def folder_checksum(files: Sequence[Path]) -> str:
     """The checksum of several files: what ``sha256sum FILES | sha256sum`` prints."""
-    lines = "".join(f"{artifacts.sha256_of(path)}  {path.name}\n" for path in files)
+    lines = "".join(f"{sha256_of(path)}  {path.name}\n" for path in files)
     return hashlib.sha256(lines.encode()).hexdigest()

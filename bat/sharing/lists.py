@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError
 from bat.reading import HEADER_ERRORS
 from bat.sharing import published
 from bat.sharing.published import TOLERANCE

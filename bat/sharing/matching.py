@@ -11,14 +11,8 @@ import pyarrow as pa
 
 from bat.data import PreparedData
 from bat.data.layouts import image_names
-from bat.files.artifacts import (
-    SCHEMAS,
-    ArtifactError,
-    column,
-    read_metadata,
-    read_table,
-    write_table,
-)
+from bat.errors import ArtifactError
+from bat.files import SCHEMAS, column, read_metadata, read_table, write_table
 from bat.progress import log
 from bat.reading import read_array
 from bat.sharing import published

@@ -28,9 +28,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from bat.files.artifacts import SCHEMAS, ArtifactError
-from bat.files.zips import DAMAGED, Limits, open_zip
-from bat.reading import HEADER_ERRORS, check_array
+from bat.errors import ArtifactError
+from bat.files import SCHEMAS
+from bat.files.zips import open_zip
+from bat.sharing.arrays import LIMITS, TOLERANCE, Arrays, file_names, one_with
 from bat.statistics import proportion_variance
 
 SUBSET_RATIO = 0.7
@@ -39,12 +40,6 @@ PAIRS_ABOVE, PAIRS_MEMORIZATION_ABOVE = 0.15, 0.25
 
 MODELS = {50_000: ("cifar100", 4000), 1_281_167: ("imagenet", 2000)}
 """Data set and number of ResNet-50 models, by number of training samples."""
-
-LIMITS = Limits(members=20_000, size=64 << 30, member_size=64 << 30)
-"""Of a file of arrays; ImageNet's has three for each class."""
-
-TOLERANCE = 1e-5
-"""By which a value may leave its range, or differ between two files: float32 sums."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +94,9 @@ def read_published(paths: Sequence[Path], *, keep_above: float) -> Published:
         or two files contradict each other.
     """
     with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(_Arrays(Path(path))) for path in paths]
+        files = [stack.enter_context(Arrays(Path(path))) for path in paths]
         matrix, index, pairs = (
-            _one(files, key) for key in ("infl_matrix_class0", "tr_filenames", "infl")
+            one_with(files, key) for key in ("infl_matrix_class0", "tr_filenames", "infl")
         )
         base = index or matrix
         if base is None:
@@ -128,26 +123,26 @@ def read_published(paths: Sequence[Path], *, keep_above: float) -> Published:
             facts["memorization_above"] = PAIRS_MEMORIZATION_ABOVE
         if pairs is not None:
             _check_pairs(pairs, memorization, n_train, n_test, kept, keep_above)
-        names = None if index is None else _file_names(index, n_train, n_test)
+        names = None if index is None else file_names(index, n_train, n_test)
     facts["keep_above"] = keep_above
     return _published(labels, memorization, kept, best, facts, names)
 
 
-def largest_standard_error(score: np.ndarray, n_in: float, n_out: float) -> np.ndarray:
+def largest_standard_error(score: np.ndarray, n_included: float, n_excluded: float) -> np.ndarray:
     """The largest standard error that a difference of two shares can have.
 
     Parameters
     ----------
     score : ndarray of float, shape (n,)
-        In [-1, 1]: the share of right predictions among ``n_in`` models, less
-        that among ``n_out``.
-    n_in, n_out : float
+        In [-1, 1]: the share of right predictions among ``n_included`` models, less
+        that among ``n_excluded``.
+    n_included, n_excluded : float
 
     Returns
     -------
     ndarray of float64, shape (n,)
         Above 0. Over all pairs of shares with that difference, the largest of
-        ``sqrt(p (1 - p) / n_in + q (1 - q) / n_out)``, with the correction of
+        ``sqrt(p (1 - p) / n_included + q (1 - q) / n_excluded)``, with the correction of
         `statistics.proportion_variance`.
 
     Examples
@@ -155,110 +150,12 @@ def largest_standard_error(score: np.ndarray, n_in: float, n_out: float) -> np.n
     >>> largest_standard_error(np.array([0.0, 0.9]), 2800, 1200).round(4)
     array([0.0173, 0.0087])
     """
-    share = np.clip(0.5 + score * n_in / (n_in + n_out), np.maximum(0, score), 1 + score)
+    share = np.clip(
+        0.5 + score * n_included / (n_included + n_excluded), np.maximum(0, score), 1 + score
+    )
     share = np.minimum(share, 1)
-    variance = proportion_variance(share * n_in, n_in)
-    return np.sqrt(variance + proportion_variance((share - score) * n_out, n_out))
-
-
-# -- arrays ---------------------------------------------------------------------------------
-
-
-class _Arrays:
-    """An ``npz`` file whose arrays are read one at a time and checked.
-
-    Their headers are compared with what the file holds before any memory is
-    taken: a header may claim whatever it likes.
-    """
-
-    def __init__(self, path: Path):
-        self.path = path
-        try:
-            self.archive = open_zip(path, LIMITS, ArtifactError)
-        except ArtifactError as error:
-            raise ArtifactError(f"{error} (no readable npz file)") from None
-        self.keys = [name.removesuffix(".npy") for name in self.archive.namelist()]
-
-    def __enter__(self) -> _Arrays:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.archive.close()
-
-    def read(self, key: str) -> np.ndarray:
-        if key not in self.keys:
-            raise ArtifactError(
-                f"{self.path}: the key {key!r} is missing; found {', '.join(self.keys[:8])}"
-                f"{', ...' if len(self.keys) > 8 else ''}"
-            )
-        try:
-            member = self.archive.getinfo(f"{key}.npy")
-            with self.archive.open(member) as file:
-                check_array(file, member.file_size)
-            with self.archive.open(member) as file:
-                return np.lib.format.read_array(file, allow_pickle=False)
-        except (*DAMAGED, *HEADER_ERRORS, KeyError, MemoryError) as error:
-            raise ArtifactError(
-                f"{self.path}: {key!r} cannot be read ({error}); the file is damaged or holds "
-                "Python objects, which are not loaded"
-            ) from None
-
-    def numbers(self, key: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Scores in [-1, 1], of a known shape."""
-        values = self.read(key)
-        if values.shape != shape or values.dtype.kind != "f":
-            raise ArtifactError(
-                f"{self.path}: {key!r} is {values.dtype} of shape {values.shape}, expected "
-                f"floating-point numbers of shape {shape}"
-            )
-        if not (np.abs(values) <= 1 + TOLERANCE).all():
-            raise ArtifactError(f"{self.path}: {key!r} has values outside [-1, 1], or NaN")
-        return np.clip(values, -1, 1)
-
-    def integers(self, key: str, below: int | None = None) -> np.ndarray:
-        """One row of integers in [0, ``below``)."""
-        values = self.read(key)
-        if values.ndim != 1 or values.dtype.kind not in "iu":
-            raise ArtifactError(
-                f"{self.path}: {key!r} is {values.dtype} of shape {values.shape}, expected one "
-                "row of integers"
-            )
-        if values.size and (values.min() < 0 or (below is not None and values.max() >= below)):
-            raise ArtifactError(
-                f"{self.path}: {key!r} goes from {values.min()} to {values.max()}, expected "
-                f"0 to {'...' if below is None else below - 1}"
-            )
-        return values.astype(np.int64)
-
-
-def _one(files: Sequence[_Arrays], key: str) -> _Arrays | None:
-    found = [file for file in files if key in file.keys]
-    if len(found) > 1:
-        raise ArtifactError(
-            f"{found[0].path} and {found[1].path} both hold {key!r}; keep the files of one data "
-            "set in a folder"
-        )
-    return found[0] if found else None
-
-
-def _file_names(index: _Arrays, n_train: int, n_test: int) -> dict[str, list[str]]:
-    names = {}
-    for split, key, n in (("train", "tr_filenames", n_train), ("test", "tt_filenames", n_test)):
-        values = index.read(key)
-        if values.shape != (n,) or values.dtype.kind not in "SU":
-            raise ArtifactError(
-                f"{index.path}: {key!r} is {values.dtype} of shape {values.shape}, expected "
-                f"names of shape ({n},)"
-            )
-        try:
-            names[split] = (
-                np.char.decode(values, "utf-8").tolist()
-                if values.dtype.kind == "S"
-                else values.tolist()
-            )
-        except UnicodeDecodeError as error:
-            raise ArtifactError(f"{index.path}: {key!r} holds no UTF-8 ({error})") from None
-    return names
+    variance = proportion_variance(share * n_included, n_included)
+    return np.sqrt(variance + proportion_variance((share - score) * n_excluded, n_excluded))
 
 
 # -- influence ------------------------------------------------------------------------------
@@ -272,7 +169,7 @@ class _Pairs:
 
 
 def _classes(
-    matrix: _Arrays, labels: dict[str, np.ndarray], keep_above: np.float32
+    matrix: Arrays, labels: dict[str, np.ndarray], keep_above: np.float32
 ) -> Iterator[tuple[_Pairs, _Pairs]]:
     """Kept pairs, and the largest pair of each test sample, class by class."""
     for label in np.unique(labels["train"]).tolist():
@@ -321,7 +218,7 @@ def _best(tops: _Pairs, n_test: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pairs_alone(
-    pairs: _Arrays, n_test: int, keep_above: np.float32
+    pairs: Arrays, n_test: int, keep_above: np.float32
 ) -> tuple[_Pairs, tuple[np.ndarray, np.ndarray]]:
     """The published pairs; a test sample without one has no known largest influence."""
     test, influence = pairs.integers("tt_idx", n_test), pairs.read("infl").astype(np.float32)
@@ -335,7 +232,7 @@ def _pairs_alone(
 
 
 def _check_pairs(
-    file: _Arrays,
+    file: Arrays,
     memorization: np.ndarray,
     n_train: int,
     n_test: int,

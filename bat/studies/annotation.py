@@ -1,4 +1,4 @@
-"""The annotation study of appendix B.3: a sheet for people, and the table of their answers.
+"""The annotation study of appendix B.3: a sheet for people, and what they answered.
 
 People see an image and two class names, the label and the class that a robust
 model takes it for, and say which fits. Neither the page nor its order tells
@@ -20,25 +20,17 @@ import pandas as pd
 
 from bat import data
 from bat.errors import BatError
-from bat.files.artifacts import column, read_json, write_bytes, write_json
+from bat.files import column, read_json, write_bytes, write_json
 from bat.reading import regular_file
-from bat.report import tables
 from bat.report.annotation_page import Item, page
+from bat.report.paper import ANNOTATED, ANSWERS
 from bat.scores.chance import caution
-from bat.statistics import wilson_interval
 from bat.streams import generator
 from bat.validation import read_checked
 
-GROUPS = {"high": "High poisoning score", "low": "Low poisoning score"}
-ANSWERS = {"y1": "Label (y1)", "y2": "Predicted (y2)", "both": "Both", "neither": "Neither"}
 CHOICES = ("first", "second", "both", "neither")
 """Answers as files hold them: by the order on the page."""
 
-PAPER = {"high": (0.59, 0.12, 0.26, 0.04), "low": (0.96, 0.0, 0.015, 0.025)}
-"""Shares of the answers in the paper's table, 200 CIFAR-100 images and two annotators.
-
-Those of the high scores add up to 1.01 as printed.
-"""
 
 COLUMNS = ("sheet", "item", "annotator", "answer")
 
@@ -283,54 +275,7 @@ def _decoded(answer: str, first: str) -> str:
     return "y1" if (answer == "first") == (first == "label") else "y2"
 
 
-# -- tables ---------------------------------------------------------------------------------
-
-
-def shares(answers: pd.DataFrame) -> pd.DataFrame:
-    """Count the answers of each group, beside the paper's.
-
-    Parameters
-    ----------
-    answers : DataFrame
-        From `read_answers`.
-
-    Returns
-    -------
-    DataFrame
-        ``group``, ``answer``, ``count``, ``share`` of the group's answers in
-        [0, 1] with its 95 % interval ``low`` to ``high``, ``n_answers``,
-        ``n_images`` (with an answer), ``n_annotators``, ``paper`` (share).
-
-    Notes
-    -----
-    Wilson's interval with the number of images, not of answers: what two people
-    say of one image is not independent. It is too wide where they are.
-    """
-    rows = []
-    for group in GROUPS:
-        part = answers[answers["group"] == group]
-        n, n_images = len(part), part["item"].nunique()
-        for answer, paper in zip(ANSWERS, PAPER[group], strict=True):
-            count = int((part["answer"] == answer).sum())
-            low = high = share = float("nan")
-            if n:
-                share = count / n
-                low, high = wilson_interval(share * n_images, n_images)
-            rows.append(
-                {
-                    "group": group,
-                    "answer": answer,
-                    "count": count,
-                    "share": share,
-                    "low": float(low),
-                    "high": float(high),
-                    "n_answers": n,
-                    "n_images": n_images,
-                    "n_annotators": part["annotator"].nunique(),
-                    "paper": paper,
-                }
-            )
-    return pd.DataFrame(rows)
+# -- agreement ------------------------------------------------------------------------------
 
 
 def agreement(answers: pd.DataFrame) -> pd.DataFrame:
@@ -359,7 +304,7 @@ def agreement(answers: pd.DataFrame) -> pd.DataFrame:
     images where their numbers of answers differ.
     """
     rows = []
-    for group in (*GROUPS, "all"):
+    for group in (*ANNOTATED, "all"):
         part = answers if group == "all" else answers[answers["group"] == group]
         wide = part.pivot(index="item", columns="annotator", values="answer")
         wide = wide[wide.notna().sum(axis=1) >= 2].dropna(axis=1, how="all")
@@ -422,90 +367,3 @@ def _kappa(observed: float, chance: float) -> float:
     if np.isclose(chance, 1.0):
         return float("nan")
     return float((observed - chance) / (1.0 - chance))
-
-
-def presentation(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of B.3 for readers: a row per group and one for the paper's, in percent."""
-    rows = []
-    for group, name in GROUPS.items():
-        part = table[table["group"] == group].set_index("answer")
-        ours, paper = {"Group": name}, {"Group": f"{name} (paper)"}
-        for answer, title in ANSWERS.items():
-            cell = part.loc[answer]
-            ours[title] = "–"
-            if cell["n_answers"]:
-                low, high = 100 * cell["low"], 100 * cell["high"]
-                ours[title] = f"{100 * cell['share']:.1f} ({low:.1f} to {high:.1f})"
-            paper[title] = f"{100 * cell['paper']:.1f}"
-        first = part.iloc[0]
-        rows += [ours | {"Images": str(first["n_images"])}, paper | {"Images": "100"}]
-    return pd.DataFrame(rows)
-
-
-def caption(table: pd.DataFrame, agreed: pd.DataFrame, key: Mapping[str, Any]) -> str:
-    """Caption of `presentation`: images, annotators, intervals and agreement."""
-    per_group = sum(item["group"] == "high" for item in key["items"])
-    annotators = table["n_annotators"].max()
-    answers = table.drop_duplicates("group")["n_answers"].sum()
-    text = (
-        f"Answers (%) on the {per_group} atypical training images of {key['dataset']} with the "
-        f"highest and the {per_group} with the lowest poisoning score under {key['run']} "
-        f"({key['architecture']}, seed {key['run_seed']}): {answers} answers of {annotators} "
-        f"annotator{'' if annotators == 1 else 's'}"
-    )
-    if answers < len(key["items"]) * annotators:
-        text += ", not all of whom finished"
-    text += ". In parentheses: 95 % Wilson intervals, counting each image once. "
-    all_images = agreed.set_index("group").loc["all"]
-    if all_images["n_images"]:
-        text += (
-            f"On {int(all_images['n_images'])} images with two answers or more, two annotators "
-            f"agree in {tables.percent(all_images['agreement'])}; Fleiss' kappa "
-            f"{_number(all_images['fleiss_kappa'])}, Cohen's kappa (mean over pairs) "
-            f"{_number(all_images['cohen_kappa'])}. "
-        )
-    text += (
-        "Paper: appendix B.3, two annotators on 200 CIFAR-100 images; its shares for high "
-        "scores add up to 101 as printed."
-    )
-    return f"{text} {key.get('caution', '')}".strip()
-
-
-def _number(value: float) -> str:
-    return "undefined" if np.isnan(value) else f"{value:.2f}"
-
-
-def write_answer_tables(key: Path, answers: Sequence[Path], out: Path) -> list[Path]:
-    """Write the table of B.3 and the agreement from any number of answer files.
-
-    Parameters
-    ----------
-    key : path
-        ``key.json`` of the sheet.
-    answers : sequence of path
-    out : path
-        Gives ``<out>.csv``, ``<out>.md``, ``<out>.tex`` and
-        ``<out>_agreement.csv``.
-
-    Returns
-    -------
-    list of Path
-
-    Raises
-    ------
-    BatError
-        If there is no answer file, or one is refused by `read_answers`.
-    """
-    if not answers:
-        raise BatError(
-            f"no answers yet; this waits for CSV files in {key.parent / 'answers'}: open "
-            f"{key.parent / 'sheet.html'} in a browser, answer, and put the saved file there"
-        )
-    content = read_json(key)
-    found = read_answers(answers, content)
-    table, agreed = shares(found), agreement(found)
-    text = caption(table, agreed, content)
-    files = tables.write_table_files(table, out, text, formats=("csv",))
-    files += tables.write_table_files(presentation(table), out, text, formats=("md", "tex"))
-    more = out.with_name(f"{out.name}_agreement")
-    return files + tables.write_table_files(agreed, more, text, formats=("csv",))

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 import bat
+from bat import files
 from bat.attacks import at_least_float32, eval_mode, full_precision
 from bat.checkpoints import load_model
 from bat.checkpoints.formats import checkpoint_digest
 from bat.data import PreparedData, as_float
 from bat.devices import Runtime
 from bat.errors import BatError
-from bat.files import artifacts
-from bat.files.artifacts import column
+from bat.files import column
 from bat.models import Classifier
 from bat.progress import progress
 from bat.studies import representation
@@ -98,7 +98,7 @@ def represent_checkpoint(
     done = representation.made_already(out, spec, made_of)
     if done is not None:
         return done
-    model = load_model(checkpoint, architecture, prepared, device)
+    model = load_model(checkpoint, architecture, prepared, device, network=spec.get("network"))
     title = f"{spec['dataset']} {architecture} {spec['run']} seed {spec['seed']} features"
     features, labels = {}, {}
     with progress(title, sum(map(len, index.values()))) as bar:
@@ -128,12 +128,12 @@ def represent_checkpoint(
         **{name: estimate.value for name, estimate in similarity.items()},
         **{f"{name}_se": estimate.se for name, estimate in similarity.items()},
         **{f"probe_{name}": value for name, value in probe._asdict().items()},
-        "identity": artifacts.place_of(out) | {"dataset": spec["dataset"]},
+        "identity": files.place_of(out) | {"dataset": spec["dataset"]},
         "inputs": made_of,
         "package_version": bat.__version__,
         "command": command,
     }
-    artifacts.write_json(out, artifacts.signed(content))
+    files.write_json(out, files.signed(content))
     return content
 
 
@@ -149,4 +149,4 @@ def _typical(
             f"the typical {split} group of {spec['dataset']} is empty ({path}); change the "
             "thresholds in groups, or raise scores.trials"
         )
-    return index, artifacts.columns_digest(table.select(["typical"]))
+    return index, files.columns_digest(table.select(["typical"]))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bat import files
 from bat.attacks import (
     check_adversarial,
     eval_mode,
@@ -22,32 +22,11 @@ from bat.checkpoints import load_model
 from bat.checkpoints.formats import checkpoint_digest, of_file
 from bat.data import PreparedData, as_float
 from bat.devices import Runtime
-from bat.files import artifacts
+from bat.objectives import wrong_class
 from bat.progress import progress
 from bat.validation import made_already
 
 BATCH = 500
-
-
-def wrong_class(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The likeliest class beside the label, and its probability, equation (6).
-
-    Parameters
-    ----------
-    logits : Tensor of float32, shape (batch, classes)
-    y : Tensor of int64, shape (batch,)
-
-    Returns
-    -------
-    score : Tensor of float32, shape (batch,)
-        The largest softmax of a wrong class, in [0, 1]. Above 0.5 the model
-        is wrong.
-    predicted : Tensor of int64, shape (batch,)
-        That class; never the label.
-    """
-    wrong = F.softmax(logits, dim=1).scatter(1, y[:, None], -1.0)
-    score, predicted = wrong.max(dim=1)
-    return score, predicted
 
 
 def poisoning_scores(
@@ -159,7 +138,7 @@ def score_checkpoint(
     done = made_already(out, "poisoning", prepared, recipe=spec, inputs=made_of, before=before)
     if done is not None:
         return
-    model = load_model(checkpoint, architecture, prepared, device)
+    model = load_model(checkpoint, architecture, prepared, device, network=spec.get("network"))
     title = f"{spec['dataset']} {architecture} {spec['run']} seed {spec['seed']} poisoning scores"
     with progress(title, info["n_train"]) as bar:
         scores = poisoning_scores(
@@ -171,15 +150,15 @@ def score_checkpoint(
             report=bar.update,
         )
     labels = np.asarray(prepared.train_labels)
-    artifacts.write_table(
+    files.write_table(
         out,
         "poisoning",
         {"index": np.arange(len(labels)), "label": labels, **scores},
         fingerprint=info["fingerprint"],
         recipe=spec,
         command=command,
-        identity=artifacts.place_of(out) | {"dataset": spec["dataset"]},
+        identity=files.place_of(out) | {"dataset": spec["dataset"]},
         inputs=made_of,
         attack=attack,
-        checkpoint_sha256=artifacts.sha256_of(checkpoint),
+        checkpoint_sha256=files.sha256_of(checkpoint),
     )

@@ -16,21 +16,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from bat.errors import BatError
-from bat.files.artifacts import (
-    ArtifactError,
-    MisplacedError,
-    changed_inputs,
-    check_identity,
-    read_signed,
-)
+from bat.errors import ArtifactError, BatError, MisplacedError
+from bat.files import changed_inputs, check_identity, read_signed
 from bat.progress import log
 from bat.reading import Expected, check_values
-from bat.report.comparison import LABELS
-from bat.report.curves import compared
-from bat.report.tables import difference_text, mean_text
 from bat.statistics import proportion_variance
 
 KIND = "representation"
@@ -206,7 +196,7 @@ def linear_probe(
     )
 
 
-# -- table ----------------------------------------------------------------------------------
+# -- files ----------------------------------------------------------------------------------
 
 
 def read_measures(path: Path, fingerprint: str) -> dict:
@@ -264,101 +254,3 @@ def made_already(path: Path, recipe: dict, inputs: Mapping[str, str]) -> dict | 
     if content.get("recipe") != recipe or "inputs" not in content:
         return None
     return None if changed_inputs(content, inputs) else content
-
-
-def representation_table(
-    measured: Mapping[tuple[str, int], Mapping], runs: Mapping[str, str], reference: str
-) -> pd.DataFrame:
-    """Summarise the measures over seeds, with differences from one run.
-
-    Parameters
-    ----------
-    measured : mapping of (run, seed) to mapping
-        From `read_measures`.
-    runs : mapping of str to str
-        Label by run.
-    reference : str
-        The run that differences are taken from, paired by seed.
-
-    Returns
-    -------
-    DataFrame
-        ``run``, ``label``, ``measure``, the columns of `bat.report.curves.compared`, and
-        ``sample_se``, the root mean square over seeds of the standard errors that
-        the choice of test samples gives each seed's value.
-    """
-    frame = pd.DataFrame(
-        [
-            (run, seed, measure, content[measure], content[f"{measure}_se"])
-            for (run, seed), content in measured.items()
-            for measure in MEASURES
-        ],
-        columns=["run", "seed", "measure", "value", "se"],
-    )
-    rows = []
-    for measure, part in frame.groupby("measure", sort=False):
-        by_run = {run: of_run.set_index("seed") for run, of_run in part.groupby("run")}
-        values = {run: by_run[run]["value"] for run in runs}
-        for row in compared(values, reference):
-            sample_se = float(np.sqrt((by_run[row["run"]]["se"] ** 2).mean()))
-            label = {"run": row["run"], "label": runs[row["run"]], "measure": measure}
-            rows.append(label | row | {"sample_se": sample_se})
-    return pd.DataFrame(rows)
-
-
-def present(table: pd.DataFrame) -> pd.DataFrame:
-    """`representation_table` of both methods for readers: a row for each run."""
-    rows, first = [], table["label"].iloc[0]
-    for (method, label), part in table.groupby(["method", "label"], sort=False):
-        row = {"Method": LABELS[method], "Atypical": label}
-        for cell in part.itertuples():
-            scale, digits = (100, 1) if cell.measure == "probe_accuracy" else (1, 3)
-            form = {"scale": scale, "digits": digits}
-            row[MEASURES[cell.measure]] = mean_text(cell.mean, cell.sd, **form)
-            if cell.measure in ("discrimination", "probe_accuracy"):
-                text = difference_text(cell.difference, cell.low, cell.high, **form)
-                title = f"Difference, {MEASURES[cell.measure]}"
-                row[title] = None if label == first else text
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def caption(table: pd.DataFrame, measured: Mapping, dataset: str, architecture: str) -> str:
-    """Caption of `representation_table`."""
-    contents = list(measured.values())
-    epochs = " or ".join(
-        str(n) for n in dict.fromkeys(c["recipe"]["training"]["epochs"] for c in contents)
-    )
-    first, several = contents[0], table["n_seeds"].max() > 1
-    text = (
-        f"Penultimate features of {dataset} ({architecture}) after {epochs} epochs on all typical "
-        "and a share of the atypical samples: mean cosine similarity of two test typical samples "
-        "of one class and of two classes, and the accuracy on them of a logistic regression fitted "
-        f"to the features of the training typical samples; {first['n_test']:,} test and "
-        f"{first['n_train']:,} training samples"
-    )
-    text += (
-        f"; mean ± standard deviation over {table['n_seeds'].max()} seeds. Differences: from the "
-        "first share, paired by seed, with a 95 % t-interval."
-        if several
-        else ". Differences: from the first share. One seed, so no spread is known."
-    )
-    errors = table.groupby("measure")["sample_se"].max()
-    text += (
-        " From the choice of test samples, the values of one seed have standard errors of up to "
-        f"{errors[['within', 'between', 'discrimination']].max():.3f} (similarities) and "
-        f"{100 * errors['probe_accuracy']:.1f} points (probe)."
-    )
-    undirected = sum(c["n_undirected"] for c in contents)
-    if undirected:
-        text += (
-            f" In all, {undirected} features of test samples are 0, have no angle, and are left "
-            "out of the similarities."
-        )
-    stopped = sum(not c["probe_converged"] for c in contents)
-    if stopped:
-        text += (
-            f" {stopped} of {len(contents)} regressions had not converged after "
-            f"{PROBE_ITERATIONS} iterations."
-        )
-    return text

@@ -1,1 +1,1 @@
-"""Tables of the paper and of ours: their values and captions."""
+"""One file a table: its entry in the catalogue, values and caption."""

@@ -13,17 +13,35 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from bat.config.attacks import ATTACKS
+from bat.config.values import fraction_text
+from bat.errors import ArtifactError
 from bat.escaping import for_markdown
-from bat.files.artifacts import ArtifactError, read_json, read_metadata, write_bytes
+from bat.figures.fig6 import interval_text, memorization_histogram
+from bat.files import read_json, read_metadata, write_bytes
 from bat.files.bits import unpack
-from bat.plan.studies import study_name
+from bat.plan.catalogue import Entry
+from bat.plan.names import study_name
 from bat.reading import regular_file
-from bat.report import comparison, tables
+from bat.report import paper
+from bat.report.captions import provenance
+from bat.report.words import LABELS, cell_text, difference_text, mean_text, percent
+from bat.report.writing import markdown_text, with_suffix
 from bat.scores.chance import caution
 from bat.scores.subsets import followed_samples
 from bat.statistics import mean_and_sd
-from bat.tables import paper
 from bat.validation import read_checked
+
+ENTRY = Entry(
+    shows="each number of the paper beside ours",
+    about="Every number of the paper beside ours, as far as there are results on disk.",
+    paper="all numbers",
+    scope="all",
+    at="paper-comparison",
+    files=("md",),
+    targets=("paper_page", "paper_comparison"),
+    own_rule=True,
+)
 
 NOT_RUN = "not run"
 NO_NUMBER = "–"
@@ -47,16 +65,28 @@ class Ours(NamedTuple):
 Pair = tuple[str, str]  # data set, architecture
 
 
-def write_page(results: Path, out: Path) -> Path:
+def write(results: Path, out: Path) -> list[Path]:
     """Write the page for a results folder, which may be empty or missing.
+
+    Parameters
+    ----------
+    results : path
+    out : path
+        The page, or its name without suffix.
+
+    Returns
+    -------
+    list of Path
+        The page.
 
     Raises
     ------
     ArtifactError
         If a file on disk is damaged or lacks a column.
     """
-    write_bytes(out, page(results).encode())
-    return out
+    path = out if out.suffix == ".md" else with_suffix(out, "md")
+    write_bytes(path, page(results).encode())
+    return [path]
 
 
 def page(results: Path) -> str:
@@ -116,7 +146,7 @@ def page(results: Path) -> str:
         "Accuracy in percent; in parentheses the difference from BAT(1, 0.2), the paper's taken "
         "from the accuracies that it prints.\n",
     ]
-    for pair in dict.fromkeys([*comparison.PAPER, *pairs]):
+    for pair in dict.fromkeys([*paper.TABLES, *pairs]):
         parts += _methods(results, pair)
     return "\n".join(parts).replace("\u00a0", " ")
 
@@ -124,7 +154,7 @@ def page(results: Path) -> str:
 def _markdown(rows: list[dict], otherwise: str = "") -> str:
     if not rows:
         return f"{otherwise}\n"
-    return tables.markdown_text(pd.DataFrame(rows), "").lstrip("\n")
+    return markdown_text(pd.DataFrame(rows), "").lstrip("\n")
 
 
 # -- what is on disk ------------------------------------------------------------------------
@@ -162,13 +192,13 @@ def _scores(results: Path, names: list[str]) -> list[dict]:
         path, ours = results / name / "scores" / "memorization.parquet", Ours(NOT_RUN, "")
         if path.exists():
             table, metadata = read_checked(path, "memorization", None)
-            found = tables.memorization_histogram(
+            found = memorization_histogram(
                 table.to_pandas(), atypical_above=paper.ATYPICAL_ABOVE
             ).iloc[0]
-            text = f"{tables.percent(found['share_above'])} {tables.interval_text(found)}"
+            text = f"{percent(found['share_above'])} {interval_text(found)}"
             if not pd.isna(found["share_by_chance"]):
-                text += f", {tables.percent(found['share_by_chance'])} by chance"
-            ours = Ours(text, tables.provenance(metadata))
+                text += f", {percent(found['share_by_chance'])} by chance"
+            ours = Ours(text, provenance(metadata))
         row = {"Data set": name, "Quantity": paper.SCORES["atypical"]}
         rows.append(row | _columns(printed.get(name), ours))
     return rows
@@ -270,10 +300,10 @@ def _by_share(results: Path, pair: Pair, table: pd.DataFrame, what: str) -> dict
         kind, share = getattr(row, what), row.label.removesuffix(" %")
         made = _made(results, pair, row.run, row.n_seeds) + _caution(results, pair)
         form = {"scale": 1, "digits": 3} if kind == "discrimination" else {}
-        text = tables.mean_text(row.mean, row.sd, **form) + ("" if form else " %")
+        text = mean_text(row.mean, row.sd, **form) + ("" if form else " %")
         found[f"{row.method}-{share}-{kind}"] = Ours(text, made)
         if share == "100":
-            text = tables.difference_text(row.difference, row.low, row.high, **form)
+            text = difference_text(row.difference, row.low, row.high, **form)
             text += "" if form else " points"
             found[f"{row.method}-change-{kind}"] = Ours(text, made)
     return found
@@ -294,36 +324,32 @@ def _annotation(results: Path, pair: Pair) -> dict[str, Ours]:
 
 # -- tables 1 to 6 --------------------------------------------------------------------------
 
-TITLES = {"clean": "Clean", "fgsm": "FGSM", "pgd": "PGD", "cw": "CW", "aa": "AA"}
+TITLES = {"clean": "Clean"} | {name: attack.title for name, attack in ATTACKS.items()}
 
 
 def _methods(results: Path, pair: Pair) -> list[str]:
     """One table of methods with the paper's beside it; nothing where neither has one."""
     columns = "run attack mean sd difference"
-    table, printed = _csv(results, pair, "tables/methods.csv", columns), comparison.PAPER.get(pair)
+    table, printed = _csv(results, pair, "tables/methods.csv", columns), paper.TABLES.get(pair)
     if table.empty and printed is None:
         return []
     ours = {
-        (row.run, row.attack): comparison.cell_text(row.mean, row.sd, row.difference)
+        (row.run, row.attack): cell_text(row.mean, row.sd, row.difference)
         for row in table.itertuples()
     }
     theirs = {} if printed is None else printed.accuracies
     known = {*theirs, *table["run"]}
     rows = []
-    for run in [
-        name for name in dict.fromkeys([*comparison.LABELS, *table["run"]]) if name in known
-    ]:
-        row = {"Method": comparison.LABELS.get(run, run)}
+    for run in [name for name in dict.fromkeys([*LABELS, *table["run"]]) if name in known]:
+        row = {"Method": LABELS.get(run, run)}
         for attack, title in TITLES.items():
             row[title] = ours.get((run, attack), NOT_RUN)
             if printed is not None:
                 row[f"{title}, paper"] = NO_NUMBER
                 if run in theirs:
                     value = theirs[run][attack]
-                    difference = value - theirs[comparison.BASELINE][attack]
-                    row[f"{title}, paper"] = comparison.cell_text(
-                        value / 100, np.nan, difference / 100
-                    )
+                    difference = value - theirs[paper.BASELINE][attack]
+                    row[f"{title}, paper"] = cell_text(value / 100, np.nan, difference / 100)
         rows.append(row)
     title = f"### {for_markdown(', '.join(pair))}"
     if printed is not None:
@@ -371,10 +397,10 @@ def _made(results: Path, pair: Pair, run: str, n_seeds: int) -> str:
         words.insert(0, f"{recipe['training']['epochs']} epochs")
         if recipe["objective"]["method"] == "erm":
             continue
-        eps = comparison.fraction_text(recipe["adversary"]["eps"])
+        eps = fraction_text(recipe["adversary"]["eps"])
         words.append(f"PGD-{recipe['history']['steps']} at eps {eps}")
     return ", ".join(words)
 
 
 def _percent(mean: float, sd: float) -> str:
-    return f"{tables.mean_text(mean, sd)} %"
+    return f"{mean_text(mean, sd)} %"

@@ -8,7 +8,8 @@ end goes on exactly as one that was never stopped.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,8 @@ from bat import config
 from bat.data import DeviceData, as_float, augment
 from bat.devices import Runtime
 from bat.errors import BatError
-from bat.objectives import Batch
+from bat.models import OwnNetwork
+from bat.objectives import Batch, Objective
 from bat.streams import torch_seed
 
 
@@ -47,6 +49,30 @@ def learning_rate(recipe: config.Optimization, step: int, steps_per_epoch: int) 
     return recipe.lr
 
 
+class Recorder:
+    """Follows a training, as scores of its course need; derive from it, write `after_epoch`."""
+
+    def after_epoch(self, training: Training, statistics: dict[str, float]) -> None:
+        """Called after each whole epoch.
+
+        Parameters
+        ----------
+        training : Training
+            Its ``epoch`` is the number of epochs done; its ``model`` is to be
+            left as it is, the mode aside.
+        statistics : dict of str to float
+            Means of the objective's statistics over the epoch.
+        """
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was recorded so far: tensors, numbers, text, and lists and dicts of these."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+
+
 class Training:
     """One model on its way through one training.
 
@@ -54,8 +80,8 @@ class Training:
     ----------
     model : Classifier
         On the device; trained in place.
-    objective : callable
-        One of `bat.objectives`.
+    objective : Objective
+        One of `bat.objectives`, or one's own.
     data : DeviceData
     index : Tensor of int64, shape (n,)
         Training samples that take part, as positions in the data set, on the
@@ -66,14 +92,16 @@ class Training:
     device : Runtime
     forward : callable, optional
         The compiled model, where there is one.
-    memorized, typical : Tensor of bool, shape (n_train,), optional
+    memorized, unmemorized : Tensor of bool, shape (n_train,), optional
         For BAT: samples with a score above and below sigma.
+    recorders : sequence of Recorder
+        Called in this order after each epoch; what they keep is part of `state`.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        objective: Callable,
+        objective: Objective,
         data: DeviceData,
         index: Tensor,
         recipe: config.Optimization,
@@ -83,13 +111,15 @@ class Training:
         device: Runtime,
         forward: Callable | None = None,
         memorized: Tensor | None = None,
-        typical: Tensor | None = None,
+        unmemorized: Tensor | None = None,
+        recorders: Sequence[Recorder] = (),
     ):
         self.model, self.objective = model, objective
         self.forward = model if forward is None else forward
         self.data, self.index, self.recipe = data, index, recipe
         self.seed, self.trial, self.device = seed, trial, device
-        self.memorized, self.typical = memorized, typical
+        self.memorized, self.unmemorized = memorized, unmemorized
+        self.recorders = tuple(recorders)
         self.precision = device.precision(recipe.precision)
         self.epoch, self.step = 0, 0
         self.statistics: dict[str, list[Tensor]] = {}  # of the steps of this epoch so far
@@ -158,7 +188,10 @@ class Training:
         self.undefined = {
             name: missing for name, v in values.items() if (missing := int(v.isnan().sum()))
         }
-        return {name: float(value.nanmean()) for name, value in values.items()}
+        means = {name: float(value.nanmean()) for name, value in values.items()}
+        for recorder in self.recorders:
+            recorder.after_epoch(self, means)
+        return means
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(
@@ -170,6 +203,8 @@ class Training:
         position = self.epoch * self.steps_per_epoch + self.step
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, position, self.steps_per_epoch)
+        if isinstance(self.model, OwnNetwork):  # which may draw, as dropout does
+            torch.manual_seed(torch_seed(self.seed, self.trial, f"network-{position}"))
         with self.device.autocast(self.precision):
             loss, statistics = self.objective(
                 self.forward,
@@ -180,6 +215,7 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
+        self.objective.after_step(self.model)
         for name, value in statistics.items():
             self.statistics.setdefault(name, []).append(value)
 
@@ -193,6 +229,8 @@ class Training:
             "step": self.step,
             "statistics": {name: torch.stack(v) for name, v in self.statistics.items()},
             "generators": {name: g.get_state() for name, g in self.generators.items()},
+            "objective": self.objective.state_dict(),
+            "recorders": [recorder.state_dict() for recorder in self.recorders],
         }
 
     def restore(self, state: dict) -> None:
@@ -209,6 +247,10 @@ class Training:
         self.generators = {name: self._generator(name) for name in state["generators"]}
         for name, generator_state in state["generators"].items():
             self.generators[name].set_state(generator_state.cpu())
+        if "objective" in state:  # version 0.1.0 had none that keep something
+            self.objective.load_state_dict(state["objective"])
+            for recorder, kept in zip(self.recorders, state["recorders"], strict=True):
+                recorder.load_state_dict(kept)
 
     def _batch(self, index: Tensor, shift: torch.Generator) -> Batch:
         augmentation = self.recipe.augmentation
@@ -218,7 +260,8 @@ class Training:
             as_float(images),
             self.data.train_labels[index],
             None if self.memorized is None else self.memorized[index],
-            None if self.typical is None else self.typical[index],
+            None if self.unmemorized is None else self.unmemorized[index],
+            index,
         )
 
     def _generator(self, stream: str, device: str | None = None) -> torch.Generator:

@@ -16,20 +16,19 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from bat import config
+from bat import config, files
 from bat.data import PreparedData, as_float, to_device
 from bat.devices import Runtime
-from bat.errors import BatError
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError, MisplacedError
-from bat.files.bits import pack
-from bat.models import build_model, require_size
+from bat.errors import ArtifactError, BatError, MisplacedError
+from bat.models import build_for
 from bat.objectives import ERM
 from bat.progress import log, progress
-from bat.scores.memorization import trials_for_coverage
+from bat.scores import trials_for_coverage
 from bat.scores.subsets import subset
 from bat.streams import torch_seed
 from bat.training.loop import DivergedError, Training
+from bat.training.own_trials import OwnTrainer
+from bat.training.trial_rows import trial_row
 from bat.validation import read_checked
 
 EVALUATION_BATCH = 1000
@@ -58,7 +57,7 @@ def run_shard(
         ``.../trials/{architecture}-{first}-{last}.parquet``.
     prepared : PreparedData
     recipe : dict
-        From `bat.plan.studies.trial_recipe`.
+        From `bat.plan.specifications.trial_recipe`.
     first, last : int
         Trial numbers, both included.
     members : int
@@ -71,7 +70,7 @@ def run_shard(
     provenance = {"fingerprint": prepared.fingerprint, "recipe": recipe, "command": command}
     partial = out.parent / ".partial" / recipe["architecture"]
     for folder in (out.parent, partial):
-        artifacts.remove_leftovers(folder)
+        files.remove_leftovers(folder)
     wanted = range(first, last + 1)
     found = {
         trial: row
@@ -84,7 +83,7 @@ def run_shard(
     missing = [trial for trial in wanted if trial not in found]
     if missing:
         log.info("%s: %d to train on %s", title, len(missing), device.name)
-        trainer = TrialTrainer(prepared, recipe, device)
+        trainer = (OwnTrainer if "trainer" in recipe else TrialTrainer)(prepared, recipe, device)
         with progress(title, len(wanted), done=len(found)) as bar:
             for trial in missing:
                 row = trainer.train(
@@ -92,9 +91,9 @@ def run_shard(
                     keep_probabilities=trial < members,
                     report=lambda share, note: bar.update(len(found) + min(share, 0.999), note),
                 )
-                found[trial] = pa.table(row, schema=artifacts.SCHEMAS["trials"])
+                found[trial] = pa.table(row, schema=files.SCHEMAS["trials"])
                 path = partial / f"{trial:06d}.parquet"
-                artifacts.write_table(path, "trials", found[trial], **provenance)
+                files.write_table(path, "trials", found[trial], **provenance)
                 bar.advance(
                     f"accuracy {row['included_accuracy'][0]:.3f} included, "
                     f"{row['test_accuracy'][0]:.3f} test"
@@ -103,7 +102,7 @@ def run_shard(
         out.touch()
         return
     table = pa.concat_tables([found[trial] for trial in wanted])
-    artifacts.write_table(out, "trials", table, **provenance)
+    files.write_table(out, "trials", table, **provenance)
     for trial in wanted:
         (partial / f"{trial:06d}.parquet").unlink(missing_ok=True)
 
@@ -142,7 +141,7 @@ def check_coverage(prepared: PreparedData, recipe: dict, n_trials: int, n_held_o
     ----------
     prepared : PreparedData
     recipe : dict
-        From `bat.plan.studies.trial_recipe`.
+        From `bat.plan.specifications.trial_recipe`.
     n_trials : int
         Trials behind the memorization scores: every sample must be in some
         subset and out of some.
@@ -195,18 +194,17 @@ def _holds(path: Path, trials: Collection[int], prepared: PreparedData, recipe: 
 
 
 def _rows_of(path: Path, prepared: PreparedData, recipe: dict) -> dict[int, pa.Table]:
-    about = artifacts.read_metadata(path, "trials")
+    about = files.read_metadata(path, "trials")
     if about["fingerprint"] != prepared.fingerprint or about["recipe"] != recipe:
         return {}
     table, _ = read_checked(path, "trials", prepared)
-    return {int(t): table.slice(i, 1) for i, t in enumerate(artifacts.column(table, "trial"))}
+    return {int(t): table.slice(i, 1) for i, t in enumerate(files.column(table, "trial"))}
 
 
 class TrialTrainer:
     """Trains one trial after the other with one load of the data and one compilation."""
 
     def __init__(self, prepared: PreparedData, recipe: dict, device: Runtime):
-        require_size(recipe["architecture"], prepared.shape)
         self.recipe, self.device = recipe, device
         self.training = config.SubsetTraining.model_validate(recipe["training"])
         self.data = to_device(prepared, device.device)
@@ -215,13 +213,10 @@ class TrialTrainer:
         self.forward = torch.compile(self.model) if device.compile else self.model
 
     def _fresh(self, trial: int):
-        info = self.info
-        return build_model(
+        return build_for(
             self.recipe["architecture"],
-            n_classes=len(info["class_names"]),
-            channels=info["shape"][0],
-            mean=info["mean"],
-            std=info["std"],
+            self.info,
+            network=self.recipe.get("network"),
             seed=torch_seed(self.recipe["seed"], trial, "init"),
         )
 
@@ -278,20 +273,16 @@ class TrialTrainer:
         train_correct = (train.argmax(1) == self.data.train_labels).cpu().numpy()
         test = self._judge(trial, self.data.test_images)
         test_correct = (test.argmax(1) == self.data.test_labels).cpu().numpy()
-        kept = train.to(torch.float16).cpu().numpy().tobytes() if keep_probabilities else None
-        return {
-            "trial": [trial],
-            "seed": [self.recipe["seed"]],
-            "included": [pack(included)],
-            "train_correct": [pack(train_correct)],
-            "test_correct": [pack(test_correct)],
-            "included_accuracy": [float(train_correct[included].mean())],
-            "excluded_accuracy": [float(train_correct[~included].mean())],
-            "test_accuracy": [float(test_correct.mean())],
-            "seconds": [time.monotonic() - start],
-            "device": [self.device.label(training.precision)],
-            "probabilities": [kept],
-        }
+        return trial_row(
+            self.recipe,
+            trial,
+            included,
+            train_correct,
+            test_correct,
+            seconds=time.monotonic() - start,
+            device=self.device.label(training.precision),
+            probabilities=train.cpu().numpy() if keep_probabilities else None,
+        )
 
     def _judge(self, trial: int, images: torch.Tensor) -> torch.Tensor:
         found = probabilities(self.model, images)

@@ -514,7 +514,7 @@ def test_the_librarys_warnings_are_ours(caplog):
     y = net(x).argmax(dim=1)
     AutoAttack(eps=0.5, version="aa-fast")(net, x, y, whole(x), seed=0, batch_size=4)
     assert "probability distribution" in caplog.text
-    assert caplog.records[0].name == "bat.attacks.linf"
+    assert caplog.records[0].name == "bat.attacks.autoattack"
 
 
 def test_the_authors_package_is_taken_where_it_is(monkeypatch, capfd):

@@ -13,14 +13,14 @@ import pytest
 import torch
 from torch import nn
 
+from bat import files
 from bat.checkpoints import load_model
 from bat.checkpoints.formats import read_checkpoint
 from bat.devices import Runtime
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError
 from bat.models import build_model
 from bat.progress import log
-from bat.training import runs
+from bat.training import evaluate_checkpoint
 
 CPU = Runtime(torch.device("cpu"))
 ARCHITECTURE = "small_cnn-4"
@@ -422,8 +422,54 @@ def test_the_evaluation_states_the_normalization(trained, few_digits, tmp_path):
     torch.save(trained, tmp_path / "model.pt")
     spec = {"dataset": "digits", "attacks": {}, "max_samples": 20, "batch_size": 50, "seed": 0}
     out = tmp_path / "out.parquet"
-    runs.evaluate_checkpoint(
+    evaluate_checkpoint(
         tmp_path / "model.pt", ARCHITECTURE, few_digits, spec, out, device=CPU, command="test"
     )
-    _, metadata = artifacts.read_table(out, "evaluations")
+    _, metadata = files.read_table(out, "evaluations")
     assert metadata["normalization"]["mean"] == pytest.approx(few_digits.info["mean"])
+
+
+# -- safetensors ----------------------------------------------------------------------------
+
+
+def write_safetensors(path, state, **changes):
+    """As `safetensors.torch.save_file`: a header of JSON with places, then the bytes."""
+    save_file = pytest.importorskip("safetensors.torch").save_file
+    save_file({name: value.clone() for name, value in state.items()}, path, **changes)
+    return path
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "model.module."])
+def test_weights_in_a_file_of_safetensors(prefix, few_digits, tmp_path):
+    state = weights(seed=3)
+    content = below(prefix, {n: v for n, v in state.items() if "num_batches" not in n})
+    path = write_safetensors(tmp_path / "m.safetensors", content, metadata={"format": "pt"})
+    model = load_model(path, ARCHITECTURE, few_digits, CPU, normalize=False)
+    assert same(model, state)
+    images = torch.rand(4, 1, 8, 8)
+    torch.testing.assert_close(model(images), network(3).eval()(images))
+
+
+def test_half_precision_and_a_name_of_torch_are_no_matter(few_digits, tmp_path):
+    state = {name: value.to(torch.bfloat16) for name, value in weights().items()}
+    path = write_safetensors(tmp_path / "model.pt", state)
+    model = load_model(path, ARCHITECTURE, few_digits, CPU, normalize=False)
+    assert same(model, {name: value.float() for name, value in state.items()})
+
+
+def test_safetensors_of_another_network_and_damaged_ones(few_digits, tmp_path):
+    other = weights(architecture="small_cnn-6")
+    path = write_safetensors(tmp_path / "m.safetensors", other)
+    with pytest.raises(ArtifactError, match=r"m\.safetensors"):
+        load_model(path, ARCHITECTURE, few_digits, CPU, normalize=False)
+    content = path.read_bytes()
+    for damaged in (
+        content[:-10],
+        content[:100],
+        content[:20] + b"\xff" * 20 + content[40:],
+        content + b"\0",
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(ArtifactError, match="damaged, as a file of safetensors") as caught:
+            read_checkpoint(path)
+        assert "get it from its maker again" in str(caught.value)

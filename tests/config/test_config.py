@@ -290,7 +290,7 @@ datasets:
 def test_schema_file_is_what_the_command_prints(repository, run_bat):
     printed = run_bat("schema").stdout
     assert (repository / "config" / "schema.json").read_text(encoding="utf-8") == printed, (
-        "config/schema.json is not in step with bat/config/sections.py; run: make schema"
+        "config/schema.json is not in step with bat/config; run: make schema"
     )
 
 
@@ -406,6 +406,17 @@ def test_an_address_is_left_as_it_is():
     address = "https://example.org/~ada/$scores.zip"
     raw = configured(source=address)
     raw["datasets"]["d"]["scores"]["sha256"] = "0" * 64
+    assert paths_of(load_config(raw))["source"] == address
+
+
+def test_variables_in_the_query_of_an_address_are_expanded(monkeypatch):
+    raw = configured(source="https://example.org/$scores.zip?key=s3cret&token=${E_TOKEN}")
+    raw["datasets"]["d"]["scores"]["sha256"] = "0" * 64
+    monkeypatch.delenv("E_TOKEN", raising=False)
+    (problem,) = problems(raw)
+    assert "'E_TOKEN' is not set" in problem and "s3cret" not in problem
+    monkeypatch.setenv("E_TOKEN", "abc")
+    address = "https://example.org/$scores.zip?key=s3cret&token=abc"
     assert paths_of(load_config(raw))["source"] == address
 
 

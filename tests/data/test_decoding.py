@@ -73,9 +73,29 @@ def test_an_image_that_does_not_decode_is_named(folder, content, reason):
     refused(pets(folder), str(folder / "test" / "dog" / "1.png"), "does not decode", reason)
 
 
+@pytest.mark.parametrize(("chunk", "workers"), [(1, 2), (3, 1), (256, 1)])
+def test_images_that_do_not_decode_are_named_and_counted(folder, monkeypatch, chunk, workers):
+    monkeypatch.setattr(decoding, "CHUNK", chunk)
+    monkeypatch.setattr(decoding, "IN_PROCESS", 0)
+    bad = sorted(folder.rglob("cat/*.png")) + sorted((folder / "train" / "dog").glob("[12].png"))
+    for path in bad[:3]:
+        path.write_bytes(b"no image")
+    with pytest.raises(DataError) as caught:
+        read_source(pets(folder), workers=workers)
+    first, *lines = str(caught.value).splitlines()
+    assert first == "3 of 12 images do not decode:"
+    assert sorted(line.split()[0] for line in lines) == sorted(map(str, bad[:3]))
+    for path in bad:
+        path.write_bytes(encode(pixels(0))[:-30])
+    with pytest.raises(DataError) as caught:
+        read_source(pets(folder), workers=workers)
+    first, *lines = str(caught.value).splitlines()
+    assert (first, len(lines)) == ("8 of 12 images do not decode, the first 5 of them:", 5)
+
+
 def test_an_enormous_image_is_not_decoded(folder, monkeypatch):
     monkeypatch.setattr(decoding, "MAX_PIXELS", 35)
-    refused(pets(folder), "cat/0.png", "too many")
+    refused(pets(folder), "12 of 12 images", "cat/0.png", "too many")
 
 
 def test_more_images_than_memory_are_not_decoded(folder, monkeypatch):

@@ -7,7 +7,7 @@ from samples import encode, pets, pixels, write_pets
 from bat import data
 from bat.config import load_config
 from bat.data.duplicates import N_EXAMPLES, count_duplicates, duplicate_notes
-from bat.figures import reports
+from bat.report.summary import summary
 from bat.tables import paper_page
 
 
@@ -78,9 +78,9 @@ def test_the_summary_and_the_paper_page_say_them(tmp_path):
     folder = write_pets(tmp_path / "pets")
     raw = {"source": "image_folder", "path": str(folder)}
     settings = load_config({"results": str(tmp_path), "datasets": {"d": {"data": raw}}})
-    assert reports.summary(settings) == ["d", "-", "no scores yet"]
+    assert summary(settings) == ["d", "-", "no scores yet"]
     data.prepare(settings.datasets["d"].data, tmp_path / "d" / "data", workers=1)
     line = "Duplicates: all of the 4 test images are in the training set too, pixel by pixel."
-    assert reports.summary(settings) == ["d", "-", line, "no scores yet"]
+    assert summary(settings) == ["d", "-", line, "no scores yet"]
     (row,) = paper_page._on_disk(tmp_path, ["d"], [])
     assert row["Test images also in training"] == "4"

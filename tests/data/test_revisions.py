@@ -15,8 +15,8 @@ from bat import config, data
 from bat.data import revisions
 from bat.data.revisions import RECORD, data_revision
 from bat.errors import DataError
-from bat.files.artifacts import read_json
-from bat.plan import studies
+from bat.files import read_json
+from bat.plan.specifications import all_specifications
 
 
 class Source:
@@ -242,13 +242,13 @@ def test_specifications_say_what_changed(tmp_path):
     settings = config.load_config(
         {"results": str(tmp_path / "r"), "datasets": {"d": {"data": raw}}}
     )
-    plain = studies.specifications(settings)["d", "data"]
+    plain = all_specifications(settings)["d", "data"]
     assert set(plain) == {"dataset", "stage_version", "data"} and "held_out" not in plain["data"]
     source = Source(settings.datasets["d"].data, tmp_path / "r" / "d" / "data")
     source.prepare()
-    assert studies.specifications(settings)["d", "data"] == plain
+    assert all_specifications(settings)["d", "data"] == plain
     change(folder / "train" / "cat" / "0.png")
-    spec = studies.specifications(settings)["d", "data"]
+    spec = all_specifications(settings)["d", "data"]
     assert spec == plain | source.revision()
 
 

@@ -9,8 +9,7 @@ import zipfile
 import pytest
 from samples import pets, refused, tiny, tiny_files, write_pets, write_zip
 
-from bat.data import sources
-from bat.data.sources import read_source
+from bat.data.sources import read_source, tiny_imagenet
 from bat.files import archives
 from bat.files.downloads import download
 
@@ -97,7 +96,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def one_attempt(monkeypatch):
-    monkeypatch.setattr(sources, "download", functools.partial(download, attempts=1))
+    monkeypatch.setattr(tiny_imagenet, "download", functools.partial(download, attempts=1))
 
 
 @pytest.fixture
@@ -108,8 +107,8 @@ def server(monkeypatch, one_attempt, tmp_path):
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(sources, "TINY_URL", f"http://127.0.0.1:{server.server_port}/tiny.zip")
-    monkeypatch.setattr(sources, "TINY_MD5", hashlib.md5(server.content).hexdigest())
+    monkeypatch.setattr(tiny_imagenet, "URL", f"http://127.0.0.1:{server.server_port}/tiny.zip")
+    monkeypatch.setattr(tiny_imagenet, "MD5", hashlib.md5(server.content).hexdigest())
     yield server
     server.shutdown()
     thread.join()
@@ -150,13 +149,13 @@ def test_a_download_that_was_complete_but_not_renamed(server, tmp_path):
 def test_a_download_with_another_checksum_is_removed(server, tmp_path):
     server.content += b"!"
     path, found = tmp_path / "tiny.zip", hashlib.md5(server.content).hexdigest()
-    words = (f"has the md5 {found}, expected {sources.TINY_MD5}", f"at {path}")
+    words = (f"has the md5 {found}, expected {tiny_imagenet.MD5}", f"at {path}")
     refused(tiny(path, download=True), *words)
     assert [p.name for p in tmp_path.iterdir()] == ["source.zip"]
 
 
 @pytest.mark.usefixtures("one_attempt")
 def test_a_failed_download_names_the_address(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "TINY_URL", "http://127.0.0.1:9/tiny.zip")
+    monkeypatch.setattr(tiny_imagenet, "URL", "http://127.0.0.1:9/tiny.zip")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     refused(tiny(tmp_path / "t.zip", download=True), "http://127.0.0.1:9", str(tmp_path / "t.zip"))

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from bat.config import load_config
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError
 from bat.files.specifications import read_specification, specification_name, specification_text
-from bat.plan import studies
+from bat.plan.specifications import all_specifications, run_specification
 
 
 def write(folder, stage, spec):
@@ -28,7 +28,7 @@ def test_the_name_follows_the_values_and_not_their_order():
 
 def test_every_specification_of_a_configuration_is_read_as_it_was_written(tmp_path):
     config = load_config({"datasets": {"x": {"data": {"source": "cifar10", "folder": "ä b"}}}})
-    specs = studies.specifications(config)
+    specs = all_specifications(config)
     names = {specification_name(stage, spec) for (_, stage), spec in specs.items()}
     assert len(names) == len(specs) > 20
     for (_, stage), spec in specs.items():
@@ -41,13 +41,13 @@ def test_a_run_has_the_recipe_of_its_seed(tmp_path):
     """Histories of earlier versions hold the specification with the seed as their recipe."""
     dataset = load_config({"datasets": {"x": {"data": {"source": "cifar10"}}}}).datasets["x"]
     run = ("x", dataset, "resnet18", "trades", dataset.runs["trades"])
-    shared = studies.run_specification(*run)
+    shared = run_specification(*run)
     assert "seed" not in shared
     path = write(tmp_path, "resnet18-run-trades", shared)
     for seed in (0, 7):
-        assert read_specification(path, seed=seed) == studies.run_specification(*run, seed)
+        assert read_specification(path, seed=seed) == run_specification(*run, seed)
     own = tmp_path / "spec.json"
-    own.write_text(json.dumps(studies.run_specification(*run, 7)))
+    own.write_text(json.dumps(run_specification(*run, 7)))
     assert read_specification(own) == read_specification(own, seed=7)
     with pytest.raises(ArtifactError, match=r"spec\.json: is of seed 7, and seed 8 was asked for"):
         read_specification(own, seed=8)

@@ -11,8 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from bat.errors import BatError
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError, BatError
 from bat.files.zips import DAMAGED, Limits, open_zip
 from bat.reading import read_array
 from bat.sharing import published

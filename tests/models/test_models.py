@@ -1,6 +1,10 @@
 """Architectures: shapes, sizes, seeds, and the names that published weights carry."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -10,8 +14,8 @@ from bat import config, data
 from bat.config import smallest_edge
 from bat.devices import runtime
 from bat.errors import BatError
-from bat.models import build_model, families, require_size
-from bat.plan import studies
+from bat.models import build_model, require_size
+from bat.plan.specifications import trial_recipe
 from bat.training import trials
 
 SMALL = ["small_cnn", "small_cnn-5", "resnet9", "resnet9-8", "resnet18-8", "resnet34-4", "resnet20"]
@@ -35,12 +39,53 @@ def test_every_architecture_at_every_size(architecture, channels):
         assert not torch.equal(output[0], output[1])
 
 
-def test_the_configuration_and_the_builders_know_the_same_names():
-    assert list(config.ARCHITECTURES) == list(families._BUILDERS)
-    for pattern in config.ARCHITECTURES:
-        assert any(re.fullmatch(pattern, name) for name in SMALL + LARGE), pattern
+def test_every_family_is_built_and_tested():
+    for family in config.families():
+        assert any(re.fullmatch(family.names, name) for name in SMALL + LARGE), family
     with pytest.raises(BatError, match="'vgg16' is not a known architecture"):
         build_model("vgg16", n_classes=10)
+
+
+LINEAR = """
+from torch import nn
+
+from bat.models.classifier import Classifier
+
+FAMILY = {"names": r"linear(?P<width>\\d+)", "written": "linearWIDTH", "smallest_edge": 6}
+
+
+class Linear(Classifier):
+    def __init__(self, n_classes, channels, width):
+        super().__init__()
+        self.head = nn.Linear(channels * width, n_classes)
+
+    def embed(self, x):
+        return x.flatten(1)[:, : self.head.in_features]
+
+
+build = Linear
+"""
+
+
+def test_one_file_adds_an_architecture(repository, tmp_path):
+    shutil.copytree(repository / "bat", tmp_path / "bat")
+    (tmp_path / "bat" / "models" / "families" / "linear.py").write_text(LINEAR)
+    code = """
+import sys
+from bat.config import Scores, load_config, smallest_edge
+assert Scores(architecture="linear5").architecture == "linear5" and smallest_edge("linear5") == 6
+assert "torch" not in sys.modules
+from bat.models import build_model
+print(build_model("linear5", n_classes=3, channels=1).head)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
+    assert done.stdout == "Linear(in_features=5, out_features=3, bias=True)\n", done.stderr
 
 
 def count(architecture: str, **settings) -> int:
@@ -146,7 +191,7 @@ def test_images_too_small_for_a_network_are_refused_by_name(architecture, shape)
 def test_images_too_small_are_refused_before_anything_is_trained(tmp_path):
     data.prepare(pets(write_pets(tmp_path / "pets")), tmp_path / "data", workers=1)
     prepared = data.load(tmp_path / "data")
-    recipe = studies.trial_recipe("resnet9-2", config.Scores())
+    recipe = trial_recipe("resnet9-2", config.Scores())
     with (
         runtime("cpu") as device,
         pytest.raises(BatError, match=r"6 x 6 pixels .* resnet9-2, which needs 8 x 8"),

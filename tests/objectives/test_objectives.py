@@ -56,7 +56,7 @@ def make_batch(n=24, n_classes=4, dtype=torch.float32, seed=1):
     x = torch.rand(n, 3, 8, 8, generator=generator, dtype=dtype)
     y = torch.randint(n_classes, (n,), generator=generator)
     score = torch.rand(n, generator=generator)
-    return Batch(x, y, memorized=score > 0.4, typical=score < 0.4)
+    return Batch(x, y, memorized=score > 0.4, unmemorized=score < 0.4)
 
 
 def make_logits(n=12, n_classes=5, seed=0, dtype=torch.float64):
@@ -362,11 +362,11 @@ def test_objective_equals_a_plain_loop(objective):
         total = (torch.from_numpy(weights) * F.cross_entropy(logits, y, reduction="none")).sum()
         if isinstance(objective, BAT):
             apart = slow_discrimination(
-                features.detach().numpy(), y.numpy(), batch.typical.numpy(), 0.1, objective.form
+                features.detach().numpy(), y.numpy(), batch.unmemorized.numpy(), 0.1, objective.form
             )
             expected += objective.beta * apart
             total = total + objective.beta * discrimination_loss(
-                features, y, batch.typical, form=objective.form
+                features, y, batch.unmemorized, form=objective.form
             )
             assert float(statistics["discrimination_loss"]) == pytest.approx(apart, rel=1e-9)
         total.backward()

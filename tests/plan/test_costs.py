@@ -10,11 +10,14 @@ import pytest
 
 from bat.config import Compute, History, Selection, load_config
 from bat.errors import BatError
-from bat.files import artifacts
-from bat.plan import costs as planning
-from bat.plan import studies
-from bat.plan.costs import plan
-from bat.plan.pace import START, Pace, Pass, Step
+from bat.files import SCHEMAS, write_table
+from bat.plan.costs import plan, planned_device
+from bat.plan.pace import START, Pace, Pass, Start, Step
+from bat.plan.runs import all_runs, study_runs
+from bat.plan.sizes import trials_to_stand
+from bat.plan.specifications import trial_recipe
+from bat.plan.stages import CORRECT, Place, Row
+from bat.plan.timings import seconds_per_trial
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def config(tmp_path):
     )
 
 
-def rows(config, logs=None) -> dict[str, planning.Row]:
+def rows(config, logs=None) -> dict[str, Row]:
     """The plan by stage."""
     return {row.stage: row for row in plan(config, logs or config.results / "logs")}
 
@@ -43,21 +46,21 @@ def rows(config, logs=None) -> dict[str, planning.Row]:
 def write_shard(config, first: int, last: int, seconds: float, **changes) -> None:
     """A shard with the configured recipe, or another one, and nothing in its masks."""
     dataset = config.datasets["digits"]
-    recipe = studies.trial_recipe("small_cnn", dataset.scores) | changes
+    recipe = trial_recipe("small_cnn", dataset.scores) | changes
     n = last - first + 1
-    columns = {field.name: [None] * n for field in artifacts.SCHEMAS["trials"]}
+    columns = {field.name: [None] * n for field in SCHEMAS["trials"]}
     columns |= {"trial": np.arange(first, last + 1), "seconds": [seconds] * n}
     path = config.results / f"digits/trials/small_cnn-{first:06d}-{last:06d}.parquet"
-    artifacts.write_table(path, "trials", columns, fingerprint="", recipe=recipe, command="")
+    write_table(path, "trials", columns, fingerprint="", recipe=recipe, command="")
 
 
 def test_trials_that_an_influence_needs_are_told_before_any_is_trained(config, tmp_path):
     dataset = config.datasets["digits"]
-    text = planning.trials_to_stand(dataset, tmp_path)
+    text = trials_to_stand(dataset, tmp_path)
     assert "64,850 candidate pairs after about 766 trials, and 40 are configured" in text
     groups = dataset.groups.model_copy(update={"influence_above": 0.9})
     rare = dataset.model_copy(update={"groups": groups})
-    assert "accuracy 0.73" in planning.trials_to_stand(rare, tmp_path)
+    assert "accuracy 0.73" in trials_to_stand(rare, tmp_path)
 
 
 def test_nothing_done(config):
@@ -67,16 +70,16 @@ def test_nothing_done(config):
     assert trials.hours == trials.hours_left > 0
     assert trials.basis == "assumed"
     # 908 of 1,297 samples for 30 epochs of 3 batches, then all 1,797 once; three jobs
-    recipe, device = config.datasets["digits"].scores.training, planning.planned_device(config)
+    recipe, device = config.datasets["digits"].scores.training, planned_device(config)
     here = Pace(device, 10, (1, 8, 8))
     step = Step("small_cnn", device.precision("auto"), 256, "erm", (), recipe)
     each = 30 * 3 * here(step) + 1797 * here(Pass("small_cnn", "float32", 1000, 0))
-    assert trials.hours * 3600 == pytest.approx(40 * each + 3 * here.start)
+    assert trials.hours * 3600 == pytest.approx(40 * each + 3 * here.start.optimizing)
     bits, probabilities = 40 * (2 * 1297 + 500) / 8, 10 * 2 * 1297 * 10
     assert trials.bytes == pytest.approx(bits + probabilities)
     assert found["10 trials, wrn-10-1"].jobs == 1
     dataset = config.datasets["digits"]
-    runs, studied = studies.runs(dataset), studies.study_runs(dataset)
+    runs, studied = all_runs(dataset), study_runs(dataset)
     assert found["training, small_cnn"].jobs == len(runs)
     assert found["evaluation, small_cnn"].jobs == len(runs.keys() - studied.keys())
     assert found["poisoning scores, small_cnn"].jobs == 2
@@ -87,9 +90,9 @@ def test_shards_tell_their_own_time(config):
     write_shard(config, 0, 14, seconds=36.0)
     trials = rows(config)["40 trials, small_cnn"]
     assert (trials.jobs, trials.done, trials.basis) == (3, 1, "measured (15)")
-    assert trials.hours == pytest.approx((40 * 36 + 3 * START["cpu"]) / 3600)
-    assert trials.hours_left == pytest.approx((25 * 36 + 2 * START["cpu"]) / 3600)
-    assert planning.seconds_per_trial(config) == {"digits": {"small_cnn": pytest.approx(36.0)}}
+    assert trials.hours == pytest.approx((40 * 36 + 3 * START["cpu"].optimizing) / 3600)
+    assert trials.hours_left == pytest.approx((25 * 36 + 2 * START["cpu"].optimizing) / 3600)
+    assert seconds_per_trial(config) == {"digits": {"small_cnn": pytest.approx(36.0)}}
 
 
 def test_shards_of_another_recipe_do_not_count(config):
@@ -115,7 +118,7 @@ def test_configured_seconds_set_the_jobs(config):
     config = config.model_copy(update={"datasets": {"digits": dataset}})
     trials = rows(config)["40 trials, small_cnn"]
     assert (trials.jobs, trials.basis) == (5, "configured")  # eight trials in each
-    assert trials.hours == pytest.approx(40 / 60 + 5 * START["cpu"] / 3600)
+    assert trials.hours == pytest.approx(40 / 60 + 5 * START["cpu"].optimizing / 3600)
     write_shard(config, 0, 7, seconds=600.0)  # slower than configured: the bounds stay
     assert rows(config)["40 trials, small_cnn"].jobs == 5
 
@@ -140,10 +143,10 @@ def test_benchmarks_of_runs_scale_the_others(config, tmp_path):
 def run_hours(config, name: str, **changes) -> float:
     """Hours of one run, with some of the data set's settings changed."""
     dataset = config.datasets["digits"].model_copy(update=changes)
-    device = planning.planned_device(config)
-    place = planning._Place(config, "digits", dataset, config.results / "logs", device)
-    run = studies.runs(dataset)[name]
-    return (place.run_seconds("small_cnn", run) + place.pace.start) / 3600
+    device = planned_device(config)
+    place = Place(config, "digits", dataset, config.results / "logs", device)
+    run = all_runs(dataset)[name]
+    return (place.run_seconds("small_cnn", run) + place.pace.start.optimizing) / 3600
 
 
 def test_selection_and_history_cost_what_their_attacks_do(config):
@@ -151,22 +154,43 @@ def test_selection_and_history_cost_what_their_attacks_do(config):
     alone = run_hours(config, "pgd-at", **none)
     selected = run_hours(config, "pgd-at", **none | {"selection": Selection(by="test", steps=10)})
     followed = run_hours(config, "pgd-at", **none | {"history": History(every=1, steps=10)})
-    device = planning.planned_device(config)
+    device = planned_device(config)
     attack = Pace(device, 10, (1, 8, 8))(Pass("small_cnn", device.precision("auto"), 250, 10))
-    each = planning.CORRECT * attack / 3600
+    each = CORRECT * attack / 3600
     assert selected - alone == pytest.approx(160 * 500 * each, rel=0.001)
     assert followed - alone == pytest.approx(160 * 1797 * each, rel=0.001)
+
+
+def test_jobs_that_optimize_nothing_start_sooner(config, monkeypatch):
+    """Of three seeds; AutoAttack imports what optimizers do, and the runs of the grid have none."""
+
+    def seconds(judging: float, **changes) -> dict[str, float]:
+        monkeypatch.setitem(START, "cpu", Start(5.0, judging))
+        dataset = config.datasets["digits"].model_copy(update={"seeds": (0, 1, 2)} | changes)
+        changed = rows(config.model_copy(update={"datasets": {"digits": dataset}}))
+        return {stage: row.hours * 3600 for stage, row in changed.items()}
+
+    def judged(**changes) -> dict[str, int]:
+        late, soon = seconds(5.0, **changes), seconds(4.0, **changes)
+        return {stage.split(",")[0]: round(late[stage] - soon[stage]) for stage in late}
+
+    found = judged()
+    assert (found["training"], found["40 trials"]) == (0, 0)
+    assert found["poisoning scores"] == 4  # of each seed for figure 3, and one for the annotation
+    none = config.datasets["digits"].evaluation.model_copy(update={"autoattack": "none"})
+    jobs = rows(config)["evaluation, small_cnn"].jobs * 3
+    assert 0 < found["evaluation"] < jobs == judged(evaluation=none)["evaluation"]
 
 
 def test_a_gpu_is_planned_where_there_is_one_or_one_is_asked_for(config, monkeypatch):
     auto = config.model_copy(update={"compute": Compute()})
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert planning.planned_device(auto).device.type == "cpu"
-    assert planning.planned_device(auto, "cuda").device.type == "cuda"
-    assert planning.planned_device(config, "auto").device.type == "cpu"
+    assert planned_device(auto).device.type == "cpu"
+    assert planned_device(auto, "cuda").device.type == "cuda"
+    assert planned_device(config, "auto").device.type == "cpu"
     working = {
         kind: sum(
-            row.hours - row.jobs * START[kind] / 3600
+            row.hours - row.jobs * max(START[kind]) / 3600
             for row in plan(auto, device=kind)
             if row.hours
         )

@@ -9,7 +9,17 @@ from bat.config import SubsetTraining, Training
 from bat.devices import Runtime
 from bat.errors import BatError
 from bat.models import build_model
-from bat.plan.pace import Pace, Pass, Step, _fit, count, measure, parameter_count
+from bat.plan.pace import (
+    Pace,
+    Pass,
+    Start,
+    Step,
+    _fit,
+    count,
+    measure,
+    parameter_count,
+    seconds_to_start,
+)
 
 CPU = Runtime(torch.device("cpu"))
 ARCHITECTURES = [
@@ -89,7 +99,7 @@ def test_smaller_work_is_scaled_to_the_whole(tmp_path, monkeypatch):
     ]
     assumed = [pace(work) for work in asked]
     runs = []
-    monkeypatch.setattr("bat.plan.pace.seconds_to_start", lambda device: 0.0)
+    monkeypatch.setattr("bat.plan.pace.seconds_to_start", lambda device: Start(0.0, 0.0))
     monkeypatch.setattr("bat.plan.pace._make", lambda work, *rest: runs.append(work))
 
     def exact(run, device, share):
@@ -99,3 +109,8 @@ def test_smaller_work_is_scaled_to_the_whole(tmp_path, monkeypatch):
     measure(pace, tmp_path, 0.05, lambda done: None)
     assert runs[0] != asked[0]
     assert [pace(work) for work in asked] == pytest.approx(assumed)
+
+
+def test_a_job_that_optimizes_nothing_is_measured_to_start_sooner():
+    start = seconds_to_start(CPU)
+    assert 0.5 < start.judging < 0.85 * start.optimizing

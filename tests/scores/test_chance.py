@@ -9,19 +9,19 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from bat import config, scoring, sharing
+from bat import config, files, scoring, sharing
 from bat.data import PreparedData
 from bat.devices import Runtime
 from bat.errors import BatError
-from bat.figures import reports
-from bat.files import artifacts
-from bat.files.artifacts import column, read_table, write_table
+from bat.figures import convergence, fig7
+from bat.figures import groups as sizes
+from bat.files import column, read_table, write_table
 from bat.files.bits import pack, unpack
-from bat.plan import studies
+from bat.plan.specifications import trial_recipe
 from bat.progress import log
-from bat.report import tables
-from bat.scores import chance
-from bat.scores.memorization import memorization
+from bat.report.folder import Folder
+from bat.report.summary import summary
+from bat.scores import chance, memorization
 from bat.scores.subsets import subset
 from bat.sharing.cards import description, facts
 from bat.sharing.folders import opened
@@ -71,7 +71,7 @@ def write_trials(path, prepared, *, carriers=()) -> None:
                 "probabilities": None,
             }
         )
-    columns = {name: [row[name] for row in rows] for name in artifacts.SCHEMAS["trials"].names}
+    columns = {name: [row[name] for row in rows] for name in files.SCHEMAS["trials"].names}
     about = {"fingerprint": prepared.fingerprint, "recipe": RECIPE, "command": "a test"}
     write_table(path, "trials", columns, **about)
 
@@ -123,16 +123,16 @@ def test_a_group_of_noise_is_called_so_everywhere(without, few_digits, tmp_path,
     assert 40 <= found["train"]["members"] < 44  # every fifth of 200 is memorized indeed
     assert found["train"]["expected"] < 8
     assert "train atypical" not in caplog.text
-    folder = reports.Folder(without, FIGURES)
+    folder = Folder(without, FIGURES)
     caution = f"of the {len(members)} test atypical samples about"
     assert caution in folder.caution()
-    reports.groups(folder, tmp_path / "groups")
+    sizes.write(folder, tmp_path / "groups")
     text = (tmp_path / "groups.md").read_text()
     assert caution in text
     assert f"test of {len(members)}, about" in text
-    reports.fig7(folder, tmp_path / "fig7")
+    fig7.write(folder, tmp_path / "fig7")
     assert b"None of them stands" in (tmp_path / "fig7.png").read_bytes()
-    reports.convergence(folder, tmp_path / "convergence")
+    convergence.write(folder, tmp_path / "convergence")
     shares = pd.read_csv(tmp_path / "convergence.csv")
     measured = shares[shares["source"] == "measured"]
     assert (measured["share_by_chance"] > 0.6).all()
@@ -154,7 +154,7 @@ def test_the_rate_of_false_discoveries_is_kept_and_what_is_planted_is_found(
     stands = column(pairs, "q") <= 0.1
     assert sorted(set(column(pairs, "test_index")[stands])) == CARRIED
     assert metadata["chance"]["standing"] == stands.sum()
-    reports.fig7(reports.Folder(planted, FIGURES), tmp_path / "fig7")
+    fig7.write(Folder(planted, FIGURES), tmp_path / "fig7")
     shown = pd.read_csv(tmp_path / "fig7.csv")
     n_first = len(set(column(pairs, "train_index")[stands]))
     assert n_first >= 2
@@ -175,7 +175,7 @@ def test_cards_and_summary_say_what_chance_gives(planted, few_digits, capsys):
         "results": str(planted.parent),
         "datasets": {"digits": {"data": {"source": "digits"}}},
     }
-    lines = "\n".join(reports.summary(config.load_config(settings)))
+    lines = "\n".join(summary(config.load_config(settings)))
     assert "4 stand" in lines
     assert "test atypical samples: of" in lines
     assert "Caution: of the" in lines
@@ -204,7 +204,7 @@ def test_tables_of_an_older_version_are_read_and_grouped(planted, few_digits, tm
         text = {"bat": json.dumps(metadata)}
         pq.write_table(table.replace_schema_metadata(text), old / "scores" / path.name)
     pairs, _ = read_table(old / "scores" / "influence.parquet", "influence")
-    assert pairs.column_names == artifacts.SCHEMAS["influence"].names
+    assert pairs.column_names == files.SCHEMAS["influence"].names
     assert pairs.column("q").null_count == pairs.num_rows
     few, _ = read_table(old / "scores" / "influence.parquet", "influence", columns=["q"])
     assert few.column_names == ["q"]
@@ -213,10 +213,10 @@ def test_tables_of_an_older_version_are_read_and_grouped(planted, few_digits, tm
     rule = {"false_discovery": 0.1}
     assert members.tolist() == group(planted, few_digits, tmp_path / "now", **rule)[0].tolist()
     (old / "data").symlink_to(few_digits.folder)
-    artifacts.write_json(
+    files.write_json(
         old / "specs" / "figures.json", {"atypical_above": 0.15, "influence_above": 0.15}
     )
-    reports.fig7(reports.Folder(old, FIGURES), tmp_path / "fig7")
+    fig7.write(Folder(old, FIGURES), tmp_path / "fig7")
     assert b"more than chance is not known" in (tmp_path / "fig7.png").read_bytes()
 
 
@@ -264,7 +264,7 @@ def test_few_trials_tell_how_many_are_needed():
             | {"se_p95": np.quantile(error, 0.95)}
         )
         for name, known in (("shares", counts), ("root", None)):
-            found = tables.convergence_study(rows, precision=precision, counts=known)
+            found = convergence.convergence_study(rows, precision=precision, counts=known)
             needed[name, n_trials] = found["n_needed"].iloc[0]
     assert needed["shares", 30] == pytest.approx(needed["shares", 300], rel=0.3)
     assert needed["root", 30] > 1.7 * needed["shares", 300]
@@ -294,7 +294,7 @@ def test_planted_near_duplicates_of_digits_are_found(prepare, tmp_path):
             "augmentation": {"crop": 0, "flip": False},
         },
     )
-    recipe, n_trials = studies.trial_recipe(settings.architecture, settings), 36
+    recipe, n_trials = trial_recipe(settings.architecture, settings), 36
     shard = tmp_path / f"{settings.architecture}-000000-000035.parquet"
     cpu = Runtime(torch.device("cpu"))
     trials.run_shard(shard, prepared, recipe, 0, n_trials - 1, 0, device=cpu, command="a test")
@@ -340,5 +340,5 @@ def test_trials_until_half_of_the_pairs_are_real_are_those_measured(shares, expe
             "influence_by_chance": [100 * share for share in shares],
         }
     )
-    found = tables.convergence_study(rows, precision=0.05)["n_needed_influence"].iloc[0]
+    found = convergence.convergence_study(rows, precision=0.05)["n_needed_influence"].iloc[0]
     assert np.isnan(found) if expected is None else found == expected

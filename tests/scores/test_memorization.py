@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from bat.errors import BatError
-from bat.scores import memorization as module
-from bat.scores.memorization import (
+from bat.scores import (
+    _convergence,
+    _influence,
+    _memorization,
     convergence,
+    counts,
     influence,
     influence_convergence,
     memorization,
@@ -23,12 +26,12 @@ def study(n_trials=60, n_train=37, n_test=23, n_classes=4, seed=0):
     """Random masks and correctness with effects, constants and an unmatched class."""
     rng = np.random.default_rng(seed)
     included = rng.random((n_trials, n_train)) < 0.7
-    labels_train = rng.integers(n_classes, size=n_train)
-    labels_test = rng.integers(n_classes + 1, size=n_test)
+    train_labels = rng.integers(n_classes, size=n_train)
+    test_labels = rng.integers(n_classes + 1, size=n_test)
     correct = rng.random((n_trials, n_train)) < np.where(included, 0.95, 0.6)
-    correct_test = rng.random((n_trials, n_test)) < rng.random(n_test)
-    correct_test[:, 0], correct_test[:, 1] = True, False
-    return included, correct, correct_test, labels_train, labels_test
+    test_correct = rng.random((n_trials, n_test)) < rng.random(n_test)
+    test_correct[:, 0], test_correct[:, 1] = True, False
+    return included, correct, test_correct, train_labels, test_labels
 
 
 def twin(included, correct, i, j):
@@ -49,7 +52,8 @@ def above(value, threshold):
 
 
 def test_doctests():
-    assert doctest.testmod(module).failed == 0
+    for module in (_convergence, _influence, _memorization, counts):
+        assert doctest.testmod(module).failed == 0
 
 
 @pytest.mark.parametrize("copies", [1, 2, 5])
@@ -111,19 +115,19 @@ def test_counts_do_not_overflow_bytes():
 @pytest.mark.parametrize("keep_above", [-0.1, 0.02, 0.3, 1.0])
 @pytest.mark.parametrize("block", [1, 50, 2**20])
 def test_influence_is_the_definition(pairs, keep_above, block):
-    included, _, correct, labels_train, labels_test = study()
+    included, _, correct, train_labels, test_labels = study()
     found = influence(
         included,
         correct,
-        labels_train,
-        labels_test,
+        train_labels,
+        test_labels,
         pairs=pairs,
         keep_above=keep_above,
         block=block,
     )
     kept = []
-    for j, label in enumerate(labels_test):
-        candidates = np.flatnonzero(labels_train == label) if pairs == "same_class" else range(37)
+    for j, label in enumerate(test_labels):
+        candidates = np.flatnonzero(train_labels == label) if pairs == "same_class" else range(37)
         values = {i: twin(included, correct, i, j) for i in candidates}
         kept += [(i, j, *value) for i, value in values.items() if above(value[0], keep_above)]
         if not values:
@@ -146,7 +150,7 @@ def test_influence_is_the_definition(pairs, keep_above, block):
 
 
 def test_an_influence_equal_to_the_threshold_is_not_kept():
-    # n_in = n_out = 100 and influences k / 100, of which many round up in float64
+    # n_included = n_excluded = 100 and influences k / 100, of which many round up in float64
     included = np.tile([True, False], 100)[:, None]
     correct = np.zeros((200, 100), bool)
     for k in range(100):
@@ -159,25 +163,25 @@ def test_an_influence_equal_to_the_threshold_is_not_kept():
 
 def test_int8_and_float32_products_agree_bit_for_bit(monkeypatch):
     data = study(n_trials=301, n_train=203, n_test=101)
-    included, _, correct, labels_train, labels_test = data
+    included, _, correct, train_labels, test_labels = data
     results = []
-    for product in (module._float32_product, module._int8_product):
-        monkeypatch.setattr(module, "_product", lambda work, chosen=product: chosen)
-        results.append(influence(included, correct, labels_train, labels_test, pairs="all"))
+    for product in (_influence._float32_product, _influence._int8_product):
+        monkeypatch.setattr(_influence, "_product", lambda work, chosen=product: chosen)
+        results.append(influence(included, correct, train_labels, test_labels, pairs="all"))
     for a, b in zip(astuple(results[0]), astuple(results[1]), strict=True):
         np.testing.assert_array_equal(a, b)
     assert results[0].influence.size > 100
 
 
 def test_order_and_grouping_of_trials_change_nothing():
-    included, correct, correct_test, *labels = study(n_trials=90)
+    included, correct, test_correct, *labels = study(n_trials=90)
     shards = np.split(np.arange(90), [10, 15, 60])
     order = np.concatenate([shards[k] for k in (2, 0, 3, 1)])
     for once, shuffled in (
         (memorization(included, correct), memorization(included[order], correct[order])),
         (
-            influence(included, correct_test, *labels),
-            influence(included[order], correct_test[order], *labels),
+            influence(included, test_correct, *labels),
+            influence(included[order], test_correct[order], *labels),
         ),
     ):
         for a, b in zip(astuple(once), astuple(shuffled), strict=True):
@@ -198,14 +202,14 @@ def test_standard_error_covers_in_simulation():
 
 @pytest.mark.parametrize("fill", [True, False])
 def test_an_undefined_score_is_an_error(fill):
-    included, correct, correct_test, *labels = study()
+    included, correct, test_correct, *labels = study()
     included[:, [5, 9]] = fill
     where = "2 are in every" if fill else "2 in none"
     with pytest.raises(BatError, match=f"{where}.*example sample 5.*trials") as error:
         memorization(included, correct)
     assert f"{trials_for_coverage(37, included.mean())} trials" in str(error.value)
     with pytest.raises(BatError, match=where):
-        influence(included, correct_test, *labels)
+        influence(included, test_correct, *labels)
 
 
 def test_constant_subsets_are_an_error():
@@ -224,13 +228,13 @@ def test_trials_for_coverage_is_the_least():
     ("change", "message"),
     [
         (lambda d: d.update(included=d["included"].astype(float)), "included is float64"),
-        (lambda d: d.update(correct_test=d["correct_test"][:5]), "60 trials but correct_test 5"),
-        (lambda d: d.update(labels_test=d["labels_test"][:5]), "labels_test has shape"),
+        (lambda d: d.update(test_correct=d["test_correct"][:5]), "60 trials but test_correct 5"),
+        (lambda d: d.update(test_labels=d["test_labels"][:5]), "test_labels has shape"),
         (lambda d: d.update(pairs="some"), "same_class"),
     ],
 )
 def test_bad_input_is_refused(change, message):
-    names = ["included", "correct", "correct_test", "labels_train", "labels_test"]
+    names = ["included", "correct", "test_correct", "train_labels", "test_labels"]
     data = dict(zip(names, study(), strict=True))
     del data["correct"]
     change(data)
@@ -257,7 +261,7 @@ def test_convergence_follows_the_reliability_of_the_halves():
         assert row["n_trials"] == step
         error = (p_out * (1 - p_out)).mean() / (0.3 * step / 2)
         expected = p_out.var() / (p_out.var() + error)
-        # 1 / sqrt(n) per repeat; 1 / n_out is above 1 / (0.3 t) by some per cent at t = 50
+        # 1 / sqrt(n) per repeat; 1 / n_excluded is above 1 / (0.3 t) by some per cent at t = 50
         assert row["split_half_correlation"] == pytest.approx(expected, abs=0.01)
         assert row["undefined"] == 0
         assert row["se_mean"] < row["se_p95"]
@@ -276,14 +280,14 @@ def test_convergence_leaves_out_undefined_samples():
 
 
 def test_convergence_of_influence_counts_what_influence_does():
-    included, correct, correct_test, *labels = study(n_trials=90, n_train=60)
+    included, correct, test_correct, *labels = study(n_trials=90, n_train=60)
     rows = influence_convergence(
-        included, correct, correct_test, *labels, steps=[40, 90], seed=0, repeats=2
+        included, correct, test_correct, *labels, steps=[40, 90], seed=0, repeats=2
     )
     chosen = memorization(included, correct).memorization > 0.15
     assert 5 < chosen.sum() < 60
     found = influence(
-        included[:, chosen], correct_test, labels[0][chosen], labels[1], keep_above=0.15
+        included[:, chosen], test_correct, labels[0][chosen], labels[1], keep_above=0.15
     )
     assert rows[1] == {
         "influence_candidates": found.chance["candidates"],
@@ -292,7 +296,7 @@ def test_convergence_of_influence_counts_what_influence_does():
     }
     assert rows[0]["influence_by_chance"] > rows[1]["influence_by_chance"]
     (none,) = influence_convergence(
-        included, included | True, correct_test, *labels, steps=[40], seed=0
+        included, included | True, test_correct, *labels, steps=[40], seed=0
     )
     assert np.isnan(none["influence_above"])
 

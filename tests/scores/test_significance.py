@@ -7,9 +7,8 @@ import pytest
 from scipy import stats
 
 from bat.errors import BatError
-from bat.scores import chance, significance
+from bat.scores import chance, influence, memorization, significance
 from bat.scores.chance import Counts, counts_of, memorization_by_chance
-from bat.scores.memorization import influence, memorization
 from bat.scores.significance import benjamini_hochberg, p_values, simes, trials_for_influence
 from bat.scores.subsets import subset
 from bat.statistics import above, below, score_from_counts, score_standard_error
@@ -35,10 +34,10 @@ def trials(n_trials=80, n_train=120, n_test=60, n_classes=3, seed=0):
     )
 
 
-def counts(included, correct, correct_test, labels, test_labels, pairs="same_class"):
+def counts(included, correct, test_correct, labels, test_labels, pairs="same_class"):
     scores = memorization(included, correct)
     table = vars(scores) | {"label": labels}
-    test = {"label": test_labels, "accuracy": correct_test.mean(axis=0)}
+    test = {"label": test_labels, "accuracy": test_correct.mean(axis=0)}
     return counts_of(table, test, {"influence": {"pairs": pairs}})
 
 
@@ -53,47 +52,47 @@ def test_doctests():
 def test_p_values_are_fishers():
     rng = np.random.default_rng(1)
     n_trials = 90
-    n_in, total = rng.integers(30, 80, 400), rng.integers(0, 91, 400)
-    right = rng.hypergeometric(total, n_trials - total, n_in)
-    right = np.minimum(right + rng.integers(0, 12, 400), np.minimum(n_in, total))
-    found = p_values(right, total, n_in, n_trials)
-    exact = stats.hypergeom.sf(right - 1, n_trials, total, n_in)
-    more = right > n_in * total / n_trials
+    n_included, total = rng.integers(30, 80, 400), rng.integers(0, 91, 400)
+    right = rng.hypergeometric(total, n_trials - total, n_included)
+    right = np.minimum(right + rng.integers(0, 12, 400), np.minimum(n_included, total))
+    found = p_values(right, total, n_included, n_trials)
+    exact = stats.hypergeom.sf(right - 1, n_trials, total, n_included)
+    more = right > n_included * total / n_trials
     assert more.sum() > 300
     np.testing.assert_allclose(found[more], np.maximum(exact[more], 3.4e-29), rtol=1e-9)
     assert (found >= exact - 1e-12).all()  # 1 where the score is not above 0
     some = np.flatnonzero(more)[0]
     cells = [right[some], total[some] - right[some]]
-    table = [cells, [n_in[some] - cells[0], n_trials - n_in[some] - cells[1]]]
+    table = [cells, [n_included[some] - cells[0], n_trials - n_included[some] - cells[1]]]
     assert found[some] == pytest.approx(stats.fisher_exact(table, "greater").pvalue)
 
 
 def test_tails_beyond_the_table_are_not_too_small():
     """Far out a p-value is that of the last column: too large, never too small."""
-    n_trials, n_in, total = 4000, 2800, np.array([2000])
-    low, tails = significance.upper_tails(n_in, total, n_trials)
+    n_trials, n_included, total = 4000, 2800, np.array([2000])
+    low, tails = significance.upper_tails(n_included, total, n_trials)
     counts = low[:, None] + np.arange(tails.shape[1])
-    exact = stats.hypergeom.sf(counts - 1, n_trials, total[:, None], n_in)
+    exact = stats.hypergeom.sf(counts - 1, n_trials, total[:, None], n_included)
     assert (tails >= exact * (1 - 1e-8)).all()
     assert tails[0, -1] < 1e-16
     assert p_values([2000], [2000], [2800], 4000)[0] <= tails[0, -1]
 
 
 def test_chance_above_is_the_sum_over_all_outcomes():
-    n_trials, n_in, totals = 40, 27, np.arange(41)
+    n_trials, n_included, totals = 40, 27, np.arange(41)
     counts = np.arange(41)[:, None]
     with np.errstate(divide="ignore"):
-        weight = stats.hypergeom.pmf(counts, n_trials, totals, n_in)
-    cells = counts, totals, n_in, n_trials - n_in
+        weight = stats.hypergeom.pmf(counts, n_trials, totals, n_included)
+    cells = counts, totals, n_included, n_trials - n_included
     score = score_from_counts(*cells, np.float32)
     for threshold in (0.0, 0.02, 0.15, 0.5):
         expected = (weight * above(score, threshold)).sum(axis=0)
-        found = significance.chance_above([n_in], totals, n_trials, threshold)[0]
+        found = significance.chance_above([n_included], totals, n_trials, threshold)[0]
         np.testing.assert_allclose(found, expected, atol=1e-12)
     possible = (weight > 0) & above(score, 0.15)
     error = np.where(possible, score_standard_error(*(np.where(possible, c, 1) for c in cells)), 9)
     expected = (weight * (possible & (score > 2 * error))).sum(axis=0)
-    found = significance.chance_above([n_in], totals, n_trials, 0.15, 2.0)[0]
+    found = significance.chance_above([n_included], totals, n_trials, 0.15, 2.0)[0]
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
@@ -122,12 +121,12 @@ def test_simes_is_its_definition():
 @pytest.mark.parametrize("keep_above", [0.0, 0.1])
 def test_q_values_are_over_all_candidates(keep_above):
     """Kept pairs have the q-value that all candidates together give, rounded up by 0.1 %."""
-    included, correct, correct_test, labels, test_labels = trials()
-    correct_test[:, :5] = included[:, [np.flatnonzero(labels == c)[0] for c in test_labels[:5]]]
-    data = included, correct_test, labels, test_labels
+    included, correct, test_correct, labels, test_labels = trials()
+    test_correct[:, :5] = included[:, [np.flatnonzero(labels == c)[0] for c in test_labels[:5]]]
+    data = included, test_correct, labels, test_labels
     every = influence(*data, keep_above=-1.0)
     assert len(every.q) == (labels[:, None] == test_labels).sum()
-    counted = counts(included, correct, correct_test, labels, test_labels)
+    counted = counts(included, correct, test_correct, labels, test_labels)
     p = counted.influence_p(every.train_index, every.test_index, every.influence)
     exact = benjamini_hochberg(p)
     kept = influence(*data, keep_above=keep_above)
@@ -144,15 +143,15 @@ def test_q_values_are_over_all_candidates(keep_above):
 
 def test_expected_pairs_are_those_of_permuted_trials():
     """The null is exact given the counts: permuted verdicts have the stated mean."""
-    included, correct, correct_test, labels, test_labels = trials()
-    stated = influence(included, correct_test, labels, test_labels).chance
-    counted = counts(included, correct, correct_test, labels, test_labels)
+    included, correct, test_correct, labels, test_labels = trials()
+    stated = influence(included, test_correct, labels, test_labels).chance
+    counted = counts(included, correct, test_correct, labels, test_labels)
     chosen = np.arange(len(labels)) % 3 == 0
     pairs, samples = counted.by_chance(chosen, 0.15)
     rng = np.random.default_rng(0)
     observed, carried, of_chosen = [], [], []
     for _ in range(200):
-        mixed = correct_test[rng.permutation(len(included))]
+        mixed = test_correct[rng.permutation(len(included))]
         found = influence(included, mixed, labels, test_labels)
         observed.append(found.chance["observed"])
         assert found.chance["expected"] == stated["expected"]
@@ -193,9 +192,9 @@ def test_at_a_thousand_trials_one_threshold_is_clean_and_the_other_is_not():
 
 def _called(n_trials, accuracy, threshold, significance=None):
     """Chance to be called by total, and the chance of each total."""
-    n_in = np.random.default_rng(0).binomial(n_trials, 0.7, 180)
+    n_included = np.random.default_rng(0).binomial(n_trials, 0.7, 180)
     totals, none = np.arange(n_trials + 1), np.zeros(180, int)
-    counted = Counts(n_trials, n_in, none, none, totals, none, np.zeros_like(totals))
+    counted = Counts(n_trials, n_included, none, none, totals, none, np.zeros_like(totals))
     _, called = counted.by_chance(np.ones(180, bool), threshold, significance)
     return called, stats.binom.pmf(totals, n_trials, accuracy)
 
@@ -253,9 +252,9 @@ def test_false_discoveries_of_test_samples_stay_at_the_rate():
         verdicts = rng.random((n_trials, 60)) < 0.8
         verdicts[:, :6] = included[:, :6] | (rng.random((n_trials, 6)) < 0.4)
         right = included.astype(int).T @ verdicts
-        n_in, total = included.sum(axis=0), verdicts.sum(axis=0)
+        n_included, total = included.sum(axis=0), verdicts.sum(axis=0)
         train, test = np.indices(right.shape).reshape(2, -1)
-        p = p_values(right.ravel(), total[test], n_in[train], n_trials)
+        p = p_values(right.ravel(), total[test], n_included[train], n_trials)
         called = benjamini_hochberg(simes(p, test, np.full(60, 40))) <= 0.1
         found += called[:6].sum()
         false.append(called[6:].sum() / max(called.sum(), 1))

@@ -10,18 +10,17 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from bat import config, scoring
+from bat import config, files, scoring
 from bat.data import PreparedData
 from bat.devices import Runtime
-from bat.errors import BatError
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError, column, read_table, write_table
+from bat.errors import ArtifactError, BatError
+from bat.files import column, read_table, write_table
 from bat.files.bits import pack, unpack
-from bat.plan import studies
+from bat.plan.specifications import trial_recipe
 from bat.progress import log
-from bat.report import tables as tables_of_readers
+from bat.report.captions import provenance
+from bat.scores import memorization
 from bat.scores.fit import fit_sentence
-from bat.scores.memorization import memorization
 from bat.scores.subsets import subset
 from bat.training import trials
 
@@ -103,7 +102,7 @@ def write_shards(folder, cuts, recipe=RECIPE):
     for first, stop in itertools.pairwise(cuts):
         rows = pd.DataFrame([lookup_row(trial) for trial in range(first, stop)])
         paths.append(folder / f"lookup-{first:06d}-{stop - 1:06d}.parquet")
-        columns = {name: rows[name].tolist() for name in artifacts.SCHEMAS["trials"].names}
+        columns = {name: rows[name].tolist() for name in files.SCHEMAS["trials"].names}
         provenance = {"fingerprint": "a" * 64, "recipe": recipe, "command": "a test"}
         write_table(paths[-1], "trials", columns, **provenance)
     return paths
@@ -182,7 +181,7 @@ def shard_of_accuracy(folder, n_right):
         correct[np.flatnonzero(included)[n_right:]] = False
         accuracy = correct[included].mean()
         poor.append(row | {"train_correct": pack(correct), "included_accuracy": accuracy})
-    columns = {name: [row[name] for row in poor] for name in artifacts.SCHEMAS["trials"].names}
+    columns = {name: [row[name] for row in poor] for name in files.SCHEMAS["trials"].names}
     path = folder / "lookup-000000-001999.parquet"
     write_table(path, "trials", columns, fingerprint="a" * 64, recipe=RECIPE, command="a test")
     return path
@@ -206,7 +205,7 @@ def test_scores_of_models_that_do_not_fit_are_refused_unless_asked_for(objects, 
     for name in ("memorization", "influence", "test"):
         metadata = read_table(out / f"{name}.parquet", name)[1]
         assert "scores are noise" in fit_sentence(metadata)
-        assert "scores are noise" in tables_of_readers.provenance(metadata)
+        assert "scores are noise" in provenance(metadata)
     for split in ("train", "test"):
         metadata = read_table(tmp_path / "groups" / f"{split}.parquet", "groups")[1]
         assert "(included accuracy 60.7\u00a0%, chance 25.0\u00a0%)" in fit_sentence(metadata)
@@ -301,7 +300,7 @@ def test_wrong_labels_are_memorized(prepare, tmp_path):
             "augmentation": {"crop": 0, "flip": False},
         },
     )
-    recipe = studies.trial_recipe(settings.architecture, settings)
+    recipe = trial_recipe(settings.architecture, settings)
     out = tmp_path / f"{settings.architecture}-000000-000059.parquet"
     device = Runtime(torch.device("cpu"))
     trials.run_shard(out, prepared, recipe, 0, 59, 0, device=device, command="a test")

@@ -11,7 +11,8 @@ import pytest
 from samples import pets, write_pets
 
 from bat import data, sharing
-from bat.files.artifacts import ArtifactError, column, read_table
+from bat.errors import ArtifactError
+from bat.files import column, read_table
 from bat.scores.groups import test_groups as split_test
 from bat.sharing.lists import is_score_list, read_score_list
 from bat.validation import check_all

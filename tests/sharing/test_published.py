@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bat import data, scoring, sharing
+from bat import data, files, scoring, sharing
 from bat.config import Groups, load_config, read_config
-from bat.errors import BatError
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError, column, read_table
-from bat.plan import studies
+from bat.errors import ArtifactError, BatError
+from bat.files import column, read_table
+from bat.plan.specifications import all_specifications
 from bat.scores.groups import train_groups
 from bat.sharing import published
 from bat.sharing.published import largest_standard_error, read_published
@@ -98,11 +97,13 @@ def test_what_was_not_published_is_null(small, tmp_path):
 
 
 def test_the_largest_standard_error_is_the_largest():
-    n_in, n_out = 280, 120
+    n_included, n_excluded = 280, 120
     for score in (-0.7, -0.1, 0.0, 0.2, 0.65, 1.0):
         share = np.linspace(max(0, score), min(1, 1 + score), 1001)
-        plain = share * (1 - share) / n_in + (share - score) * (1 - share + score) / n_out
-        bound = largest_standard_error(np.array([score]), n_in, n_out)[0]
+        plain = (
+            share * (1 - share) / n_included + (share - score) * (1 - share + score) / n_excluded
+        )
+        bound = largest_standard_error(np.array([score]), n_included, n_excluded)[0]
         # the correction shrinks shares towards one half, and adds to the counts
         assert bound == pytest.approx(np.sqrt(plain.max()), rel=0.02, abs=0.012)
         assert bound > 0
@@ -307,7 +308,7 @@ def prepared_of(folder, labels, *, source_index=None, fingerprint="c" * 64, sour
 def fetch(source, prepared, out, *, data_section=None, **settings):
     section = data_section or {"source": "cifar100"}
     raw = {"data": section, "scores": {"source": str(source)} | settings}
-    spec = studies.specifications(load_config({"datasets": {"x": raw}}))["x", "source"]
+    spec = all_specifications(load_config({"datasets": {"x": raw}}))["x", "source"]
     return sharing.fetch({"dataset": "x"} | spec, prepared, out, command="a test")
 
 
@@ -437,7 +438,7 @@ def test_the_configuration_for_cifar100():
     scores = settings.datasets["cifar100"].scores
     assert scores.source.endswith("cifar100_infl_matrix.npz")
     assert scores.match == "source_index"
-    spec = studies.specifications(settings)["cifar100", "source"]
+    spec = all_specifications(settings)["cifar100", "source"]
     assert spec["keep_above"] == scores.influence.keep_above
 
 
@@ -447,4 +448,4 @@ def test_the_layout_tells_published_arrays_apart(small, tmp_path):
     assert not published.is_published(tmp_path / "b.npz")
     shutil.make_archive(str(tmp_path / "c"), "zip", ROOT / "config")
     assert not published.is_published(tmp_path / "c.zip")
-    assert artifacts.SCHEMAS["memorization"].names[2] == "memorization"
+    assert files.SCHEMAS["memorization"].names[2] == "memorization"

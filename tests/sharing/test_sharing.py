@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import json
+import os
 import re
 import shutil
 import stat
@@ -20,19 +21,21 @@ import pytest
 
 from bat import config, data, scoring, sharing
 from bat.__main__ import main
+from bat.addresses import address_variable
 from bat.config import ConfigError, load_config
 from bat.data.revisions import scores_revision
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError, column, read_table, write_table
+from bat.errors import ArtifactError
+from bat.files import SCHEMAS, column, read_table, sha256_of, write_table
 from bat.files.bits import pack
-from bat.plan import studies
+from bat.plan.runs import substitution_runs
+from bat.plan.specifications import all_specifications, trial_recipe
 from bat.scores.subsets import subset
 from bat.scoring import merging
 from bat.sharing import folders as score_files
 from bat.streams import generator
 
 N_TRIALS = 30
-RECIPE = studies.trial_recipe("small_cnn-4", config.Scores())
+RECIPE = trial_recipe("small_cnn-4", config.Scores())
 KINDS = [*score_files.REQUIRED, *score_files.OPTIONAL]
 MERGE = {
     "dataset": "digits",
@@ -72,7 +75,7 @@ def write_shard(folder, prepared, numbers, *, recipe=RECIPE, change=None) -> Pat
     rows = [row(prepared, trial, recipe) for trial in numbers]
     for one in rows:
         one |= change or {}
-    columns = {name: [one[name] for one in rows] for name in artifacts.SCHEMAS["trials"].names}
+    columns = {name: [one[name] for one in rows] for name in SCHEMAS["trials"].names}
     name = f"{recipe['architecture']}-{numbers[0]:06d}-{numbers[-1]:06d}.parquet"
     provenance = {"fingerprint": prepared.fingerprint, "recipe": recipe, "command": "a test"}
     write_table(folder / name, "trials", columns, **provenance)
@@ -115,7 +118,7 @@ def copy(made, tmp_path):
 def specification(source, **settings):
     text = {"source": str(source)} | settings
     raw = {"datasets": {"digits": {"data": {"source": "digits"}, "scores": text}}}
-    return studies.specifications(load_config(raw))["digits", "source"]
+    return all_specifications(load_config(raw))["digits", "source"]
 
 
 def fetch(source, prepared, out, **settings) -> str:
@@ -412,7 +415,7 @@ def test_a_zip_made_by_hand_of_a_folder(made, few_digits, tmp_path):
 def server(monkeypatch, archive):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            if self.path != "/scores-digits.zip":
+            if self.path not in ("/scores-digits.zip", "/private.zip?token=s3cret"):
                 self.send_error(404)
                 return
             self.send_response(200)
@@ -450,6 +453,58 @@ def test_tables_from_an_address(server, made, archive, few_digits, tmp_path):
     assert list((tmp_path / "f" / "source").iterdir()) == []
 
 
+def test_the_query_of_an_address_is_used_and_kept_nowhere(
+    server, archive, few_digits, tmp_path, monkeypatch
+):
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    source = f"{server}/private.zip?token=s3cret"
+    kept = f"{server}/private.zip?..."
+    words = (kept, "is kept in no file", f"set {address_variable(sha256)}")
+    refused(kept, few_digits, tmp_path / "d" / "scores", *words, sha256=sha256)
+    monkeypatch.setenv(address_variable(sha256), f"{server}/another.zip?token=s3cret")
+    refused(kept, few_digits, tmp_path / "d" / "scores", *words, sha256=sha256)
+    monkeypatch.setenv(address_variable(sha256), source)
+    assert kept in fetch(kept, few_digits, tmp_path / "d" / "scores", sha256=sha256)
+
+
+@pytest.mark.parametrize("variable", [False, True], ids=["written out", "variable"])
+def test_no_file_of_a_workflow_holds_the_query(
+    variable, server, archive, made, repository, tmp_path
+):
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    source = f"{server}/private.zip?token={'$E_TOKEN' if variable else 's3cret'}"
+    raw = {
+        "results": "results",
+        "datasets": {
+            "d": {
+                "data": {"source": "digits", "subsample": {"train": 200, "test": 100}},
+                "scores": {"source": source, "sha256": sha256},
+            }
+        },
+    }
+    (tmp_path / "work").mkdir()
+    (tmp_path / "c.json").write_text(json.dumps(raw))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "results/d/scores/test.parquet"),
+            *("--snakefile", repository / "workflow" / "Snakefile", "--cores", "1"),
+            *("--configfile", tmp_path / "c.json", "--printshellcmds"),
+        ],
+        cwd=tmp_path / "work",
+        env=os.environ | {"E_TOKEN": "s3cret"},
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    scores = tmp_path / "work/results/d/scores"
+    assert (scores / "test.parquet").read_bytes() == (made / "scores/test.parquet").read_bytes()
+    assert "private.zip?..." in (scores / "source.md").read_text()
+    files = [path for path in (tmp_path / "work").rglob("*") if path.is_file()]
+    assert any(path.name.startswith("configuration-") for path in files)
+    assert [path for path in files if b"s3cret" in path.read_bytes()] == []
+    assert "s3cret" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("scores", "words"),
     [
@@ -477,7 +532,7 @@ def test_bat_with_scores_that_the_source_does_not_bring_is_left_out():
         ({"source": "a.zip", "tables": ["confidence"]}, {"bat-1-0.2-confidence"}),
     ):
         settings = load_config({"datasets": {"digits": raw | {"scores": scores}}})
-        runs = studies.substitution_runs(settings.datasets["digits"])
+        runs = substitution_runs(settings.datasets["digits"])
         assert set(runs) == {"bat-1-0.2"} | expected  # memorization's own is always there
 
 
@@ -585,7 +640,7 @@ def test_a_table_made_elsewhere(few_digits, tmp_path):
     at = tables["influence"]["test_index"][0]
     tables["test"]["max_influence"][at], tables["test"]["max_influence_train_index"][at] = 0.5, 0
     for kind, columns in tables.items():
-        schema = artifacts.SCHEMAS[kind]
+        schema = SCHEMAS[kind]
         arrays = [
             pa.array(columns[f.name], f.type) if f.name in columns else
             pa.nulls(len(next(iter(columns.values()))), f.type) for f in schema
@@ -695,7 +750,7 @@ def test_trials_that_contradict(few_digits, tmp_path):
     ],
 )
 def test_trials_of_another_recipe(few_digits, tmp_path, settings, words):
-    recipe = studies.trial_recipe("small_cnn-4", config.Scores(**settings))
+    recipe = trial_recipe("small_cnn-4", config.Scores(**settings))
     one = write_shard(tmp_path / "a", few_digits, range(20))
     other = write_shard(tmp_path / "b", few_digits, range(20, 30), recipe=recipe)
     merge_refused([one, other], few_digits, tmp_path / "out", str(one), str(other), words)
@@ -716,7 +771,7 @@ def test_trials_that_are_missing(few_digits, tmp_path):
 
 
 def test_trials_of_two_architectures(few_digits, tmp_path):
-    recipe = studies.trial_recipe("small_cnn-8", config.Scores())
+    recipe = trial_recipe("small_cnn-8", config.Scores())
     write_shard(tmp_path / "a", few_digits, range(30))
     write_shard(tmp_path / "a", few_digits, range(5), recipe=recipe)
     merge_refused([tmp_path / "a"], few_digits, tmp_path / "out", "small_cnn-8", "name one")
@@ -954,7 +1009,7 @@ def test_the_documentation_names_every_column_in_order():
             for row in rows[: None if end is None else end + 1]
             if len(row) > 3 and row[1].strip().startswith("`")
         ]
-        assert found == [(f.name, str(f.type)) for f in artifacts.SCHEMAS[kind]], kind
+        assert found == [(f.name, str(f.type)) for f in SCHEMAS[kind]], kind
 
 
 def code(language: str) -> list[str]:
@@ -1040,9 +1095,7 @@ def test_from_one_clone_to_another(repository, tmp_path):
     archive = "results/digits/scores-digits.zip"
     snakemake(there, "scores", *FIGURES, archive)
 
-    entry = (
-        f"      source: {there / archive}\n      sha256: {artifacts.sha256_of(there / archive)}\n"
-    )
+    entry = f"      source: {there / archive}\n      sha256: {sha256_of(there / archive)}\n"
     sourced = SETTINGS.replace("    scores:\n", f"    scores:\n{entry}")
     tables = "      tables: [disagreement, confidence, convergence]\n"
     (here / "c.yaml").write_text(sourced.replace("    scores:\n", f"    scores:\n{tables}"))

@@ -16,10 +16,12 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from bat.errors import BatError
-from bat.files import artifacts
-from bat.plan.studies import POISONING_RUNS
+from bat.files import SCHEMAS, read_json, write_table
+from bat.plan.inputs import POISONING_RUNS
 from bat.report.annotation_page import Item, page
+from bat.report.paper import ANSWERS
 from bat.studies import annotation
+from bat.tables import annotation as answers_table
 
 N_ATYPICAL = 11
 
@@ -56,15 +58,15 @@ def study(few_digits, tmp_path_factory):
         "run": POISONING_RUNS["annotation"],
         "seed": 0,
     }
-    artifacts.write_table(
+    write_table(
         folder / "scores.parquet",
         "poisoning",
-        {name: scores[name].to_numpy() for name in artifacts.SCHEMAS["poisoning"].names},
+        {name: scores[name].to_numpy() for name in SCHEMAS["poisoning"].names},
         recipe=spec,
         checkpoint_sha256="0" * 64,
         **facts,
     )
-    artifacts.write_table(
+    write_table(
         folder / "groups.parquet",
         "groups",
         {"index": np.arange(n), "typical": ~atypical, "atypical": atypical},
@@ -144,7 +146,7 @@ def test_the_page_holds_what_is_shown_and_nothing_else(study):
 
 def test_the_key_says_what_every_item_is(study):
     key, scores = study["key"], study["scores"].set_index("index")
-    assert artifacts.read_json(study["out"] / "key.json") == key
+    assert read_json(study["out"] / "key.json") == key
     assert len(key["items"]) == 2 * (N_ATYPICAL // 2)
     for item in key["items"]:
         row = scores.loc[item["index"]]
@@ -178,7 +180,7 @@ def test_a_sheet_with_answers_is_not_replaced_by_another(study, tmp_path):
 
 def test_answers_mean_the_label_whatever_the_side(study, tmp_path):
     key = study["key"]
-    for meaning in annotation.ANSWERS:
+    for meaning in ANSWERS:
         file = answer_file(tmp_path / "a.csv", key, choices(key, lambda item, m=meaning: m))
         found = annotation.read_answers([file], key)
         assert list(found["answer"]) == [meaning] * len(key["items"])
@@ -221,7 +223,7 @@ def test_missing_files_and_no_files_are_refused(study, tmp_path):
     with pytest.raises(BatError, match="does not exist"):
         annotation.read_answers([tmp_path / "none.csv"], study["key"])
     with pytest.raises(BatError, match=r"waits for CSV files in .*answers.*sheet\.html"):
-        annotation.write_answer_tables(study["out"] / "key.json", [], tmp_path / "annotation")
+        answers_table.write_answer_tables(study["out"] / "key.json", [], tmp_path / "annotation")
 
 
 # -- tables ---------------------------------------------------------------------------------
@@ -243,12 +245,14 @@ def test_shares_and_their_intervals():
         a=["y1", "y1", "y2", "both", "y1", "y1", "y1", "y1"],
         b=["y1", "y2", "y2", "neither", "y1", "y1", "y1", ""],
     )
-    table = annotation.shares(answers).set_index(["group", "answer"])
+    table = answers_table.answer_shares(answers).set_index(["group", "answer"])
     assert list(table["count"]) == [3, 3, 1, 1, 7, 0, 0, 0]
     assert list(table.loc["high", "share"]) == [3 / 8, 3 / 8, 1 / 8, 1 / 8]
     assert list(table.loc["low", "share"]) == [1, 0, 0, 0]
     assert list(table["n_images"].unique()) == [4]
-    assert annotation.presentation(annotation.shares(frame(a=["y1"])))["Both"][2] == "–"
+    assert (
+        answers_table.presentation(answers_table.answer_shares(frame(a=["y1"])))["Both"][2] == "–"
+    )
     # Wilson's interval of 0 in 4: 0 to z^2 / (4 + z^2)
     z2 = 1.959964**2
     cell = table.loc["low", "y2"]
@@ -280,7 +284,7 @@ def test_fleiss_kappa_of_the_published_example():
 
 def test_cohen_kappa_equals_that_of_scikit_learn():
     rng = np.random.default_rng(0)
-    names = np.array(list(annotation.ANSWERS))
+    names = np.array(list(ANSWERS))
     a = names[rng.integers(4, size=60)]
     b = np.where(rng.random(60) < 0.5, a, names[rng.integers(4, size=60)])
     assert annotation.cohen_kappa(a, b) == pytest.approx(cohen_kappa_score(a, b))
@@ -480,7 +484,7 @@ def shown(window):
 
 def test_a_whole_sheet_is_answered_by_keys(study, browser, tmp_path):
     key, sheet = study["key"], study["out"] / "sheet.html"
-    meaning = dict(enumerate(2 * [*annotation.ANSWERS, "y1"], start=1))
+    meaning = dict(enumerate(2 * [*ANSWERS, "y1"], start=1))
     wanted = choices(key, lambda item: meaning[item["item"]])
     window = browser()
     begin(window, sheet, 'Ann "A", B.')

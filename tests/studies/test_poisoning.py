@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from bat import files
 from bat.devices import Runtime
-from bat.figures import poisoning_report
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError, read_table
+from bat.errors import ArtifactError
+from bat.files import read_table
 from bat.models import build_model
 from bat.objectives import poisoning_weights
 from bat.studies import poisoning
@@ -98,8 +98,8 @@ def scored(few_digits, tmp_path_factory, run_bat):
     """The table of a model that was not trained, made by the command."""
     folder = tmp_path_factory.mktemp("scored")
     model = build_model("small_cnn-4", n_classes=10, channels=1, seed=0)
-    artifacts.write_torch(folder / "best.pt", model.state_dict())
-    artifacts.write_json(folder / "spec.json", SPEC)
+    files.write_torch(folder / "best.pt", model.state_dict())
+    files.write_json(folder / "spec.json", SPEC)
     run_bat(
         *("poisoning", "score", "--checkpoint", folder / "best.pt", "--spec", folder / "spec.json"),
         *("--data", few_digits.folder, "--out", folder / "seed3.parquet", "--device", "cpu"),
@@ -117,12 +117,12 @@ def test_the_table_says_what_it_is(scored, few_digits):
     assert frame["score"].between(0, 1).all()
     assert metadata["recipe"] == SPEC
     assert metadata["attack"] == {"eps": 0.1, "step": 0.025, "steps": 2}
-    assert metadata["checkpoint_sha256"] == artifacts.sha256_of(scored.parent / "best.pt")
+    assert metadata["checkpoint_sha256"] == files.sha256_of(scored.parent / "best.pt")
 
 
 def test_a_foreign_checkpoint_is_refused(few_digits, tmp_path):
     model = build_model("small_cnn-5", n_classes=10, channels=1, seed=0)
-    artifacts.write_torch(tmp_path / "best.pt", model.state_dict())
+    files.write_torch(tmp_path / "best.pt", model.state_dict())
     with pytest.raises(ArtifactError, match="not a state dict of small_cnn-4 with 10 classes"):
         poisoning.score_checkpoint(
             tmp_path / "best.pt", few_digits, SPEC, tmp_path / "x.parquet", device=CPU, command=""
@@ -131,78 +131,6 @@ def test_a_foreign_checkpoint_is_refused(few_digits, tmp_path):
 
 
 # -- figure 3 -------------------------------------------------------------------------------
-
-
-def tables(n=60, n_atypical=20, seed=0):
-    rng = np.random.default_rng(seed)
-    labels = np.arange(n) % 4
-    scores = pd.DataFrame(
-        {
-            "index": np.arange(n),
-            "label": labels,
-            "predicted": (labels + rng.integers(1, 4, n)) % 4,
-            "score": rng.random(n),
-        }
-    )
-    atypical = np.arange(n) < n_atypical
-    return scores, pd.DataFrame({"typical": ~atypical, "atypical": atypical})
-
-
-NAMES = ("ant", "bee", "cat", "dog")
-
-
-def test_examples_are_atypical_above_the_threshold_beside_typical_ones():
-    scores, groups = tables()
-    chosen = poisoning_report.examples(scores, groups, NAMES, above=0.5, n=100)
-    by_index = scores.set_index("index")
-    above = set(scores[:20].query("score > 0.5")["index"])
-    shown = chosen[chosen["role"] == "atypical"]
-    assert set(shown["index"]) == above
-    assert shown["score"].is_monotonic_decreasing
-    assert list(shown["place"]) == list(range(len(above)))
-    assert (chosen["n_above"] == len(above)).all()
-    for item in shown.itertuples():
-        row, beside = by_index.loc[item.index], chosen[chosen["place"] == item.place]
-        for role in ("label", "predicted"):
-            samples = beside[beside["role"] == role]
-            assert len(samples) == 3
-            assert (samples["index"] >= 20).all()  # typical
-            assert (by_index.loc[samples["index"], "label"] == row[role]).all()
-            assert set(beside[role]) == {NAMES[int(row[role])]}
-
-
-def test_a_class_without_typical_samples_is_named_all_the_same():
-    scores, groups = tables(n_atypical=30)
-    groups["typical"] &= scores["label"] != 2
-    chosen = poisoning_report.examples(scores, groups, NAMES, above=0.5)
-    place = chosen.loc[chosen["predicted"] == "cat", "place"].iloc[0]
-    assert set(chosen.loc[chosen["place"] == place, "role"]) == {"atypical", "label"}
-    ax = poisoning_report.plot_examples(chosen, np.zeros((60, 3, 4, 4), np.uint8))
-    texts = [text.get_text() for text in ax.texts]
-    assert {"no typical sample", "cat"} <= set(texts)
-
-
-def test_fewer_examples_show_different_pairs_of_classes_first():
-    scores, groups = tables(n=400, n_atypical=300)
-    chosen = poisoning_report.examples(scores, groups, NAMES, n=12)
-    shown = scores.loc[chosen.loc[chosen["role"] == "atypical", "index"]]
-    assert not shown.duplicated(["label", "predicted"]).any()  # all 12 pairs once
-    best = scores[:300].groupby(["label", "predicted"])["score"].max()
-    assert set(shown["score"]) == set(best)
-
-
-def test_the_distribution_is_a_share_of_each_group_over_seeds():
-    scores, groups = tables()
-    other = scores.assign(score=1 - scores["score"])
-    table = poisoning_report.distribution({0: scores, 1: other}, groups, above=0.8, bins=10)
-    for group, part in table.groupby("group"):
-        assert part["mean"].sum() == pytest.approx(1)
-        assert (part["n_seeds"] == 2).all()
-        values = scores["score"][groups[group]]
-        over = [(values > 0.8).mean(), (1 - values > 0.8).mean()]
-        assert part["above"].iloc[0] == pytest.approx(np.mean(over))
-        assert part["above_sd"].iloc[0] == pytest.approx(np.std(over, ddof=1))
-        assert part["n_samples"].iloc[0] == len(values)
 
 
 @pytest.mark.parametrize("raised", [True, False])
@@ -215,9 +143,9 @@ def test_the_figure_on_disk(scored, few_digits, tmp_path, run_bat, raised):
     (place / "groups").mkdir(parents=True)
     (place / "data").symlink_to(few_digits.folder)
     facts = {"fingerprint": few_digits.fingerprint, "command": "test"}
-    columns = {name: frame[name].to_numpy() for name in artifacts.SCHEMAS["poisoning"].names}
-    artifacts.write_table(
-        tmp_path / "seed3.parquet",
+    columns = {name: frame[name].to_numpy() for name in files.SCHEMAS["poisoning"].names}
+    files.write_table(
+        place / "small_cnn-4" / "poisoning" / "pgd-at" / "seed3.parquet",
         "poisoning",
         columns,
         recipe=SPEC,
@@ -225,7 +153,7 @@ def test_the_figure_on_disk(scored, few_digits, tmp_path, run_bat, raised):
         **facts,
     )
     atypical = np.arange(200) % 3 == 0
-    artifacts.write_table(
+    files.write_table(
         place / "groups" / "train.parquet",
         "groups",
         {"index": np.arange(200), "typical": ~atypical, "atypical": atypical},
@@ -233,10 +161,10 @@ def test_the_figure_on_disk(scored, few_digits, tmp_path, run_bat, raised):
         **facts,
     )
     out = tmp_path / "fig3"
-    run_bat(
-        *("poisoning", "draw", "--dataset", place, "--scores", tmp_path / "seed3.parquet"),
-        *("--out", out),
-    )
+    comparison = {"dataset": "digits", "architecture": "small_cnn-4", "seeds": [3], "external": []}
+    comparison |= {"runs": ["pgd-at"], "substitution": [], "shares": []}
+    files.write_json(tmp_path / "spec.json", comparison | {"ablation": {"alpha": [], "beta": []}})
+    run_bat("report", "fig3", "--spec", tmp_path / "spec.json", "--dataset", place, "--out", out)
     assert out.with_suffix(".pdf").read_bytes()[:5] == b"%PDF-"
     assert out.with_suffix(".png").stat().st_size > 10_000
     chosen = pd.read_csv(out.with_suffix(".csv"))

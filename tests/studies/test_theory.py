@@ -5,13 +5,11 @@ import subprocess
 import sys
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.special import ndtr
 
 from bat.errors import BatError
-from bat.figures import theory_report
-from bat.studies import theory
+from bat.studies import theory, theory_search
 from bat.studies.theory import Z_99
 
 TAU = Z_99  # at sigma = 1
@@ -216,15 +214,15 @@ def test_from_its_fitting_distance_a_sample_is_fitted(eta):
 
 def test_theorem_1_holds_from_its_smallest_separation_on():
     eta = theory.SMALLEST_SEPARATION
-    swept = theory_report.sweep([2.4, 3.0, 0.999 * eta, eta, 1.001 * eta, 6.0, 25.0], [1.5, 3.0])
+    swept = theory_search.sweep([2.4, 3.0, 0.999 * eta, eta, 1.001 * eta, 6.0, 25.0], [1.5, 3.0])
     assert list(swept["largest_error"] > 0.01 + 1e-9) == [True] * 3 + [False] * 4
-    assert theory_report.sharp_separation() == pytest.approx(eta, rel=1e-7)
+    assert theory_search.sharp_separation() == pytest.approx(eta, rel=1e-7)
 
 
 @pytest.mark.parametrize("eta", [2.5, 5.0, 10.0, 30.0])
 def test_the_second_corner_is_the_sharp_distance(eta):
     expected = distances(theory.corners(eta, 1.0)[1], eta)
-    assert theory_report.sharp_distance(eta) == pytest.approx(expected, rel=1e-7)
+    assert theory_search.sharp_distance(eta) == pytest.approx(expected, rel=1e-7)
 
 
 def test_theorem_1_fails_as_repeated_in_the_appendix():
@@ -234,10 +232,10 @@ def test_theorem_1_fails_as_repeated_in_the_appendix():
 
 
 def test_theorem_2_holds_everywhere_and_from_a_smaller_radius():
-    swept = theory_report.sweep([2.4, 3.0, 10.0, 30.0], [1.01, 2.0, 8.0])
+    swept = theory_search.sweep([2.4, 3.0, 10.0, 30.0], [1.01, 2.0, 8.0])
     assert np.all(swept["smallest_error"] > 0.5)
     for eta, distance in ((3.0, 2.5), (10.0, 4.0)):
-        assert theory_report.sharp_radius(distance, eta) == pytest.approx(distance, rel=1e-7)
+        assert theory_search.sharp_radius(distance, eta) == pytest.approx(distance, rel=1e-7)
 
 
 # -- refused --------------------------------------------------------------------------------
@@ -257,60 +255,6 @@ def test_what_is_out_of_range_is_refused():
 
 
 # -- table and figure -----------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def table():
-    return theory_report.theorem_table()
-
-
-def test_searches_find_what_was_derived(table):
-    rows = table[table["derived"] != "the same"]
-    rows = rows[rows["place"] != "Theorem 2"]  # an inequality, in the test below
-    found = rows["found_value"].to_numpy(float)
-    assert found == pytest.approx(rows["derived_value"].to_numpy(float), rel=1e-6)
-
-
-def test_verdicts(table):
-    holds = dict(zip(table["place"] + ": " + table["statement"], table["holds"], strict=True))
-
-    def verdict(place, start):
-        (found,) = [text for name, text in holds.items() if name.startswith(f"{place}: {start}")]
-        return found
-
-    assert verdict("Theorem 1", "if d") == "for η/σ ≥ 3.923"
-    assert verdict("Theorem 1", "the distance") == "yes, not sharp"
-    assert verdict("Theorem 1, appendix C", "the constraint") == "no"
-    for factor in ("the number", "τ", "l in the proof", "distance of S₂"):
-        assert verdict("Step 1", factor) == "no"
-    assert verdict("Step 1", "distance of S₁") == "yes"
-    assert verdict("Step 2", "the larger") == "for η/σ ≥ 2.326"
-    assert verdict("Theorem 2", "if d") == "for every η/σ"
-    assert verdict("Theorem 2, equation 5", "the radius") == "yes, not sharp"
-
-
-def test_files_are_the_same_each_time_and_hold_what_is_drawn(tmp_path, run_bat):
-    run_bat("theory", "--out", tmp_path / "one")
-    written = theory_report.write_theory(tmp_path / "two")
-    names = [path.relative_to(tmp_path / "two").as_posix() for path in written]
-    figure = [f"figures/fig20.{suffix}" for suffix in ("pdf", "png", "csv")]
-    assert names == [*figure, "tables/theorems.csv", "tables/theorems.md"]
-    for name in names:
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    values = pd.read_csv(tmp_path / "one" / "figures" / "fig20.csv")
-    assert set(values["panel"]) == {"plane", "distances", "sample", "ball"}
-    assert np.isfinite(values[["x", "y"]].to_numpy()).all()
-    plots = (
-        theory_report.plot_plane,
-        theory_report.plot_distances,
-        theory_report.plot_sample_errors,
-        theory_report.plot_ball_errors,
-    )
-    for panel, plot in zip(values["panel"].unique(), plots, strict=True):
-        rows = values[values["panel"] == panel]
-        assert plot(rows).get_xlabel()
-        with pytest.raises(BatError, match="no rows of the panel"):
-            plot(values[values["panel"] != panel])
 
 
 def test_theory_needs_no_heavy_imports():

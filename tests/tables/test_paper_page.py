@@ -6,12 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError
+from bat import files
+from bat.errors import ArtifactError
 from bat.files.bits import pack
-from bat.report import comparison, curves, tables
+from bat.report import paper
+from bat.report.seeds import compared as compare
+from bat.report.words import LABELS
+from bat.report.writing import csv_text, write_table_files
 from bat.studies.representation import MEASURES
-from bat.tables import paper, paper_page
+from bat.tables import paper_page
+from bat.tables.methods import methods_table
 
 SECTIONS = (
     *(paper.SCORES, paper.WHOLE, paper.ATYPICAL, paper.TYPICAL),
@@ -36,7 +40,7 @@ def quantity(found, name, label):
 def write_csv(results, pair, name, content):
     path = results.joinpath(*pair, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(tables.csv_text(pd.DataFrame(content)))
+    path.write_text(csv_text(pd.DataFrame(content)))
 
 
 def write_methods(results, pair, **right):
@@ -45,16 +49,16 @@ def write_methods(results, pair, **right):
         [(run, s, "clean", a, 50) for run, both in right.items() for s, a in enumerate(both)],
         columns=["run", "seed", "attack", "accuracy", "n"],
     )
-    table = comparison.methods_table(judged, paper=comparison.PAPER.get(pair))
+    table = methods_table(judged, paper=paper.TABLES.get(pair))
     out = results.joinpath(*pair, "tables", "methods")
-    tables.write_table_files(table, out, "Seven epochs, two seeds.", formats=("csv", "md"))
+    write_table_files(table, out, "Seven epochs, two seeds.", formats=("csv", "md"))
 
 
 def compared(what, kinds):
-    """A table of the studies by share, from `bat.report.curves.compared`."""
+    """A table of the studies by share, from `bat.report.seeds.compared`."""
     by_share = {"0 %": [0.9, 0.8], "20 %": [0.7, 0.7], "100 %": [0.6, 0.7]}
     values = {f"erm-{label}": pd.Series(of_share) for label, of_share in by_share.items()}
-    found = curves.compared(values, "erm-0 %")
+    found = compare(values, "erm-0 %")
     return [
         {"method": "erm", "label": row["run"].removeprefix("erm-"), what: kind} | row
         for kind in kinds
@@ -71,11 +75,11 @@ def write_history(results, pair, correct):
         "objective": {"method": "pgd-at"},
     }
     folder = results.joinpath(*pair, "runs", "pgd-at-all")
-    artifacts.write_json(
+    files.write_json(
         results / pair[0] / "data" / "dataset.json",
         {"n_train": 4, "n_test": 2, "class_names": ["a", "b"]},
     )
-    schema = artifacts.SCHEMAS["history"]
+    schema = files.SCHEMAS["history"]
     for seed, flags in enumerate(correct):
         columns = {name: [None, None] for name in schema.names}
         columns |= {"epoch": [1, 2], "loss": [0.5, 0.25]}
@@ -83,7 +87,7 @@ def write_history(results, pair, correct):
         path = folder / f"seed{seed}" / "history.parquet"
         facts = {"fingerprint": "f" * 64, "recipe": recipe, "command": "a test"}
         left = {"last": "a" * 64, "best": "b" * 64}
-        artifacts.write_table(path, "history", columns, **facts, checkpoints=left)
+        files.write_table(path, "history", columns, **facts, checkpoints=left)
 
 
 # -- the paper's numbers ---------------------------------------------------------------------
@@ -109,10 +113,10 @@ def test_without_results_every_number_of_the_paper_is_there(tmp_path):
     assert sorted(found) == sorted(
         (claim.dataset, labels[claim.quantity], claim.printed, "not run") for claim in paper.CLAIMS
     )
-    for (dataset, architecture), printed in comparison.PAPER.items():
+    for (dataset, architecture), printed in paper.TABLES.items():
         shown = {row["Method"]: row for row in rows(text, f"{dataset}, {architecture}")}
         for run, accuracies in printed.accuracies.items():
-            row = shown[comparison.LABELS[run]]
+            row = shown[LABELS[run]]
             for attack, value in accuracies.items():
                 title = paper_page.TITLES[attack]
                 assert row[f"{title}, paper"].split()[0] == f"{value:.1f}"
@@ -151,11 +155,11 @@ def test_share_of_atypical_samples(tmp_path):
     columns |= {name: np.arange(n) for name in ("index", "label")}
     recipe = {"trials": 33, "architecture": "resnet9"}
     for name in ("cifar10", "digits"):
-        artifacts.write_json(
+        files.write_json(
             tmp_path / name / "data" / "dataset.json",
             {"n_train": n, "n_test": 2, "class_names": ["a", "b"]},
         )
-        artifacts.write_table(
+        files.write_table(
             tmp_path / name / "scores" / "memorization.parquet",
             "memorization",
             columns,

@@ -13,7 +13,7 @@ from bat.data import DeviceData, to_device
 from bat.devices import Runtime
 from bat.models import SmallCNN, build_model
 from bat.objectives import ERM, OBJECTIVES
-from bat.training import DivergedError, Training, learning_rate
+from bat.training import DivergedError, Recorder, Training, learning_rate
 
 CPU = Runtime(torch.device("cpu"))
 
@@ -82,7 +82,7 @@ def digits(few_digits):
 def training(digits):
     """Make a training of 150 digits; settings are laid over `RECIPE`."""
 
-    def make(objective=None, trial: int = 0, **settings) -> Training:
+    def make(objective=None, trial: int = 0, recorders=(), **settings) -> Training:
         model = CPU.place(build_model("small_cnn-4", n_classes=10, channels=1, seed=0))
         recipe = config.Optimization(**RECIPE | settings)
         return Training(
@@ -94,6 +94,7 @@ def training(digits):
             seed=0,
             trial=trial,
             device=CPU,
+            recorders=recorders,
         )
 
     return make
@@ -187,6 +188,105 @@ def test_a_training_that_goes_on_from_its_state_is_one_that_never_stopped(
     assert found == statistics
 
 
+# -- hooks ----------------------------------------------------------------------------------
+
+
+class Pulled(ERM):
+    """ERM, drawn towards a moving average of its weights after each step."""
+
+    name = "pulled"
+
+    def __init__(self):
+        self.average = {}
+
+    def after_step(self, model):
+        with torch.no_grad():
+            for name, value in model.named_parameters():
+                mean = self.average.setdefault(name, value.clone())
+                mean.lerp_(value, 0.1)
+                value.lerp_(mean, 0.5)
+
+    def state_dict(self):
+        return {"average": self.average}
+
+    def load_state_dict(self, state):
+        self.average = {name: value.clone() for name, value in state["average"].items()}
+
+
+class Counts(Recorder):
+    """The losses of the epochs, and which samples the model predicts right after each."""
+
+    def __init__(self):
+        self.losses, self.right = [], []
+
+    def after_epoch(self, training, statistics):
+        training.model.eval()
+        with torch.no_grad():
+            logits = training.model(training.data.test_images / 255)
+        self.losses.append((training.epoch, statistics["loss"]))
+        self.right.append(logits.argmax(1) == training.data.test_labels)
+
+    def state_dict(self):
+        return {"losses": self.losses, "right": self.right}
+
+    def load_state_dict(self, state):
+        self.losses, self.right = state["losses"], state["right"]
+
+
+@pytest.mark.parametrize("n_steps", [4, 6])
+def test_what_an_objective_and_a_recorder_keep_goes_on_with_the_training(
+    training, tmp_path, n_steps
+):
+    whole, stopped, resumed = (training(Pulled(), recorders=[Counts()]) for _ in range(3))
+    statistics = [whole.run_epoch() for _ in range(3)]
+    steps = iter([False] * n_steps)
+    while stopped.run_epoch(stop=lambda: next(steps, True)) is not None:
+        pass
+    torch.save(stopped.state(), tmp_path / "resume.pt")
+    resumed.restore(torch.load(tmp_path / "resume.pt", weights_only=True))
+    while resumed.epoch < 3:
+        resumed.run_epoch()
+    assert same(state(whole), state(resumed))
+    ours, theirs = whole.recorders[0], resumed.recorders[0]
+    assert theirs.losses == ours.losses == [(n + 1, s["loss"]) for n, s in enumerate(statistics)]
+    assert same(ours.right, theirs.right)
+    plain = training()
+    assert plain.run_epoch()["loss"] != statistics[0]["loss"]  # the pull has its effect
+
+
+def test_a_recorder_changes_nothing(training):
+    plain, followed = training(), training(recorders=[Counts()])
+    for _ in range(2):
+        assert plain.run_epoch() == followed.run_epoch()
+    assert same(state(plain), state(followed))
+
+
+def test_a_state_of_before_the_hooks_is_taken_and_one_of_another_objective_is_not(training):
+    began = training()
+    began.run_epoch()
+    kept = copy.deepcopy(began.state())
+    old = training()
+    old.restore({k: v for k, v in kept.items() if k not in ("objective", "recorders")})
+    assert old.run_epoch() == began.run_epoch()
+    with pytest.raises(ValueError, match=r"erm keeps no state, and is given \['average'\]"):
+        training().restore(kept | {"objective": {"average": {}}})
+
+
+def test_a_batch_says_which_samples_it_holds(training, digits):
+    seen = []
+
+    class Watched(ERM):
+        def __call__(self, forward, batch, *rest, **more):
+            seen.append(batch)
+            return super().__call__(forward, batch, *rest, **more)
+
+    training(Watched(), augmentation={"crop": 0, "flip": False}).run_epoch()
+    for batch in seen:
+        assert torch.equal(batch.x, digits.train_images[batch.index] / 255)
+        assert torch.equal(batch.y, digits.train_labels[batch.index])
+    assert len(torch.cat([batch.index for batch in seen]).unique()) == 144
+
+
 # -- a loss that is no number ---------------------------------------------------------------
 
 
@@ -244,7 +344,7 @@ def test_a_step_keeps_every_tensor_on_the_device(method, monkeypatch):
     """On a pretend GPU, whose tensors have a device and no values; gradients are made up."""
     gpu = torch.device("cuda", 0)
     monkeypatch.setattr(Training, "_generator", lambda *arguments: None)
-    monkeypatch.setattr(linf, "_check_parameters", lambda *arguments: None)
+    monkeypatch.setattr(linf, "check_parameters", lambda *arguments: None)
     monkeypatch.setattr(torch.autograd, "grad", lambda height, x: (torch.empty_like(x),))
     monkeypatch.setattr(torch.Tensor, "backward", lambda loss: None)
     options = {"begin_epoch": 1} if method == "gairat" else {}
@@ -264,7 +364,7 @@ def test_a_step_keeps_every_tensor_on_the_device(method, monkeypatch):
             trial=0,
             device=Runtime(gpu),
             memorized=mask,
-            typical=mask,
+            unmemorized=mask,
         )
         for _ in range(2):
             training.generators = {"augmentation": None, "attack": None}

@@ -18,14 +18,22 @@ import yaml
 from short_runs import CPU, EVALUATION, files, specification, train
 
 from bat.checkpoints.formats import read_checkpoint
-from bat.errors import BatError
-from bat.files import artifacts
-from bat.files.artifacts import ArtifactError
+from bat.errors import ArtifactError, BatError
+from bat.files import column, read_metadata, read_table, write_table, write_torch
 from bat.files.bits import unpack
 from bat.models import build_model
-from bat.plan import studies
+from bat.plan.names import study_name
 from bat.scores.fit import fit_sentence
-from bat.training import DivergedError, runs
+from bat.training import (
+    DivergedError,
+    Inputs,
+    Training,
+    evaluate_checkpoint,
+    read_inputs,
+    running,
+    train_run,
+)
+from bat.training.inputs import hold_out, score_masks, training_index
 
 
 class Interrupt(Exception):
@@ -36,19 +44,19 @@ class Interrupt(Exception):
 def test_every_method_trains_and_records_its_history(run, few_digits, inputs, tmp_path):
     spec = specification(run)
     train(tmp_path, few_digits, spec, inputs)
-    table, metadata = artifacts.read_table(tmp_path / "history.parquet", "history")
+    table, metadata = read_table(tmp_path / "history.parquet", "history")
     assert table.column("epoch").to_pylist() == [1, 2, 3]
-    assert np.isfinite(artifacts.column(table, "loss")).all()
+    assert np.isfinite(column(table, "loss")).all()
     for split in ("train", "test"):
         n = few_digits.info[f"n_{split}"]
         for row in table.to_pylist():
             clean, pgd = (unpack(row[f"{split}_{name}"], n) for name in ("clean", "pgd"))
             assert not (pgd & ~clean).any()
     if run.startswith("bat"):
-        reweighted = artifacts.column(table, "reweighted")
+        reweighted = column(table, "reweighted")
         most = 40 / 150  # the atypical samples, over those of three whole batches
         assert ((reweighted > 0) & (reweighted <= most)).all()
-        assert (artifacts.column(table, "mean_weight") < 1).all()
+        assert (column(table, "mean_weight") < 1).all()
     assert metadata["recipe"] == spec
     assert not (tmp_path / "resume.pt").exists()
 
@@ -59,7 +67,7 @@ def test_a_compiled_model_learns_the_same(run, few_digits, inputs, tmp_path, com
     train(tmp_path / "plain", few_digits, spec, inputs)
     train(tmp_path / "compiled", few_digits, spec, inputs, device=compiled)
     losses = [
-        artifacts.column(artifacts.read_table(path, "history")[0], "loss")
+        column(read_table(path, "history")[0], "loss")
         for path in sorted(tmp_path.glob("*/history.parquet"))
     ]
     np.testing.assert_allclose(*losses, rtol=0.02)
@@ -73,7 +81,7 @@ def stop(monkeypatch):
 
     @contextlib.contextmanager
     def stop(before: int):
-        step, taken = runs.Training._take_step, []
+        step, taken = Training._take_step, []
 
         def stopped(self, index):
             if len(taken) == before:
@@ -82,7 +90,7 @@ def stop(monkeypatch):
             step(self, index)
 
         with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended:
-            patch.setattr(runs.Training, "_take_step", stopped)
+            patch.setattr(Training, "_take_step", stopped)
             yield
         assert ended.value.code == 143
 
@@ -111,7 +119,7 @@ def test_a_run_stopped_while_it_measures_goes_on_bit_for_bit(
     """Once the signal was heard after the measurement alone, which may take an epoch's time."""
     spec = specification()
     train(tmp_path / "whole", few_digits, spec, inputs)
-    judged, seen = runs.evaluate, []
+    judged, seen = running.evaluate, []
 
     def evaluate(*arguments, progress, **settings):
         def report(*done):
@@ -123,7 +131,7 @@ def test_a_run_stopped_while_it_measures_goes_on_bit_for_bit(
         return judged(*arguments, progress=report, **settings)
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended:
-        patch.setattr(runs, "evaluate", evaluate)
+        patch.setattr(running, "evaluate", evaluate)
         train(tmp_path / "parts", few_digits, spec, inputs)
     assert ended.value.code == 128 + number
     assert len(seen) == batch + 1  # no batch was judged after the signal
@@ -136,14 +144,14 @@ def test_a_run_stopped_while_it_measures_goes_on_bit_for_bit(
 def test_the_state_is_written_in_the_middle_of_an_epoch_and_of_a_measurement(
     few_digits, inputs, tmp_path, monkeypatch
 ):
-    kept, write = [], artifacts.write_torch
+    kept, write = [], write_torch
 
     def spy(path, value):
         if path.name == "resume.pt":
             kept.append((value["training"]["epoch"], value["training"]["step"], bool(value["row"])))
         write(path, value)
 
-    monkeypatch.setattr(artifacts, "write_torch", spy)
+    monkeypatch.setattr("bat.files.write_torch", spy)
     train(tmp_path, few_digits, specification(), inputs)
     assert {(0, 0, False), (0, 2, False), (1, 0, True), (1, 0, False), (3, 0, True)} <= set(kept)
 
@@ -163,7 +171,7 @@ def test_what_a_killed_writer_left_is_gone_after_the_next_start(few_digits, inpu
 def test_weights_that_are_no_numbers_after_a_finite_loss_are_an_error(
     run, few_digits, inputs, tmp_path, monkeypatch
 ):
-    step, taken = runs.Training._take_step, []
+    step, taken = Training._take_step, []
 
     def breaking(self, index):
         step(self, index)
@@ -171,7 +179,7 @@ def test_weights_that_are_no_numbers_after_a_finite_loss_are_an_error(
         if len(taken) == 2 * self.steps_per_epoch:
             next(self.model.parameters()).data.view(-1)[0] = torch.inf
 
-    monkeypatch.setattr(runs.Training, "_take_step", breaking)
+    monkeypatch.setattr(Training, "_take_step", breaking)
     expected = r"seed 0: .*weight is not finite after step \d, the last one.* of epoch 2; lower"
     with pytest.raises(DivergedError, match=expected) as caught:
         train(tmp_path, few_digits, specification(run), inputs)
@@ -180,62 +188,62 @@ def test_weights_that_are_no_numbers_after_a_finite_loss_are_an_error(
 
 
 def test_predictions_that_are_no_numbers_are_an_error(few_digits, inputs, tmp_path, monkeypatch):
-    advance = runs._Run.advance
+    advance = running.Run.advance
 
     def broken(self, look_up):
         self.training.model.register_forward_hook(lambda model, given, logits: logits * torch.nan)
         self.training.run_epoch = lambda stop: {"loss": 1.0}
         advance(self, look_up)
 
-    monkeypatch.setattr(runs._Run, "advance", broken)
+    monkeypatch.setattr(running.Run, "advance", broken)
     with pytest.raises(DivergedError, match=r"seed 0: after step .*sample 0 are not finite"):
-        runs.train_run(tmp_path, few_digits, specification(), inputs, device=CPU, command="test")
+        train_run(tmp_path, few_digits, specification(), inputs, device=CPU, command="test")
     assert not (tmp_path / "resume.pt").exists()
 
 
 def test_a_state_that_is_not_there_is_not_named(few_digits, inputs, tmp_path):
     spec = specification(training={"lr": 1e20, "schedule": "constant"})
     with pytest.raises(DivergedError, match="no state was kept"):
-        runs.train_run(tmp_path, few_digits, spec, inputs, device=CPU, command="test")
+        train_run(tmp_path, few_digits, spec, inputs, device=CPU, command="test")
 
 
 def test_statistics_that_a_batch_does_not_have_are_null_and_counted(
     few_digits, inputs, tmp_path, monkeypatch
 ):
     """The typical samples: one batch has none in epoch 1, all have none in epoch 2."""
-    take = runs.Training._take_step
+    take = Training._take_step
 
     def without(self, index):
         if self.epoch == 1 or (self.epoch, self.step) == (0, 1):
-            every, self.typical = self.typical, torch.zeros_like(self.typical)
+            every, self.unmemorized = self.unmemorized, torch.zeros_like(self.unmemorized)
             take(self, index)
-            self.typical = every
+            self.unmemorized = every
         else:
             take(self, index)
 
-    monkeypatch.setattr(runs.Training, "_take_step", without)
+    monkeypatch.setattr(Training, "_take_step", without)
     train(tmp_path, few_digits, specification("bat-1-0.2"), inputs)
-    table, metadata = artifacts.read_table(tmp_path / "history.parquet", "history")
+    table, metadata = read_table(tmp_path / "history.parquet", "history")
     found = table.column("discrimination_loss").to_pylist()
     assert found[1] is None and found[0] > 0 and found[2] > 0
     assert metadata["undefined_steps"] == {"discrimination_loss": [1, 3, 0]}
 
 
 def test_a_run_carries_that_its_scores_are_noise(few_digits, inputs, tmp_path, caplog):
-    table, metadata = artifacts.read_table(inputs.scores / "memorization.parquet", "memorization")
+    table, metadata = read_table(inputs.scores / "memorization.parquet", "memorization")
     facts = {"accuracies": {"included": 0.138}, "chance_accuracy": 0.1, "converged": False}
     provenance = {key: metadata[key] for key in ("fingerprint", "recipe", "command")}
     path = tmp_path / "scores" / "memorization.parquet"
-    artifacts.write_table(path, "memorization", table, **provenance, **facts)
-    runs.log.addHandler(caplog.handler)
+    write_table(path, "memorization", table, **provenance, **facts)
+    running.log.addHandler(caplog.handler)
     try:
-        spec, poor = specification("bat-1-0.2"), runs.Inputs(inputs.groups, tmp_path / "scores")
+        spec, poor = specification("bat-1-0.2"), Inputs(inputs.groups, tmp_path / "scores")
         train(tmp_path / "run", few_digits, spec, poor)
     finally:
-        runs.log.removeHandler(caplog.handler)
+        running.log.removeHandler(caplog.handler)
     said = "do not fit (included accuracy 13.8\u00a0%, chance 10.0\u00a0%): the scores are noise"
     assert said in caplog.text
-    history = artifacts.read_metadata(tmp_path / "run" / "history.parquet", "history")
+    history = read_metadata(tmp_path / "run" / "history.parquet", "history")
     assert said in fit_sentence(history)
 
 
@@ -246,10 +254,10 @@ def test_a_gpu_trains_goes_on_and_is_judged(run, few_digits, inputs, tmp_path, g
     with stop(before=4):
         train(tmp_path, few_digits, spec, inputs, device=gpu)
     train(tmp_path, few_digits, spec, inputs, device=gpu)
-    table, _ = artifacts.read_table(tmp_path / "history.parquet", "history")
-    assert np.isfinite(artifacts.column(table, "loss")).all()
+    table, _ = read_table(tmp_path / "history.parquet", "history")
+    assert np.isfinite(column(table, "loss")).all()
     attacks = EVALUATION["attacks"] | {"aa": {"eps": 0.1, "version": "aa-fast"}}
-    runs.evaluate_checkpoint(
+    evaluate_checkpoint(
         tmp_path / "best.pt",
         "small_cnn-4",
         few_digits,
@@ -259,8 +267,8 @@ def test_a_gpu_trains_goes_on_and_is_judged(run, few_digits, inputs, tmp_path, g
         device=gpu,
         command="test",
     )
-    table, _ = artifacts.read_table(tmp_path / "evaluation.parquet", "evaluations")
-    assert not (artifacts.column(table, "aa") & ~artifacts.column(table, "clean")).any()
+    table, _ = read_table(tmp_path / "evaluation.parquet", "evaluations")
+    assert not (column(table, "aa") & ~column(table, "clean")).any()
 
 
 def test_a_killed_run_goes_on_bit_for_bit(few_digits, inputs, tmp_path):
@@ -285,7 +293,7 @@ def test_a_complete_run_is_left_as_it_is(few_digits, inputs, tmp_path, monkeypat
     spec = specification()
     train(tmp_path, few_digits, spec, inputs)
     before = files(tmp_path)
-    monkeypatch.setattr(runs.Training, "run_epoch", None)  # training again would fail
+    monkeypatch.setattr(Training, "run_epoch", None)  # training again would fail
     train(tmp_path, few_digits, spec, inputs)
     assert files(tmp_path) == before
 
@@ -302,13 +310,13 @@ def test_training_on_groups_uses_typical_and_the_share_of_atypical(few_digits, i
     atypical = set(range(0, n, 5))
     chosen = {}
     for share in (0.0, 0.2, 1.0):
-        spec = specification(studies.study_name("pgd-at", share))
-        groups = runs.read_inputs(few_digits, spec, inputs).groups
-        chosen[share] = set(runs.training_index(few_digits, spec, groups).tolist())
+        spec = specification(study_name("pgd-at", share))
+        groups = read_inputs(few_digits, spec, inputs).groups
+        chosen[share] = set(training_index(few_digits, spec, groups).tolist())
         assert set(range(n)) - atypical <= chosen[share]
         assert len(chosen[share] & atypical) == round(share * len(atypical))
     assert chosen[0.2] < chosen[1.0]
-    everything = runs.training_index(few_digits, specification("pgd-at-all"), None)
+    everything = training_index(few_digits, specification("pgd-at-all"), None)
     assert everything.tolist() == list(range(n))
 
 
@@ -316,7 +324,7 @@ def test_bat_takes_low_confidence_as_atypical(few_digits, tmp_path):
     n = few_digits.info["n_train"]
     values = np.linspace(0, 1, n)
     columns = {"index": np.arange(n), "label": few_digits.train_labels, "confidence": values}
-    artifacts.write_table(
+    write_table(
         tmp_path / "confidence.parquet",
         "confidence",
         columns,
@@ -325,8 +333,8 @@ def test_bat_takes_low_confidence_as_atypical(few_digits, tmp_path):
         command="test",
     )
     spec = specification("bat-1-0.2-confidence")
-    made_of = runs.read_inputs(few_digits, spec, runs.Inputs(scores=tmp_path))
-    memorized, typical = runs.score_masks(spec, made_of.scores)
+    made_of = read_inputs(few_digits, spec, Inputs(scores=tmp_path))
+    memorized, typical = score_masks(spec, made_of.scores)
     assert spec["score"] == {"kind": "confidence", "sigma": 0.5}
     assert (memorized == (values < 0.5)).all()
     assert (typical == (values > 0.5)).all()
@@ -342,7 +350,7 @@ def test_scores_of_another_data_set_are_refused(few_digits, prepare, inputs, tmp
 def test_an_empty_group_is_refused_before_training(few_digits, tmp_path):
     n = few_digits.info["n_train"]
     columns = {"index": np.arange(n), "typical": np.ones(n, bool), "atypical": np.zeros(n, bool)}
-    artifacts.write_table(
+    write_table(
         tmp_path / "train.parquet",
         "groups",
         columns,
@@ -352,7 +360,7 @@ def test_an_empty_group_is_refused_before_training(few_digits, tmp_path):
     )
     spec = specification("pgd-at-atypical-20")
     with pytest.raises(BatError, match=r"atypical training group of digits is empty.*thresholds"):
-        train(tmp_path / "run", few_digits, spec, runs.Inputs(groups=tmp_path))
+        train(tmp_path / "run", few_digits, spec, Inputs(groups=tmp_path))
 
 
 def test_a_sigma_that_no_score_passes_is_refused(few_digits, inputs, tmp_path):
@@ -376,15 +384,15 @@ def test_a_damaged_state_is_refused_by_name(few_digits, inputs, tmp_path):
 
 def test_the_best_epoch_is_the_one_with_the_best_selection_accuracy(few_digits, inputs, tmp_path):
     train(tmp_path, few_digits, specification(), inputs)
-    table, metadata = artifacts.read_table(tmp_path / "history.parquet", "history")
-    accuracy = artifacts.column(table, "selection_accuracy")
+    table, metadata = read_table(tmp_path / "history.parquet", "history")
+    accuracy = column(table, "selection_accuracy")
     assert metadata["best_epoch"] == 1 + int(accuracy.argmax())
     assert metadata["best_accuracy"] == accuracy.max()
 
 
 def test_the_validation_samples_are_not_trained_on(few_digits, inputs):
     index = np.arange(100)
-    train_index, held = runs._hold_out(index, 0.2, seed=3)
+    train_index, held = hold_out(index, 0.2, seed=3)
     assert len(held) == 20
     assert sorted([*train_index, *held]) == list(range(100))
 
@@ -393,7 +401,7 @@ def test_the_validation_samples_are_not_trained_on(few_digits, inputs):
 
 
 def evaluate(checkpoint, architecture, prepared, out, **spec):
-    return runs.evaluate_checkpoint(
+    return evaluate_checkpoint(
         checkpoint,
         architecture,
         prepared,
@@ -414,7 +422,7 @@ def test_anyones_state_dict_is_evaluated(wrapped, few_digits, tmp_path):
     torch.save(state, tmp_path / "model.pt")
     out = tmp_path / "colleague" / "seed0.parquet"
     accuracies = evaluate(tmp_path / "model.pt", "small_cnn-4", few_digits, out)
-    frame = artifacts.read_table(out, "evaluations", fingerprint=few_digits.fingerprint)[0]
+    frame = read_table(out, "evaluations", fingerprint=few_digits.fingerprint)[0]
     frame = frame.to_pandas()
     assert len(frame) == 40
     assert frame["index"].is_monotonic_increasing
@@ -461,4 +469,4 @@ def test_the_command_needs_a_checkpoint_an_architecture_and_a_data_set(
     done = run_bat(*command, "digits.yaml", cwd=tmp_path)
     assert "clean: 0." in done.stderr
     out = folder / "small_cnn-4" / "evaluations" / "colleague" / "seed0.parquet"
-    assert artifacts.read_table(out, "evaluations")[0].num_rows == 40
+    assert read_table(out, "evaluations")[0].num_rows == 40

@@ -13,14 +13,13 @@ import pyarrow as pa
 import pytest
 import torch
 
-from bat import config
+from bat import config, files
 from bat.devices import Runtime
 from bat.errors import BatError
-from bat.files import artifacts
-from bat.files.artifacts import column, read_table
+from bat.files import column, read_table
 from bat.files.bits import unpack
 from bat.models import build_model
-from bat.plan import studies
+from bat.plan.specifications import trial_recipe
 from bat.scores.subsets import subset
 from bat.training import DivergedError, trials
 
@@ -29,7 +28,7 @@ SETTINGS = {
     "training": {"epochs": 2, "batch_size": 50, "augmentation": {"crop": 1, "flip": False}},
 }
 ARCHITECTURE = SETTINGS["architecture"]
-RECIPE = studies.trial_recipe(ARCHITECTURE, config.Scores(**SETTINGS))
+RECIPE = trial_recipe(ARCHITECTURE, config.Scores(**SETTINGS))
 CPU = Runtime(torch.device("cpu"))
 
 
@@ -227,7 +226,7 @@ def test_a_partial_result_of_another_recipe_or_data_set_is_not_used(undisturbed,
     partial = tmp_path / "trials" / ".partial" / ARCHITECTURE
     for trial, provenance in foreign:
         path = partial / f"{trial:06d}.parquet"
-        artifacts.write_table(path, "trials", wrong_rows.slice(1 - trial, 1), **provenance)
+        files.write_table(path, "trials", wrong_rows.slice(1 - trial, 1), **provenance)
     assert rows(run(0, 1)) == {trial: rows(undisturbed)[trial] for trial in (0, 1)}
     assert list(partial.iterdir()) == []
 
@@ -263,7 +262,7 @@ def test_a_stray_file_beside_the_shards_is_named_and_not_used(copied, run, undis
 def test_a_loss_that_is_no_number_names_the_trial(few_digits):
     training = SETTINGS["training"] | {"lr": 1e20, "schedule": "constant"}
     scores = config.Scores(architecture=ARCHITECTURE, training=training)
-    trainer = trials.TrialTrainer(few_digits, studies.trial_recipe(ARCHITECTURE, scores), CPU)
+    trainer = trials.TrialTrainer(few_digits, trial_recipe(ARCHITECTURE, scores), CPU)
     with pytest.raises(DivergedError, match=r"^trial 7: erm: the loss is .* of epoch \d"):
         trainer.train(7, keep_probabilities=False)
 
@@ -296,11 +295,11 @@ def test_progress_is_told_within_a_trial(few_digits):
 
 @pytest.mark.slow
 def test_a_killed_job_goes_on_at_its_next_trial(few_digits, tmp_path, run, run_bat):
-    recipe = studies.trial_recipe(
+    recipe = trial_recipe(
         ARCHITECTURE,
         config.Scores(architecture=ARCHITECTURE, training=SETTINGS["training"] | {"epochs": 8}),
     )
-    artifacts.write_json(tmp_path / "spec.json", {"recipe": recipe, "members": 3})
+    files.write_json(tmp_path / "spec.json", {"recipe": recipe, "members": 3})
 
     undisturbed = run(0, 11, folder=tmp_path / "undisturbed", members=3, recipe=recipe)
 
@@ -351,7 +350,7 @@ def test_too_few_trials_are_refused_with_a_number_that_will_do(
 
 
 def test_too_few_trials_are_refused_before_any_training(few_digits, tmp_path, run_bat):
-    artifacts.write_json(tmp_path / "spec.json", {"recipe": RECIPE, "members": 0})
+    files.write_json(tmp_path / "spec.json", {"recipe": RECIPE, "members": 0})
     out = shard_path(tmp_path, 0, 3)
     options = ["--spec", tmp_path / "spec.json", "--data", few_digits.folder, "--out", out]
     done = run_bat("trials", *options, "--n-trials", 4, check=False)

@@ -20,8 +20,10 @@ if BESIDE:
         )
     sys.path.insert(0, str(ROOT))
 try:
-    from bat.files import artifacts
-    from bat.plan import studies
+    from bat.files import write_bytes
+    from bat.addresses import kept_addresses
+    from bat.plan import catalogue, inputs, shards
+    from bat.plan.specifications import all_specifications, whole_addresses
     from bat.config import load_config
     from bat.errors import BatError
     from bat.files.specifications import specification_name, specification_text
@@ -35,41 +37,30 @@ except ModuleNotFoundError as error:
 
 try:
     CONFIG = load_config(config, files=workflow.configfiles)
+    SPECS = all_specifications(CONFIG)
+    CATALOGUE = catalogue.read_catalogue()
 except BatError as error:
     raise WorkflowError(str(error))
 
+os.environ.update(whole_addresses(CONFIG))  # a query may be secret: no file holds it
 RESULTS = str(CONFIG.results)
 WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 # what lies in the working directory is never taken for a module
 BAT = f"PYTHONSAFEPATH=1 {'python' if WITH_CONDA else shlex.quote(sys.executable)} -m bat"
 if BESIDE:
     BAT = f"PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}} {BAT}"
-SPECS = studies.specifications(CONFIG)
 SPEC_NAMES = {key: specification_name(key[1], spec) for key, spec in SPECS.items()}
 SPECS_BY_NAME = {(key[0], name): SPECS[key] for key, name in SPEC_NAMES.items()}
 DEVICE = f"--device {CONFIG.compute.device} --jobs-per-gpu {CONFIG.compute.jobs_per_gpu}"
 COMPILE = f"--{'' if CONFIG.compute.compile else 'no-'}compile"  # where models are trained
-SCORE_TABLES = ["memorization", "influence", "test", "disagreement", "confidence"]
-FIGURES = {
-    "fig5": ["scores/memorization.parquet"],
-    "fig6": ["scores/memorization.parquet"],
-    "fig7": [f"scores/{table}.parquet" for table in ("memorization", "influence", "test")],
-    "alignment": [
-        f"scores/{table}.parquet" for table in ("memorization", "disagreement", "confidence")
-    ],
-    "convergence": [
-        *(f"scores/{table}.parquet" for table in ("memorization", "influence", "test")),
-        "scores/convergence.csv",
-    ],
-    "groups": [
-        "scores/memorization.parquet",
-        "groups/train.parquet",
-        "groups/test.parquet",
-    ],
-}  # what each is drawn from
+# those that are made from files of a data set alone, and from runs of an architecture on it
+FIGURES, COMPARED = (
+    [name for name, entry in CATALOGUE.items() if entry.scope == scope and not entry.own_rule]
+    for scope in ("dataset", "architecture")
+)
 # data sets whose score tables come from a source, and the tables that it does not bring
 SOURCED = {
-    name: {"disagreement", "confidence", "convergence"} - set(dataset.scores.tables)
+    name: inputs.absent_tables(dataset)
     for name, dataset in CONFIG.datasets.items()
     if dataset.scores.source is not None
 }
@@ -89,10 +80,21 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+def below(name, files):
+    """Paths of files of a data set."""
+    return [f"{RESULTS}/{name}/{file}" for file in files]
+
+
+def spec_of(name, stage):
+    """A stage's specification."""
+    if (name, stage) not in SPECS:
+        raise WorkflowError(f"nothing is configured for {stage} of {name}")
+    return SPECS[name, stage]
+
+
 def spec_file(name, stage):
     """The file of a stage's specification, by the name that its content gives it."""
-    if (name, stage) not in SPEC_NAMES:
-        raise WorkflowError(f"nothing is configured for {stage} of {name}")
+    spec_of(name, stage)
     return f"{RESULTS}/{name}/specs/{SPEC_NAMES[name, stage]}.json"
 
 
@@ -111,46 +113,27 @@ def specification_content(wildcards):
 
 def keep_configuration():
     """Have jobs that read the workflow again read the configuration that it was started with."""
-    name = specification_name("configuration", config)
+    kept = kept_addresses(dict(config))
+    name = specification_name("configuration", kept)
     path = Path(RESULTS, "specs", f"{name}.json").absolute()
     if path.exists():
         path.touch()  # the last one that was started
     else:
-        text = json.dumps(config, indent=2, ensure_ascii=False)
-        artifacts.write_bytes(path, text.encode())
+        text = json.dumps(kept, indent=2, ensure_ascii=False)
+        write_bytes(path, text.encode())
     workflow.config_settings.configfiles = [path]
 
 
-def shard_files(name, architecture, n_trials=None):
-    """Shards of one architecture, or only those with a trial below a number."""
-    shards = studies.shards(name, CONFIG.datasets[name], architecture, n_trials)
-    return [f"{RESULTS}/{shard}" for shard in shards]
-
-
-def score_shards(wildcards):
-    """Shards behind memorization and influence."""
-    scores = CONFIG.datasets[wildcards.dataset].scores
-    return shard_files(wildcards.dataset, scores.architecture, scores.trials)
-
-
-def ensemble_shards(wildcards):
-    """Shards behind disagreement and confidence."""
-    ensemble = CONFIG.datasets[wildcards.dataset].ensemble
-    return [
-        shard
-        for architecture in ensemble.architectures
-        for shard in shard_files(wildcards.dataset, architecture, ensemble.members)
-    ]
+def of_dataset(files):
+    """Files of the data set in the wildcards, as a function of `bat.plan` has them."""
+    return lambda wildcards: below(wildcards.dataset, files(CONFIG.datasets[wildcards.dataset]))
 
 
 def coverage(wildcards):
     """Numbers of trials that a shard's job checks before it trains."""
     dataset = CONFIG.datasets[wildcards.dataset]
-    n_trials = dataset.scores.trials
-    if wildcards.architecture != dataset.scores.architecture:
-        n_trials = 0
-    held_out = dataset.ensemble.samples == "held_out"
-    return f"--n-trials {n_trials} --n-held-out {dataset.ensemble.members if held_out else 0}"
+    n_trials, n_held_out = shards.covered_trials(dataset, wildcards.architecture)
+    return f"--n-trials {n_trials} --n-held-out {n_held_out}"
 
 
 def one_of(names):
@@ -158,13 +141,10 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
-def score_files(name, tables=SCORE_TABLES):
-    """Those of the score tables that there are for a data set."""
-    return [
-        f"{RESULTS}/{name}/scores/{table}{'.csv' if table == 'convergence' else '.parquet'}"
-        for table in tables
-        if table not in SOURCED.get(name, ())
-    ]
+def score_files(name, *more):
+    """The score tables that there are for a data set, and more of their kind."""
+    files = inputs.score_files(CONFIG.datasets[name], [*inputs.SCORE_TABLES, *more])
+    return below(name, files)
 
 
 def absent(name):
@@ -176,19 +156,14 @@ def absent(name):
     )
 
 
-def is_drawn(name, figure):
-    """Whether a data set has all the score tables that a figure is drawn from."""
-    return not any(Path(file).stem in SOURCED.get(name, ()) for file in FIGURES.get(figure, ()))
-
-
 def figure_files(figures):
     """Files of the named figures for every data set that they can be drawn for."""
     return [
-        f"{RESULTS}/{name}/figures/{figure}.{suffix}"
-        for name in CONFIG.datasets
+        f"{RESULTS}/{name}/{file}"
+        for name, dataset in CONFIG.datasets.items()
         for figure in figures
-        if is_drawn(name, figure)
-        for suffix in ("pdf", "png", "csv")
+        if inputs.is_drawn(dataset, CATALOGUE[figure])
+        for file in CATALOGUE[figure].outputs
     ]
 
 
@@ -198,7 +173,7 @@ def figure_asked_for(figure):
     if not files:
         raise WorkflowError(
             f"{figure} needs a table that no configured source of scores brings (it is drawn from "
-            f"{', '.join(FIGURES[figure])}); list it under scores.tables if the source holds it, "
-            "or remove scores.source to train"
+            f"{', '.join(CATALOGUE[figure].needs)}); list it under scores.tables if the source "
+            "holds it, or remove scores.source to train"
         )
     return files

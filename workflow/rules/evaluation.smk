@@ -3,6 +3,7 @@
 
 rule evaluate:
     input:
+        unpack(network_specification),
         checkpoint=checkpoint,
         spec=evaluation_spec,
         data="<results>/{dataset}/data/dataset.json",

@@ -1,16 +1,19 @@
-# What the rules of training, evaluation and the studies are made from.
+# What `bat.plan.inputs` says that jobs are made from, as files of the data set and architecture in
+# the wildcards; what only the workflow knows is added here.
+
+
+def comparison_of(wildcards):
+    """The specification of what compares the runs."""
+    return spec_of(wildcards.dataset, f"comparison-{wildcards.architecture}")
 
 
 def run_inputs(wildcards):
     """Groups and scores, where the run uses them."""
-    dataset = CONFIG.datasets[wildcards.dataset]
-    run = studies.runs(dataset)[wildcards.run]
-    inputs = {}
-    if run.train_on.atypical is not None:
-        inputs["groups"] = f"{RESULTS}/{wildcards.dataset}/groups/train.parquet"
-    if run.method == "bat":
-        inputs["scores"] = f"{RESULTS}/{wildcards.dataset}/scores/{run.score}.parquet"
-    return inputs
+    spec = spec_of(wildcards.dataset, f"{wildcards.architecture}-run-{wildcards.run}")
+    return {
+        name: f"{RESULTS}/{wildcards.dataset}/{file}"
+        for name, file in inputs.run_inputs(spec).items()
+    }
 
 
 def checkpoint(wildcards):
@@ -25,20 +28,33 @@ def checkpoint(wildcards):
                 f"for as {wildcards.architecture}; set its architecture if that is what it is"
             )
         return str(external.checkpoint)
-    folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/runs/{wildcards.run}"
-    return f"{folder}/seed{wildcards.seed}/best.pt"
+    file = inputs.checkpoint_file(wildcards.architecture, wildcards.run, wildcards.seed)
+    return f"{RESULTS}/{wildcards.dataset}/{file}"
 
 
 def evaluation_spec(wildcards):
-    """All attacks for the runs of the tables, PGD for those of the ablation alone."""
-    dataset = CONFIG.datasets[wildcards.dataset]
-    tables = [*dataset.runs, *dataset.external, *studies.substitution_runs(dataset)]
-    listed = wildcards.run in tables
-    return spec_file(wildcards.dataset, "evaluation" if listed else "evaluation-ablation")
+    """The attacks on the model: all of them, or PGD alone."""
+    stage = inputs.evaluation_stage(wildcards.run, comparison_of(wildcards))
+    return spec_file(wildcards.dataset, stage)
 
 
-def checkpoint_options(wildcards):
-    """What the judged model's file may not say: normalization (ours have it), place of weights."""
+def network_specification(wildcards):
+    """The code of a network of one's own."""
+    if wildcards.architecture not in CONFIG.datasets[wildcards.dataset].networks:
+        return {}
+    return {"network": spec_file(wildcards.dataset, f"network-{wildcards.architecture}")}
+
+
+def checkpoint_options(wildcards, input):
+    """What the judged model's file may not say: normalization (ours have it), place of weights,
+    and what it may not choose, code of one's own."""
+    options = model_options(wildcards)
+    network = input.get("network")
+    return options if network is None else f"{options} --network {shlex.quote(network)}"
+
+
+def model_options(wildcards):
+    """Of the normalization, and where the weights are."""
     external = CONFIG.datasets[wildcards.dataset].external.get(wildcards.run)
     if external is None:
         return "--normalize"
@@ -46,82 +62,35 @@ def checkpoint_options(wildcards):
     return options if external.key is None else f"{options} --key '{external.key}'"
 
 
-# -- runs that are compared, and files of theirs -------------------------------------------
+def made_from(entry):
+    """All files of the data set and its runs that a figure or table is made from."""
+
+    def files(wildcards):
+        if entry.scope == "dataset":
+            return below(wildcards.dataset, inputs.inputs_of(entry))
+        comparison = comparison_of(wildcards)
+        specs = [
+            spec_of(wildcards.dataset, f"{wildcards.architecture}-run-{run}")
+            for run in inputs.trained_runs(entry, comparison)
+        ]
+        return below(wildcards.dataset, inputs.inputs_of(entry, comparison, specs))
+
+    return files
 
 
-def table_runs(dataset, architecture):
-    """Every configured run, and the external models of the architecture."""
-    return [*dataset.runs, *studies.external_models(dataset, architecture)]
-
-
-def configured_runs(dataset, architecture):
-    """Every configured run."""
-    return list(dataset.runs)
-
-
-def ablation_runs(dataset, architecture):
-    """Every cell of the ablation."""
-    grid = dataset.ablation
-    return [studies.ablation_name(alpha, beta) for alpha in grid.alpha for beta in grid.beta]
-
-
-def substitution_runs(dataset, architecture):
-    """BAT with each score."""
-    return list(studies.substitution_runs(dataset))
-
-
-def study_runs(methods, by_share):
-    """Runs that a figure or table of the studies shows."""
-
-    def runs(dataset, architecture):
-        shares = dataset.studies.atypical if by_share else [None]
-        return [studies.study_name(method, share) for method in methods for share in shares]
-
-    return runs
-
-
-def of_runs(runs, files):
-    """Files of some runs, of the data set and architecture in the wildcards."""
-
-    def inputs(wildcards):
-        dataset = CONFIG.datasets[wildcards.dataset]
-        chosen = list(dict.fromkeys(runs(dataset, wildcards.architecture)))
-        return files(wildcards.dataset, wildcards.architecture, dataset, chosen)
-
-    return inputs
-
-
-def evaluations(name, architecture, dataset, runs):
-    """Evaluations at every seed, one of an external model, and the scores that BAT goes by."""
-    known = studies.runs(dataset)
-    by_memorization = any(getattr(known.get(run), "score", None) == "memorization" for run in runs)
-    return [
-        *(
-            f"{RESULTS}/{name}/{architecture}/evaluations/{run}/seed{seed}.parquet"
-            for run in runs
-            for seed in ([0] if run in dataset.external else dataset.seeds)
-        ),
-        *([f"{RESULTS}/{name}/scores/memorization.parquet"] if by_memorization else []),
+def compared_specs(entry):
+    """Specifications of the compared runs that are trained here."""
+    return lambda wildcards: [
+        spec_file(wildcards.dataset, f"{wildcards.architecture}-run-{run}")
+        for run in inputs.trained_runs(entry, comparison_of(wildcards))
     ]
 
 
-def histories(name, architecture, dataset, runs):
-    """Histories at every seed."""
-    folder = f"{RESULTS}/{name}/{architecture}/runs"
-    return [f"{folder}/{run}/seed{seed}/history.parquet" for run in runs for seed in dataset.seeds]
-
-
-def representations(name, architecture, dataset, runs):
-    """Measures of the features at every seed."""
-    folder = f"{RESULTS}/{name}/{architecture}/representation"
-    return [f"{folder}/{run}/seed{seed}.json" for run in runs for seed in dataset.seeds]
-
-
-def run_specs(name, architecture, dataset, runs):
-    """Specifications of those that are trained here."""
-    return [
-        spec_file(name, f"{architecture}-run-{run}") for run in runs if run not in dataset.external
-    ]
+def annotated_scores(wildcards):
+    """Poisoning scores that the annotation study shows."""
+    job = inputs.annotation_job(comparison_of(wildcards))
+    file = inputs.result_file("poisoning", wildcards.architecture, *job)
+    return below(wildcards.dataset, [file])
 
 
 def comparison_files(*files):
@@ -139,22 +108,6 @@ def table_files(name, architecture):
     pairs = [(n, a) for n, dataset in CONFIG.datasets.items() for a in dataset.architectures]
     wanted = [(name, architecture)] if (name, architecture) in pairs else pairs
     return [f"{RESULTS}/{n}/{a}/tables/methods.csv" for n, a in wanted]
-
-
-def poisoning_scores(run, seeds):
-    """Scores under one run for the given number of seeds, or all."""
-
-    def inputs(wildcards):
-        dataset = CONFIG.datasets[wildcards.dataset]
-        if run not in studies.runs(dataset):
-            raise WorkflowError(
-                f"poisoning scores of {wildcards.dataset} need the run {run}, which is not "
-                "configured; add it to runs, or 0 to studies.atypical"
-            )
-        folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.architecture}/poisoning/{run}"
-        return [f"{folder}/seed{seed}.parquet" for seed in dataset.seeds[:seeds]]
-
-    return inputs
 
 
 def answer_files(dataset, architecture):

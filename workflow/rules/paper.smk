@@ -3,18 +3,14 @@
 
 rule paper_page:
     input:
-        [file for name in CONFIG.datasets for file in score_files(name, ["memorization"])],
+        [f"{RESULTS}/{name}/{inputs.score_file('memorization')}" for name in CONFIG.datasets],
         comparison_files(
             *(f"tables/{table}.csv" for table in ("methods", "typical", "representation")),
             "figures/fig1.csv",
         ),
         annotation_tables(),
     output:
-        report(
-            "<results>/paper-comparison.md",
-            caption="../report/paper.rst",
-            category="paper",
-        ),
+        outputs(CATALOGUE["paper_page"]),
     log:
         "<logs>/paper-page.log",
     localrule: True
@@ -22,6 +18,7 @@ rule paper_page:
         "../../environment.yml"
     params:
         bat=BAT,
+        about=about(CATALOGUE["paper_page"]),
         results=subpath(output[0], parent=True),
     message:
         "Writing the paper's numbers beside ours"

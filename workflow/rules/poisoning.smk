@@ -1,4 +1,4 @@
-# Poisoning atypical samples (figure 3), and the annotation study (appendix B.3).
+# Scores of poisoning atypical samples, and the annotation study (appendix B.3).
 
 from bat.studies import annotation
 
@@ -33,40 +33,9 @@ rule poisoning_scores:
         " {params.device} --log {log:q}"
 
 
-rule draw_fig3:
-    input:
-        "<results>/{dataset}/groups/train.parquet",
-        scores=poisoning_scores(studies.POISONING_RUNS["fig3"], None),
-        data="<results>/{dataset}/data/dataset.json",
-    output:
-        "<results>/{dataset}/{architecture}/figures/fig3.pdf",
-        report(
-            "<results>/{dataset}/{architecture}/figures/fig3.png",
-            caption="../report/fig3.rst",
-            category="{dataset}",
-            labels={"figure": "fig3", "architecture": "{architecture}"},
-        ),
-        "<results>/{dataset}/{architecture}/figures/fig3.csv",
-        "<results>/{dataset}/{architecture}/figures/fig3_distribution.csv",
-    log:
-        "<logs>/{dataset}/{architecture}/fig3.log",
-    localrule: True
-    conda:
-        "../../environment.yml"
-    params:
-        bat=BAT,
-        dataset=subpath(input.data, ancestor=2),
-        out=subpath(output[0], strip_suffix=".pdf"),
-    message:
-        "Drawing poisoning atypical samples of {wildcards.dataset} with {wildcards.architecture}"
-    shell:
-        "{params.bat} poisoning draw --dataset {params.dataset:q} --scores {input.scores:q}"
-        " --out {params.out:q} --log {log:q}"
-
-
 rule write_annotation_sheet:
     input:
-        scores=poisoning_scores(studies.POISONING_RUNS["annotation"], 1),
+        scores=annotated_scores,
         groups="<results>/{dataset}/groups/train.parquet",
         data="<results>/{dataset}/data/dataset.json",
     output:
@@ -94,8 +63,10 @@ rule write_annotation_table:
         answers=annotation_answers,
         key="<results>/{dataset}/{architecture}/annotation/key.json",
     output:
-        multiext("<results>/{dataset}/{architecture}/tables/annotation", ".csv", ".md", ".tex"),
-        "<results>/{dataset}/{architecture}/tables/annotation_agreement.csv",
+        [
+            f"<results>/{{dataset}}/{{architecture}}/{file}"
+            for file in CATALOGUE["annotation"].outputs
+        ],
     log:
         "<logs>/{dataset}/{architecture}/annotation-table.log",
     localrule: True
@@ -109,11 +80,6 @@ rule write_annotation_table:
     shell:
         "{params.bat} annotate table --key {input.key:q} --out {params.out:q} --log {log:q}"
         " {input.answers:q}"
-
-
-rule fig3:
-    input:
-        comparison_files(*(f"figures/fig3.{suffix}" for suffix in ("pdf", "png", "csv"))),
 
 
 rule annotation_sheet:

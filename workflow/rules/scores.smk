@@ -32,7 +32,7 @@ rule memorization:
     input:
         spec=specification("scores"),
         data="<results>/{dataset}/data/dataset.json",
-        shards=score_shards,
+        shards=of_dataset(shards.score_shards),
     output:
         update("<results>/{dataset}/scores/memorization.parquet"),
         update("<results>/{dataset}/scores/influence.parquet"),
@@ -65,7 +65,7 @@ rule ensembles:
     input:
         spec=specification("ensembles"),
         data="<results>/{dataset}/data/dataset.json",
-        shards=ensemble_shards,
+        shards=of_dataset(shards.ensemble_shards),
     output:
         update("<results>/{dataset}/scores/disagreement.parquet"),
         update("<results>/{dataset}/scores/confidence.parquet"),
@@ -94,7 +94,7 @@ rule convergence_table:
     input:
         spec=specification("convergence"),
         data="<results>/{dataset}/data/dataset.json",
-        shards=score_shards,
+        shards=of_dataset(shards.score_shards),
     output:
         "<results>/{dataset}/scores/convergence.csv",
     log:
@@ -140,48 +140,6 @@ rule group_tables:
     shell:
         "{params.bat} groups --spec {input.spec:q} --data {params.data:q} --scores {params.scores:q}"
         " --out {params.out:q} --log {log:q}"
-
-
-for _figure, _inputs in FIGURES.items():
-
-    rule:
-        name:
-            f"draw_{_figure}"
-        input:
-            expand("<results>/{{dataset}}/{file}", file=_inputs),
-            spec=specification("figures"),
-            data="<results>/{dataset}/data/dataset.json",
-        output:
-            f"<results>/{{dataset}}/figures/{_figure}.pdf",
-            report(
-                f"<results>/{{dataset}}/figures/{_figure}.png",
-                caption=f"../report/{_figure}.rst",
-                category="{dataset}",
-                labels={"figure": _figure},
-            ),
-            f"<results>/{{dataset}}/figures/{_figure}.csv",
-            *(["<results>/{dataset}/figures/groups.md"] if _figure == "groups" else []),
-        log:
-            f"<logs>/{{dataset}}/figures/{_figure}.log",
-        localrule: True
-        conda:
-            "../../environment.yml"
-        params:
-            bat=BAT,
-            figure=_figure,
-            dataset=subpath(input.data, ancestor=2),
-            out=lambda wildcards, output: output[0].removesuffix(".pdf"),
-        message:
-            f"Drawing {_figure} of {{wildcards.dataset}}"
-        shell:
-            "{params.bat} report {params.figure} --spec {input.spec:q} --dataset {params.dataset:q} --out {params.out:q}"
-            " --log {log:q}"
-
-    rule:
-        name:
-            _figure
-        input:
-            lambda wildcards, figure=_figure: figure_asked_for(figure),
 
 
 rule scores:

@@ -9,7 +9,7 @@ for _dataset, _absent in SOURCED.items():
             spec=spec_file(_dataset, "source"),
             data=f"<results>/{_dataset}/data/dataset.json",
         output:
-            score_files(_dataset, [*SCORE_TABLES, "convergence"]),
+            score_files(_dataset, "convergence"),
             report(
                 f"<results>/{_dataset}/scores/source.md",
                 caption="../report/source.rst",
@@ -39,16 +39,12 @@ for _dataset, _absent in SOURCED.items():
             input:
                 lambda wildcards, name=_dataset: absent(name),
             output:
-                [
-                    f"<results>/{_dataset}/scores/{table}"
-                    f"{'.csv' if table == 'convergence' else '.parquet'}"
-                    for table in sorted(_absent)
-                ],
+                [f"<results>/{_dataset}/{inputs.score_file(table)}" for table in sorted(_absent)],
 
 
 rule export:
     input:
-        lambda wildcards: score_files(wildcards.dataset, [*SCORE_TABLES, "convergence"]),
+        lambda wildcards: score_files(wildcards.dataset, "convergence"),
         "<results>/{dataset}/data/dataset.json",
     output:
         "<results>/{dataset}/scores-{dataset}.zip",

@@ -3,15 +3,8 @@
 
 rule fig20:
     output:
-        "<results>/theory/figures/fig20.pdf",
-        report(
-            "<results>/theory/figures/fig20.png",
-            caption="../report/fig20.rst",
-            category="theory",
-            labels={"figure": "fig20"},
-        ),
-        "<results>/theory/figures/fig20.csv",
-        multiext("<results>/theory/tables/theorems", ".csv", ".md"),
+        *outputs(CATALOGUE["fig20"]),
+        *outputs(CATALOGUE["theorems"]),
     log:
         "<logs>/theory/fig20.log",
     localrule: True
@@ -19,6 +12,7 @@ rule fig20:
         "../../environment.yml"
     params:
         bat=BAT,
+        about=about(CATALOGUE["fig20"]),
         out=subpath(output[0], ancestor=2),
     message:
         "Checking theorems 1 and 2"

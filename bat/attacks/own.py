@@ -1,0 +1,74 @@
+"""An attack of somebody's own, held to the rules of every attack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bat import extensions
+from bat.attacks.base import Progress, batch_of, is_correct
+from bat.attacks.linf import check_adversarial
+from bat.attacks.modes import AttackError, device_of, eval_mode
+from bat.extensions import ATTACK_NEEDED
+from bat.streams import torch_seed
+
+
+class OwnAttack:
+    """A function that gives adversarial images, in batches; what it gives is checked and judged.
+
+    Parameters
+    ----------
+    eps : float
+        Of the ball, on the [0, 1] scale.
+    code : mapping
+        From `bat.extensions.record`.
+    """
+
+    def __init__(self, eps: float, code: Mapping[str, Any]):
+        self.eps, self.code, self.function = eps, code, extensions.load(code)
+
+    def __call__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        index: Tensor,
+        *,
+        seed: int,
+        batch_size: int,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Attack some of the images, as `bat.attacks.base.EvaluationAttack` says.
+
+        The function sees the model in eval mode, and torch's global generator seeded for each
+        batch.
+
+        Raises
+        ------
+        AttackError
+            If it fails, or gives images of another form, outside of the ball or of [0, 1], or
+            not finite; says which sample.
+        """
+        text, device = self.code["code"], device_of(model)
+        robust = torch.ones(len(index), dtype=torch.bool, device=device)
+        for rows in torch.arange(len(index)).split(batch_size):
+            chosen = index[rows]
+            x, y = batch_of(images, labels, chosen, device)
+            drawn = torch_seed(seed, int(chosen[0]), text)
+            torch.manual_seed(drawn)
+            given = {"model": model, "x": x.clone(), "y": y, "eps": self.eps, "seed": drawn}
+            with eval_mode(model):
+                attacked = extensions.call(
+                    text, self.function, self.code["settings"], given, ATTACK_NEEDED
+                )
+            if not isinstance(attacked, Tensor):
+                raise AttackError(f"{text}: gives {type(attacked).__name__}, expected a Tensor")
+            attacked = attacked.detach().to(x)
+            check_adversarial(text, x, attacked, self.eps, chosen)
+            robust[rows] = is_correct(model, attacked, y)
+            if progress is not None:
+                progress(int(rows[-1]) + 1, len(index))
+        return robust

@@ -1,0 +1,22 @@
+"""``memorization``: shards of trials to tables of scores."""
+
+from __future__ import annotations
+
+import argparse
+
+from bat.commands.options import add_verb
+from bat.commands.recording import recorded_command
+
+
+def add_parser(subparsers) -> None:
+    text = "memorization and influence tables from shards"
+    add_verb(subparsers, "memorization", run, text, "spec", "data", "out", "shards")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from bat import data, scoring
+    from bat.files.specifications import read_specification
+
+    spec, prepared = read_specification(arguments.spec), data.load(arguments.data)
+    command = recorded_command(arguments)
+    scoring.write_scores(arguments.shards, prepared, spec, arguments.out, command=command)

@@ -1,0 +1,92 @@
+"""``scores``: tables of scores for others, and from them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bat.commands.options import DATASET, add_actions, add_verb, say
+from bat.commands.recording import recorded_command
+from bat.progress import log
+
+
+def add_parser(subparsers) -> None:
+    text = "share score tables: export, fetch, show, validate, merge"
+    actions = add_actions(subparsers, "scores", text)
+    parser = add_verb(actions, "export", export, "pack score tables into one zip", "out")
+    parser.add_argument("--dataset", **DATASET)
+    parser.add_argument("--licence", default="not stated", help="SPDX name for the card")
+    text = "bring the configured score tables into the results"
+    add_verb(actions, "fetch", fetch, text, "spec", "data", "out")
+    parser = add_verb(actions, "show", show, "print what score tables are")
+    parser.add_argument("path", type=Path, help="folder, archive or table")
+    parser.add_argument("--top", type=int, default=10, help="most memorized samples to list")
+    parser = add_verb(actions, "validate", validate, "check every rule of every table")
+    parser.add_argument("paths", type=Path, nargs="+", help="tables, folders or archives")
+    parser.add_argument("--data", type=Path, help="prepared data that they must be of")
+    text = "join trials of one recipe from several places into one table"
+    parser = add_verb(actions, "merge", merge, text, "data", "out")
+    parser.add_argument("paths", type=Path, nargs="+", help="shards, or folders of shards")
+    parser.add_argument("--architecture", help="whose trials the scores come from")
+    parser.add_argument("--dataset", help="name for the captions; default: that of --data")
+    for flag, settings in (
+        ("--pairs", {"choices": ["same_class", "all"]}),
+        ("--keep-above", {"type": float}),
+        ("--min-included-accuracy", {"type": float}),
+    ):
+        parser.add_argument(flag, **settings, help="as in the configuration; same default")
+
+
+def export(arguments: argparse.Namespace) -> None:
+    from bat import sharing
+
+    entry = sharing.export(arguments.dataset, arguments.out, licence=arguments.licence)
+    log.info(
+        "%s: to use it, write under the data set in a configuration\n%s", arguments.dataset, entry
+    )
+
+
+def fetch(arguments: argparse.Namespace) -> None:
+    from bat import data, sharing
+    from bat.files.specifications import read_specification
+
+    spec, prepared = read_specification(arguments.spec), data.load(arguments.data)
+    command = recorded_command(arguments)
+    log.info("%s", sharing.fetch(spec, prepared, arguments.out, command=command))
+
+
+def show(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from bat import sharing
+
+    sharing.show(arguments.path, Console(), top=arguments.top)
+
+
+def validate(arguments: argparse.Namespace) -> None:
+    from bat import data, sharing
+
+    prepared = data.load(arguments.data) if arguments.data else None
+    for path in arguments.paths:
+        for name, text in sharing.validate(path, prepared):
+            say(f"ok {name}: {text}")
+
+
+def merge(arguments: argparse.Namespace) -> None:
+    from bat import config, data
+    from bat.scoring import merging
+
+    prepared, defaults = data.load(arguments.data), config.Scores()
+    influence = {"pairs": arguments.pairs, "keep_above": arguments.keep_above}
+    given = {key: value for key, value in influence.items() if value is not None}
+    least = arguments.min_included_accuracy
+    merging.merge(
+        arguments.paths,
+        prepared,
+        arguments.out,
+        dataset=arguments.dataset or arguments.data.resolve().parent.name,
+        influence=config.Influence(**given).model_dump(mode="json"),
+        min_included_accuracy=defaults.min_included_accuracy if least is None else least,
+        architecture=arguments.architecture,
+        command=recorded_command(arguments),
+    )

@@ -1,0 +1,171 @@
+"""A data set with all its settings, and the whole configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+
+from bat.config.architectures import Architecture, is_built_in, smallest_edge
+from bat.config.attacks import ATTACKS
+from bat.config.code import spelled
+from bat.config.data import EDGES, AnyData
+from bat.config.networks import Network, gathered
+from bat.config.overlaying import overlay
+from bat.config.places import WorkflowPlace, no_option
+from bat.config.runs import (
+    RUNS,
+    Ablation,
+    Adversary,
+    AnyRun,
+    Evaluation,
+    External,
+    History,
+    Selection,
+    Studies,
+)
+from bat.config.scores import Ensemble, Groups, Scores
+from bat.config.trainers import with_trainer
+from bat.config.training import Training
+from bat.config.values import Count, Name, Section, Seed
+
+
+class Dataset(Section):
+    """One data set and everything that is made of it."""
+
+    data: AnyData
+    scores: Scores = Scores()
+    ensemble: Ensemble = Ensemble()
+    groups: Groups = Groups()
+    networks: dict[Name, Network] = Field(
+        {},
+        description="networks of your own by name; one may also be defined where it is first "
+        "named, as {name: tiny, network: 'nets.py:Tiny'}",
+    )
+    architectures: tuple[Architecture, ...] = Field(("resnet18",), min_length=1)
+    seeds: tuple[Seed, ...] = Field(
+        (0,), min_length=1, description="each run is made once for each"
+    )
+    adversary: Adversary = Adversary()
+    training: Training = Field(Training(), description="of every run that does not set its own")
+    selection: Selection = Selection()
+    history: History = History()
+    evaluation: Evaluation = Evaluation()
+    runs: dict[Name, AnyRun] = Field(
+        RUNS, description="added to, or laid over, the paper's methods"
+    )
+    external: dict[Name, External] = Field({}, description="models by the name of their row")
+    ablation: Ablation = Ablation()
+    studies: Studies = Studies()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _runs(cls, raw: Any) -> Any:
+        """Lay a data set's training under each run, and the paper's runs under its own."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("runs") or {}, dict):
+            return raw
+        shared = {"training": raw["training"]} if isinstance(raw.get("training"), dict) else {}
+        paper = {
+            name: run.model_dump(exclude_unset=True) | {"method": run.method}
+            for name, run in RUNS.items()
+        }
+        runs = overlay(paper, raw.get("runs") or {})
+        return raw | {
+            "runs": {
+                name: overlay(shared, spelled(run, "method", "objective"))
+                if isinstance(run, dict)
+                else run
+                for name, run in runs.items()
+                if run is not None
+            }
+        }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _networks(cls, raw: Any, info: ValidationInfo) -> Any:
+        """Take networks of one's own from where they are named, and make their names known."""
+        if not isinstance(raw, dict):
+            return raw
+        raw = with_trainer(gathered(raw))
+        if "data" in raw:
+            raw = raw | {"data": spelled(raw["data"], "source", "load")}
+        if info.context is not None:
+            trainer = (raw.get("scores") or {}).get("trainer") or {}
+            info.context["networks"] = {*(raw.get("networks") or ()), trainer.get("name")}
+        return raw
+
+    @model_validator(mode="after")
+    def _own_names(self):
+        for name in self.networks:
+            if is_built_in(name):
+                raise ValueError(f"networks.{name} has the name of a built-in; rename it")
+        for name in self.evaluation.attacks:
+            if name in ("index", "clean", *ATTACKS):
+                raise ValueError(f"evaluation.attacks.{name} has the name of a column; rename it")
+        trainer = self.scores.trainer and self.scores.trainer.name
+        if trainer and (is_built_in(trainer) or trainer in self.networks):
+            raise ValueError(f"scores.trainer.name: {trainer} names an architecture; set another")
+        if trainer in self.architectures:
+            raise ValueError(
+                f"architectures: {trainer} is a training of trials, not an architecture"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _named_once(self):
+        twice = sorted(self.runs.keys() & self.external.keys())
+        if twice:
+            raise ValueError(f"{', '.join(twice)} names a run and an external model; rename one")
+        return self
+
+    @model_validator(mode="after")
+    def _large_enough(self):
+        edge = self.data.resize or EDGES.get(self.data.source)
+        trained = [] if self.scores.source else [self.scores.architecture]
+        trained += [] if self.scores.source else self.ensemble.architectures
+        for architecture in dict.fromkeys([*trained, *self.architectures]):
+            if edge is not None and edge < smallest_edge(architecture):
+                raise ValueError(
+                    f"images of {edge} x {edge} pixels are too small for {architecture}, which "
+                    f"needs {smallest_edge(architecture)} x {smallest_edge(architecture)}; set "
+                    "data.resize, or choose another architecture"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _external_architectures(self):
+        for name, model in self.external.items():
+            if model.architecture not in (None, *self.architectures):
+                raise ValueError(
+                    f"external.{name} is of {model.architecture}, which is not among "
+                    f"architectures ({', '.join(self.architectures)}), so no table would have "
+                    "its row; add it there"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if self.groups.influence_touch < self.scores.influence.keep_above:
+            raise ValueError(
+                f"groups.influence_touch ({self.groups.influence_touch:g}) lies below "
+                f"scores.influence.keep_above ({self.scores.influence.keep_above:g}): "
+                "the pairs it asks for are not kept; lower keep_above"
+            )
+        return self
+
+
+class Compute(Section):
+    """Where and how jobs run. Nothing here makes a finished job run again."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compile: bool = Field(True, description="torch.compile on a GPU")
+    jobs_per_gpu: Count = Field(1, description="jobs that may share one GPU")
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    results: Annotated[WorkflowPlace, AfterValidator(no_option)] = Path("results")
+    compute: Compute = Compute()
+    datasets: dict[Name, Dataset] = Field(min_length=1)

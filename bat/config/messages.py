@@ -1,0 +1,101 @@
+"""What is wrong with a configuration, in words, each problem at the key that the user wrote."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from typing import Annotated, Any
+
+from bat.config.dataset import Config
+from bat.config.values import Section
+from bat.errors import BatError
+
+
+class ConfigError(BatError):
+    """Everything that is wrong with one configuration, one line each."""
+
+    def __init__(self, source: str, problems: list[str]):
+        self.problems = problems
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        super().__init__(
+            f"{source}: {count} in the configuration\n" + "\n".join(f"  {p}" for p in problems)
+        )
+
+
+def problem_of(error: dict, datasets: Any, defaults: dict) -> str:
+    """One line for one error of pydantic: the key as the user wrote it, and what is expected."""
+    loc, known = _resolve(tuple(part for part in error["loc"] if part != "[key]"))
+    place = list(loc)
+    if place[2:3] == ["runs"] and place[4:5] == ["training"] and not _has(datasets, place[1:]):
+        place[2:5] = ["training"]  # it was laid under the run
+    inherited = not _has(datasets, place[1:]) and _has(defaults, place[2:])
+    if len(place) > 2 and place[0] == "datasets" and inherited:
+        place = ["defaults", *place[2:]]
+    path = ".".join(str(part) for part in place) or "(top level)"
+    if error["type"] == "extra_forbidden":
+        if not loc[:-1]:
+            known = [*known, "defaults"]
+        near = difflib.get_close_matches(str(loc[-1]), known, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"{path}: unknown key; {hint}(known keys: {', '.join(known)})"
+    if error["type"] == "missing":
+        return f"{path}: required, and not given"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"].startswith("union_tag"):
+        key = error["ctx"]["discriminator"].strip("'")
+        if error["type"] == "union_tag_not_found":
+            return f"{path}.{key}: required, and not given"
+        known = error["ctx"]["expected_tags"]
+        return f"{path}.{key}: {error['input'].get(key)!r} is none of {known}"
+    if isinstance(error["input"], int | float | str | bool) and error["type"] != "value_error":
+        message += f" (found {error['input']!r})"
+    return f"{path}: {message}"
+
+
+def _has(mapping: Any, path: list) -> bool:
+    for part in path:
+        if not isinstance(mapping, dict) or part not in mapping:
+            return False
+        mapping = mapping[part]
+    return True
+
+
+def _resolve(loc: tuple) -> tuple[list, list[str]]:
+    """The user's key path (union tags taken out) and the keys known where it ends."""
+    path, model, known = [], Config, list(Config.model_fields)
+    for part in loc:
+        if isinstance(model, tuple):  # a union: this part is the tag that chose the member
+            model = next(
+                (m for m in model if _is_tagged(m, part)),
+                None,
+            )
+            continue
+        path.append(part)
+        if isinstance(model, type) and issubclass(model, Section):
+            known = list(model.model_fields)
+            field = model.model_fields.get(part)
+            model = _unwrap(field.rebuild_annotation()) if field else None
+        elif isinstance(model, dict):
+            model = model["value"]
+    return path, known
+
+
+def _is_tagged(member: type[Section], tag: Any) -> bool:
+    fields = member.model_fields.values()
+    return any(tag in typing.get_args(field.annotation) for field in fields)
+
+
+def _unwrap(annotation: Any) -> Any:
+    """The section, tuple of sections, or ``{"value": section}`` behind an annotation."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _unwrap(args[0])
+    if origin is dict:
+        return {"value": _unwrap(args[1])}
+    if origin in (typing.Union, types.UnionType):
+        members = [a for a in (_unwrap(a) for a in args) if a is not None]
+        return tuple(members) if len(members) > 1 else (members[0] if members else None)
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    return None

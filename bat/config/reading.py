@@ -1,0 +1,81 @@
+"""A configuration read and checked, as a whole.
+
+It names data sets; each data set is one section that holds all its settings.
+The top-level section ``defaults`` is laid under every data set, so that what
+they share is written once.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydantic
+
+from bat.config.dataset import Config
+from bat.config.messages import ConfigError, problem_of
+from bat.config.overlaying import overlay
+from bat.config.yaml_files import read_yaml
+
+
+def read_config(*paths: str | Path) -> Config:
+    """Read YAML files, each laid over the one before, and check the result.
+
+    Raises
+    ------
+    ConfigError
+        With every problem found, each with its key and what is expected.
+    """
+    merged: dict = {}
+    for path in paths:
+        document, _ = read_yaml(path)
+        if document is not None and not isinstance(document, dict):
+            raise ConfigError(str(path), ["expected a mapping of keys at the top level"])
+        merged = overlay(merged, document or {})
+    return load_config(merged, files=paths)
+
+
+def load_config(raw: dict, files: Sequence[str | Path] = ()) -> Config:
+    """Check a configuration given as nested mappings.
+
+    Parameters
+    ----------
+    raw : dict
+        As read from YAML. ``raw["defaults"]`` is laid under every data set.
+    files : sequence of path
+        That ``raw`` was read from. The error message names them, and they are
+        searched for keys that are given twice, of which a mapping holds the last.
+
+    Raises
+    ------
+    ConfigError
+        With every problem found.
+    """
+    repeated = [problem for path in files for problem in read_yaml(path)[1]]
+    source = " + ".join(map(str, files)) or "configuration"
+    try:
+        checked = _check(raw, source)
+    except ConfigError as error:
+        raise ConfigError(source, repeated + error.problems) from None
+    if repeated:
+        raise ConfigError(source, repeated)
+    return checked
+
+
+def _check(raw: dict, source: str) -> Config:
+    raw = copy.deepcopy(dict(raw))
+    defaults = raw.pop("defaults", None) or {}
+    datasets = raw.get("datasets")
+    if not isinstance(defaults, dict):
+        raise ConfigError(source, ["defaults: expected a mapping of keys"])
+    if isinstance(datasets, dict):
+        raw["datasets"] = {
+            name: overlay(defaults, own or {}) if isinstance(own or {}, dict) else own
+            for name, own in datasets.items()
+        }
+    try:
+        return Config.model_validate(raw, context={"expand": True})
+    except pydantic.ValidationError as error:
+        problems = [problem_of(e, datasets, defaults) for e in error.errors()]
+        raise ConfigError(source, list(dict.fromkeys(problems))) from None

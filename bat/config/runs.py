@@ -1,0 +1,252 @@
+"""Sections of adversarial training: one class a method, what is selected, measured, evaluated."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from bat.config.architectures import Architecture
+from bat.config.code import Code, Settings
+from bat.config.places import WorkflowPlace
+from bat.config.scores import EnsembleScore, ScoreName
+from bat.config.training import StudyTraining, Training
+from bat.config.values import (
+    Count,
+    Epsilon,
+    Name,
+    NotNegative,
+    Number,
+    Positive,
+    Section,
+    Seed,
+    Share,
+)
+from bat.scores.registry import ENSEMBLE_SCORES, default_sigmas
+
+
+class Adversary(Section):
+    """The attack of adversarial training; methods may set their own values."""
+
+    eps: Epsilon = 8 / 255
+    step: Epsilon = 2 / 255
+    steps: Count = 10
+
+
+class TrainOn(Section):
+    """The training samples of a run."""
+
+    atypical: Share | None = Field(
+        None,
+        description="unset: the whole training set; else all typical samples and this share of "
+        "the atypical ones, drawn by seed (paper, 3.2)",
+    )
+    seed: Seed = 0
+
+
+class Selection(Section):
+    """Which epoch's model counts as a run's result, by its accuracy under PGD."""
+
+    by: Literal["validation", "test", "last"] = Field(
+        "validation",
+        description="validation: samples held out from training; test: the paper's protocol, "
+        "which selects on the test set; last: the last epoch",
+    )
+    validation: Share = Field(0.02, description="share of the training samples held out for it")
+    steps: Count = Field(10, description="PGD steps")
+
+
+class History(Section):
+    """What is measured along training, on every split and group."""
+
+    every: Annotated[int, Field(ge=0)] = Field(10, description="epochs; 0 measures the last only")
+    steps: Count = Field(20, description="PGD steps")
+    max_samples: Count | Literal["all"] | None = Field(
+        None,
+        description="measure at most this many samples of each split, drawn by seed; unset: 2000",
+    )
+
+
+class OwnAttack(Section):
+    """An attack of one's own: a function of ``model``, ``x``, ``y`` and ``eps`` that gives images.
+
+    What it gives is refused outside of the ball of ``evaluation.eps`` and of [0, 1].
+    """
+
+    attack: Code
+    settings: Settings = Field({})
+
+
+class Evaluation(Section):
+    """The columns of the tables; unset values are those of the adversary."""
+
+    eps: Epsilon | None = None
+    pgd_steps: Count = 100
+    pgd_step: Epsilon | None = None
+    pgd_restarts: Count = 1
+    cw_steps: Count = 100
+    cw_step: Epsilon | None = None
+    autoattack: Literal["standard", "aa-fast", "none"] = Field(
+        "standard", description="aa-fast: APGD-CE and targeted APGD only"
+    )
+    batch_size: Count = 500
+    seed: Seed = 0
+    max_samples: Count | None = Field(
+        None, description="evaluate only this many test samples, the first of a draw by seed"
+    )
+    attacks: dict[Name, OwnAttack] = Field(
+        {}, description="attacks of your own, by the name of their column"
+    )
+
+
+class Run(Section):
+    """One training: a method, on some samples, with its own settings where they differ."""
+
+    train_on: TrainOn = TrainOn()
+    training: Training = Training()
+    selection: Selection | None = Field(None, description="unset: the data set's")
+
+
+class ErmRun(Run):
+    """Empirical risk minimization on clean images."""
+
+    method: Literal["erm"] = "erm"
+
+
+class AttackRun(Run):
+    eps: Epsilon | None = Field(None, description="unset: the adversary's")
+    step: Epsilon | None = Field(None, description="unset: the adversary's")
+    steps: Count | None = Field(None, description="unset: the adversary's")
+
+
+class PgdAtRun(AttackRun):
+    """PGD adversarial training."""
+
+    method: Literal["pgd-at"] = "pgd-at"
+    mode: Literal["train", "eval"] = Field("train", description="mode during the attack")
+
+
+class ReferenceRun(AttackRun):
+    step: Epsilon | None = Field(
+        None, description="unset: the reference's 0.007 at 0.031, in proportion to eps"
+    )
+
+
+class TradesRun(ReferenceRun):
+    """TRADES; beta is 1 / lambda."""
+
+    method: Literal["trades"] = "trades"
+    beta: NotNegative = 5.0
+    gaussian: Epsilon = 0.001
+
+
+class MartRun(ReferenceRun):
+    """MART."""
+
+    method: Literal["mart"] = "mart"
+    beta: NotNegative | None = Field(
+        None, description="unset: the reference's 6 for wide residual networks, 5 for others"
+    )
+    gaussian: Epsilon = 0.001
+
+
+class GairatRun(ReferenceRun):
+    """GAIRAT; shift is its Lambda."""
+
+    method: Literal["gairat"] = "gairat"
+    shift: Number = -1.0
+    begin: Share = Field(
+        0.5,
+        description="the weights set in with the epoch at this share of the training, as in the "
+        "reference: with 0.5 the 60th of 120 epochs, or the third of 6, is the first with them",
+    )
+
+
+class BatRun(PgdAtRun):
+    """Benign adversarial training."""
+
+    method: Literal["bat"] = "bat"
+    alpha: NotNegative = 1.0
+    beta: NotNegative = 0.2
+    temperature: Positive = 0.1
+    form: Literal["printed_normalized", "printed_raw", "infonce"] = "printed_normalized"
+    score: ScoreName = "memorization"
+    sigma: Share | None = Field(
+        None,
+        description=f"threshold of the score; unset: {default_sigmas()}",
+    )
+
+
+class OwnRun(AttackRun):
+    """A method of one's own, written ``method: mail.py:MAIL``.
+
+    A class derived from ``bat.objectives.Objective``, made with the settings and, where its
+    signature has them, ``eps``, ``step`` and ``steps``.
+    """
+
+    method: Literal["own"]
+    objective: Code
+    settings: Settings = Field({})
+    score: ScoreName | None = Field(
+        None, description="that tells which samples of a batch are memorized, where it asks"
+    )
+    sigma: Share | None = Field(None, description="threshold of the score; unset: as of bat")
+
+    @model_validator(mode="after")
+    def _of_a_score(self):
+        if self.sigma is not None and self.score is None:
+            raise ValueError("sigma is the threshold of a score, and score is not given")
+        return self
+
+
+AnyRun = Annotated[
+    ErmRun | PgdAtRun | TradesRun | MartRun | GairatRun | BatRun | OwnRun,
+    Field(discriminator="method"),
+]
+
+RUNS = {
+    "pgd-at": PgdAtRun(),
+    "trades": TradesRun(),
+    "mart": MartRun(),
+    "gairat": GairatRun(),
+    "bat-1-0.2": BatRun(alpha=1, beta=0.2),
+    "bat-2-0.2": BatRun(alpha=2, beta=0.2),
+}
+
+
+class External(Section):
+    """Anyone's trained model, to be evaluated beside the runs."""
+
+    checkpoint: WorkflowPlace
+    architecture: Architecture | None = Field(
+        None, description="one of `architectures`; by default the first of them"
+    )
+    normalize: bool | None = Field(
+        None,
+        description="whether the model expects images normalized by the channel statistics; "
+        "to be said where its file does not, else both are tried on training samples",
+    )
+    key: Annotated[str, Field(pattern=r"^[\w.-]*$")] | None = Field(
+        None, description="where in the file the weights are, if they could be several"
+    )
+
+
+class Ablation(Section):
+    """BAT over a grid; its (0, 0) cell is the run ``pgd-at`` (paper, figure 4)."""
+
+    alpha: tuple[NotNegative, ...] = (0, 1, 2, 3)
+    beta: tuple[NotNegative, ...] = (0, 0.1, 0.2, 0.3)
+
+
+class Studies(Section):
+    """What memorizing atypical samples does to ERM and to adversarial training."""
+
+    training: StudyTraining = StudyTraining()
+    atypical: tuple[Share, ...] = Field(
+        (0, 0.2, 1), description="shares of the atypical samples beside all typical ones"
+    )
+    seed: Seed = Field(0, description="of the drawn part of the atypical samples")
+    scores: tuple[EnsembleScore, ...] = Field(
+        ENSEMBLE_SCORES,
+        description="scores that take memorization's place in BAT(1, 0.2)",
+    )

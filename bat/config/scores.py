@@ -1,0 +1,138 @@
+"""Sections of the scores, of the ensemble's scores, and of the groups made of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from bat.addresses import address_problem, is_address, shown_address
+from bat.config.architectures import Architecture
+from bat.config.places import AddressOrPlace
+from bat.config.trainers import Trainer
+from bat.config.training import SubsetTraining
+from bat.config.values import Count, Number, Positive, Section, Seed, Share
+from bat.scores import ATYPICAL_ABOVE, ENSEMBLE_SCORES, INFLUENCE_ABOVE, SCORES
+
+ScoreName = Literal[tuple(SCORES)]
+EnsembleScore = Literal[ENSEMBLE_SCORES]
+ScoreTable = Literal[*ENSEMBLE_SCORES, "convergence"]
+
+
+class Influence(Section):
+    pairs: Literal["same_class", "all"] = Field(
+        "same_class", description="estimate between samples of one class, or all pairs"
+    )
+    keep_above: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        0.02, description="only pairs with a higher influence are kept"
+    )
+
+
+class Scores(Section):
+    """Memorization and influence from trainings on random subsets (paper, A.1)."""
+
+    architecture: Architecture = "resnet9"
+    trainer: Trainer | None = Field(
+        None,
+        description="a training of your own in place of the architecture, as my_training.py:train",
+    )
+    trials: Annotated[int, Field(ge=2)] = 1000
+    trials_per_job: Count = Field(50, description="trials that one job trains in one process")
+    seconds_per_trial: dict[Architecture, Positive] = Field(
+        {},
+        description="measured seconds, as `python -m bat plan` prints them; jobs of the "
+        "architecture then get as many trials as job_minutes hold, in place of trials_per_job",
+    )
+    job_minutes: Count = Field(60, description="minutes that a job of trials is meant to take")
+    subset_ratio: Annotated[Number, Field(gt=0, lt=1)] = 0.7
+    seed: Seed = 0
+    training: SubsetTraining = SubsetTraining()
+    min_included_accuracy: Share = Field(
+        0.99, description="mean accuracy on the samples trained on, below which scores are flagged"
+    )
+    allow_unfitted: bool = Field(
+        False,
+        description="take scores of models whose mean accuracy on the samples trained on is less "
+        "than half-way from chance to 1; they are noise, refused by default, and marked as such",
+    )
+    influence: Influence = Influence()
+    precision: Positive = Field(
+        0.05, description="standard error that the convergence study asks trials for"
+    )
+    source: AddressOrPlace | None = Field(
+        None,
+        description="tables to use as they are, so that nothing is trained for them: an archive "
+        "of `scores export`, a folder of tables, published arrays, a list of memorization scores "
+        "(csv, npy, npz, ...), or an http(s) address of one; what follows its "
+        "?, as a token, is used for the download and kept in no file, and $VARIABLES there are "
+        "expanded",
+    )
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = Field(
+        None, description="of the source; required with an address"
+    )
+    match: Literal["fingerprint", "index", "source_index", "file_name"] = Field(
+        "fingerprint", description="what tells which row of the source is which sample in use"
+    )
+    tables: tuple[ScoreTable, ...] = Field(
+        (), description="what is used of the source beside memorization, influence and test"
+    )
+
+    @model_validator(mode="after")
+    def _sourced(self):
+        if self.source is None:
+            for key in ("sha256", "match", "tables"):
+                if getattr(self, key) != Scores.model_fields[key].default:
+                    raise ValueError(f"{key} says something of a source, and source is not given")
+        elif is_address(self.source):
+            if problem := address_problem(self.source):
+                raise ValueError(f"source {shown_address(self.source)!r} {problem}")
+            if self.sha256 is None:
+                raise ValueError("source is an address, so sha256 must say which file is meant")
+        return self
+
+
+class Ensemble(Section):
+    """Disagreement and confidence over subset trainings of several architectures."""
+
+    architectures: tuple[Architecture, ...] = ("resnet9", "wrn-16-2")
+    members: Annotated[int, Field(ge=2)] = Field(50, description="models of each architecture")
+    samples: Literal["held_out", "in_sample"] = Field(
+        "held_out", description="held_out: for each sample only models that did not train on it"
+    )
+
+    @model_validator(mode="after")
+    def _several(self):
+        if len(set(self.architectures)) < 2:
+            raise ValueError("at least two different architectures make an ensemble (paper, A.1)")
+        if len(set(self.architectures)) < len(self.architectures):
+            raise ValueError("an architecture is listed twice")
+        return self
+
+
+class Groups(Section):
+    """Thresholds of the typical and atypical sets (paper, 3.1 and 3.2)."""
+
+    atypical_above: Share = ATYPICAL_ABOVE
+    typical_below: Share = 0.02
+    influence_above: Share = INFLUENCE_ABOVE
+    influence_touch: Share = 0.02
+    min_accuracy: Share = 0.8
+    significance: Positive | None = Field(
+        None, description="ask also that value / standard error exceed this number"
+    )
+    false_discovery: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="ask also that a member is real: the share of false ones among the atypical "
+        "samples stays below this (exact tests, Benjamini-Hochberg; test samples by Simes)",
+    )
+
+    @model_validator(mode="after")
+    def _apart(self):
+        if self.typical_below > self.atypical_above:
+            raise ValueError(
+                f"typical_below ({self.typical_below:g}) must not exceed atypical_above "
+                f"({self.atypical_above:g}): a sample would be both"
+            )
+        if self.significance is not None and self.false_discovery is not None:
+            raise ValueError("significance and false_discovery are two rules; set one of them")
+        return self

@@ -1,0 +1,83 @@
+"""What single keys of a configuration may hold: numbers, fractions, seeds, names.
+
+Epsilons and step sizes are on the [0, 1] pixel scale and may be written as
+fractions, ``8/255``.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+
+
+class Section(pydantic.BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
+
+
+def _fraction(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(Fraction(value.replace(" ", "")))
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{value!r} is not a number; write 0.031 or a fraction as 8/255") from None
+
+
+def _pixel_scale(value: float) -> float:
+    if 1 < value <= 255:
+        raise ValueError(
+            f"{value:g} is outside [0, 1]: this is on the pixel scale from 0 to 1; "
+            f"write {value:g}/255 if 8-bit levels are meant"
+        )
+    if not 0 <= value <= 1:
+        raise ValueError(f"{value:g} is outside [0, 1] (pixel scale); an example is 8/255")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_fraction)]
+
+Epsilon = Annotated[
+    float,
+    BeforeValidator(_fraction),
+    AfterValidator(_pixel_scale),
+    Field(
+        description="l_inf distance on the [0, 1] pixel scale; a fraction as 8/255 is accepted",
+        json_schema_extra={"type": ["number", "string"]},
+    ),
+]
+
+Share = Annotated[Number, Field(ge=0, le=1)]
+Positive = Annotated[Number, Field(gt=0)]
+NotNegative = Annotated[Number, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError(
+            f"{value!r} cannot name a folder; use letters, digits, '.', '_' and '-', "
+            "starting with a letter or digit"
+        )
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+
+
+def fraction_text(value: float) -> str:
+    """A length on the [0, 1] scale as readers write it.
+
+    >>> fraction_text(8 / 255), fraction_text(0.1)
+    ('8/255', '0.1')
+    """
+    levels = 255 * value
+    whole = round(levels)
+    return f"{whole}/255" if abs(levels - whole) < 1e-6 else f"{value:g}"

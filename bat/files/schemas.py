@@ -1,0 +1,137 @@
+"""The kinds of tables: their columns, types, and which of them may be missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from bat.config.attacks import ATTACKS
+
+FORMAT_VERSION = 1
+
+STATISTICS = [
+    "clean_loss",
+    "adversarial_loss",
+    "boosted_loss",
+    "divergence",
+    "discrimination_loss",
+    "correct_steps",
+    "reweighted",
+    "mean_weight",
+]
+"""Means over an epoch's steps that some method has beside the loss."""
+
+FLAGS = ["clean", "pgd"]
+"""Packed bits of the history: right without attack, and under PGD."""
+
+SCHEMAS = {
+    "trials": pa.schema(
+        [
+            ("trial", pa.int32()),
+            ("seed", pa.int64()),
+            ("included", pa.binary()),
+            ("train_correct", pa.binary()),
+            ("test_correct", pa.binary()),
+            ("included_accuracy", pa.float64()),
+            ("excluded_accuracy", pa.float64()),
+            ("test_accuracy", pa.float64()),
+            ("seconds", pa.float64()),
+            ("device", pa.string()),
+            ("probabilities", pa.binary()),
+        ]
+    ),
+    "memorization": pa.schema(
+        [
+            ("index", pa.int32()),
+            ("label", pa.int32()),
+            ("memorization", pa.float64()),
+            ("memorization_se", pa.float64()),
+            ("n_included", pa.int32()),
+            ("n_excluded", pa.int32()),
+            ("accuracy_included", pa.float64()),
+            ("accuracy_excluded", pa.float64()),
+        ]
+    ),
+    "influence": pa.schema(
+        [
+            ("train_index", pa.int32()),
+            ("test_index", pa.int32()),
+            ("influence", pa.float32()),
+            ("influence_se", pa.float32()),
+            ("q", pa.float32()),
+        ]
+    ),
+    "test": pa.schema(
+        [
+            ("index", pa.int32()),
+            ("label", pa.int32()),
+            ("accuracy", pa.float64()),
+            ("max_influence", pa.float64()),
+            ("max_influence_train_index", pa.int32()),
+        ]
+    ),
+    "disagreement": pa.schema(
+        [("index", pa.int32()), ("label", pa.int32()), ("disagreement", pa.float64())]
+    ),
+    "confidence": pa.schema(
+        [("index", pa.int32()), ("label", pa.int32()), ("confidence", pa.float64())]
+    ),
+    "history": pa.schema(
+        [
+            ("epoch", pa.int32()),
+            ("loss", pa.float64()),
+            *((name, pa.float64()) for name in STATISTICS),
+            ("selection_accuracy", pa.float64()),
+            *((f"{split}_{flag}", pa.binary()) for split in ("train", "test") for flag in FLAGS),
+        ]
+    ),
+    "evaluations": pa.schema(
+        [("index", pa.int32()), *((name, pa.bool_()) for name in ("clean", *ATTACKS))]
+    ),
+    "groups": pa.schema([("index", pa.int32()), ("typical", pa.bool_()), ("atypical", pa.bool_())]),
+    "poisoning": pa.schema(
+        [
+            ("index", pa.int32()),
+            ("label", pa.int32()),
+            ("predicted", pa.int32()),
+            ("predicted_clean", pa.int32()),
+            ("score", pa.float64()),
+        ]
+    ),
+}
+
+
+def schema_of(kind: str, recipe: Any) -> pa.Schema:
+    """The columns of a table; an evaluation has one more for each attack of one's own.
+
+    Parameters
+    ----------
+    kind : str
+    recipe : any
+        Of the table, as its metadata have it.
+    """
+    schema = SCHEMAS[kind]
+    asked = recipe.get("attacks") if isinstance(recipe, dict) else None
+    if kind == "evaluations" and isinstance(asked, dict):
+        for name in (name for name in asked if name not in SCHEMAS[kind].names):
+            schema = schema.append(pa.field(name, pa.bool_()))
+    return schema
+
+
+NULLABLE = {
+    "trials": {"probabilities"},
+    "memorization": {
+        *("memorization_se", "n_included", "n_excluded", "accuracy_included", "accuracy_excluded")
+    },
+    "influence": {"influence_se", "q"},
+    "test": {"accuracy"},
+    "history": {
+        *STATISTICS,
+        "selection_accuracy",
+        *(f"{split}_{flag}" for split in ("train", "test") for flag in FLAGS),
+    },
+    "evaluations": set(ATTACKS),
+}
+"""Columns that a file may lack, by kind: they are read as null. A column that is added to a kind
+belongs here, so that what was made before it stays readable."""

@@ -1,0 +1,144 @@
+"""What every objective has: what it is given, what it gives, and its hooks in the loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bat.attacks import Attacked, forward, linf_attack
+from bat.config import Adversary, TradesRun
+from bat.config.methods import REFERENCE_EPS, REFERENCE_STEP
+
+
+class Batch(NamedTuple):
+    """What an objective is given."""
+
+    x: Tensor  # (batch, channels, height, width) float in [0, 1], augmented
+    y: Tensor  # (batch,) int64
+    memorized: Tensor | None = None  # (batch,) bool, score above sigma; for BAT
+    unmemorized: Tensor | None = None  # (batch,) bool, score below sigma; for BAT
+    index: Tensor | None = None  # (batch,) int64, positions in the training set
+
+
+Statistics = dict[str, Tensor]
+
+
+class Objective:
+    """A training objective; a method of one's own derives from it and writes ``__call__``.
+
+    Attributes
+    ----------
+    name : str
+        Of the method, as messages say it.
+    passes : (int, int)
+        Forward passes, and passes that are trained on, of a step beside its
+        attack; a plan of costs counts with them.
+
+    Notes
+    -----
+    One that keeps something from step to step (a moving average, a state for
+    every sample) gives it in `state_dict`, so that a training that is stopped
+    goes on exactly where it was.
+    """
+
+    name: ClassVar[str]
+    passes: ClassVar[tuple[int, int]] = (0, 1)
+
+    def __call__(
+        self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0
+    ) -> tuple[Tensor, Statistics]:
+        """The loss of one batch, and what of it is recorded.
+
+        Parameters
+        ----------
+        model : nn.Module
+            In train mode, and afterwards so; may be compiled.
+        batch : Batch
+            On the model's device.
+        generator : torch.Generator
+            On this device, for whatever the objective draws.
+        epoch : int
+            Counted from 0.
+
+        Returns
+        -------
+        loss : Tensor, scalar
+            To be differentiated by the parameters.
+        statistics : dict of str to Tensor
+            Scalars on the device, among them ``loss``; their means over an epoch
+            are recorded, NaN left out.
+        """
+        raise NotImplementedError
+
+    def after_step(self, model: nn.Module) -> None:
+        """Called when the optimizer has taken the step of a batch.
+
+        Parameters
+        ----------
+        model : nn.Module
+            Not compiled; its parameters may be changed in place.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the objective keeps between steps: tensors, numbers, text, and dicts of these."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave; its tensors may lie on another device.
+
+        Raises
+        ------
+        ValueError
+            If the state is not one of this objective.
+        """
+        if state:
+            raise ValueError(f"{self.name} keeps no state, and is given {sorted(state)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adversarial(Objective):
+    """The ball and the steps of a training attack, and how it is called."""
+
+    eps: float = REFERENCE_EPS
+    step: float = REFERENCE_STEP
+    steps: int = Adversary().steps
+
+    def attacked(
+        self, model: nn.Module, batch: Batch, generator: torch.Generator, **settings: Any
+    ) -> Attacked:
+        """The batch under `linf_attack` with further settings."""
+        return linf_attack(
+            model,
+            batch.x,
+            batch.y,
+            eps=self.eps,
+            step=self.step,
+            steps=self.steps,
+            generator=generator,
+            **settings,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanAndAdversarial(Adversarial):
+    """What TRADES and MART share: settings, the attack from normal noise, both logits."""
+
+    beta: float = TradesRun().beta
+    gaussian: float = TradesRun().gaussian
+
+    def logits(
+        self, model: nn.Module, batch: Batch, generator: torch.Generator, *, loss: str
+    ) -> tuple[Tensor, Tensor]:
+        """Clean and adversarial logits, the attack maximising ``loss`` in eval mode."""
+        x = self.attacked(
+            model, batch, generator, loss=loss, start="gaussian", gaussian=self.gaussian
+        ).x
+        return forward(model, batch.x), forward(model, x)
+
+
+def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
+    """``sum(w * l) / sum(w)``, equation (8)."""
+    return (weights * losses).sum() / weights.sum()

@@ -1,0 +1,194 @@
+"""What every figure, table and job is made from: for the rules, the reports and the costs.
+
+Figures and tables say what they need in their entries (`bat.plan.catalogue`). Paths lie
+below the results folder of a data set. What compares runs shows those that its
+specification gives it (`bat.plan.specifications.comparison_specification`), which the
+rules have when the workflow is read, and the reports when they are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from bat.plan.catalogue import OF_DATASET, OF_RUN, Entry, read_catalogue
+from bat.plan.names import ablation_name, study_name
+from bat.scores import ENSEMBLE_SCORES
+
+if TYPE_CHECKING:
+    from bat.config import Dataset
+
+# -- of a data set --------------------------------------------------------------------------
+
+SCORE_TABLES = ("memorization", "influence", "test", *ENSEMBLE_SCORES)
+
+
+def score_file(table: str) -> str:
+    """A score table, or the table of their convergence.
+
+    >>> score_file("test"), score_file("convergence")
+    ('scores/test.parquet', 'scores/convergence.csv')
+    """
+    return OF_DATASET[table][0]
+
+
+def absent_tables(dataset: Dataset) -> set[str]:
+    """The score tables that a data set lacks: its source brings neither them nor trials."""
+    if dataset.scores.source is None:
+        return set()
+    return {*ENSEMBLE_SCORES, "convergence"} - set(dataset.scores.tables)
+
+
+def score_files(dataset: Dataset, tables: Iterable[str] = SCORE_TABLES) -> list[str]:
+    """Those of some score tables that a data set has."""
+    absent = absent_tables(dataset)
+    return [score_file(table) for table in tables if table not in absent]
+
+
+def is_drawn(dataset: Dataset, entry: Entry) -> bool:
+    """Whether a data set has all the score tables that a figure or table is made from."""
+    return not absent_tables(dataset) & set(entry.needs)
+
+
+# -- of a run -------------------------------------------------------------------------------
+
+NEEDS = {
+    "runs": "history",
+    "evaluations": "evaluations",
+    "poisoning": "poisoning",
+    "representation": "representation",
+}
+"""What the jobs on one run and seed leave, as entries name it, by the kind of job."""
+
+
+def result_file(kind: str, architecture: str, run: str, seed: int) -> str:
+    """The result of one job, of a kind of `NEEDS`.
+
+    >>> result_file("evaluations", "resnet18", "pgd-at", 0)
+    'resnet18/evaluations/pgd-at/seed0.parquet'
+    """
+    return OF_RUN[NEEDS[kind]].format(architecture=architecture, run=run, seed=seed)
+
+
+def checkpoint_file(architecture: str, run: str, seed: int, which: str = "best") -> str:
+    """The model of one run and seed, of its ``best`` or its ``last`` epoch."""
+    return f"{architecture}/runs/{run}/seed{seed}/{which}.pt"
+
+
+def run_inputs(spec: dict) -> dict[str, str]:
+    """Groups and scores, where a run uses them; keys as `bat.training.Inputs` has them."""
+    inputs = {}
+    if spec["train_on"]["atypical"] is not None:
+        inputs["groups"] = OF_DATASET["train_groups"][0]
+    if spec["score"] is not None:
+        inputs["scores"] = score_file(spec["score"]["kind"])
+    return inputs
+
+
+# -- of a data set and an architecture ------------------------------------------------------
+
+ANNOTATED_RUN = "pgd-at-atypical-0"
+"""Whose poisoning scores the annotation study shows, of the first seed: it trains on no atypical
+sample."""
+
+
+def runs_of(names: Iterable[str], comparison: Mapping[str, Any]) -> list[str]:
+    """Runs by the names of their sets, each once.
+
+    Parameters
+    ----------
+    names : iterable of str
+        'configured', 'external' (models of others), 'ablation', 'substitution',
+        'erm whole' and 'pgd-at whole' (of the studies, trained on everything), 'erm by share'
+        and 'pgd-at by share' (on shares of the atypical samples); any other is a run's own.
+    comparison : mapping
+        From `bat.plan.specifications.comparison_specification`.
+    """
+    grid = comparison["ablation"]
+    sets = {
+        "configured": comparison["runs"],
+        "external": comparison["external"],
+        "substitution": comparison["substitution"],
+        "ablation": [ablation_name(a, b) for a in grid["alpha"] for b in grid["beta"]],
+    }
+    for method in ("erm", "pgd-at"):
+        sets[f"{method} whole"] = [study_name(method, None)]
+        sets[f"{method} by share"] = [study_name(method, share) for share in comparison["shares"]]
+    return list(dict.fromkeys(run for name in names for run in sets.get(name, [name])))
+
+
+def trained_runs(entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
+    """The runs of a figure or table that are trained here, and so have a specification."""
+    return [run for run in runs_of(entry.runs, comparison) if run not in comparison["external"]]
+
+
+def seeds_of(run: str, comparison: Mapping[str, Any]) -> list[int]:
+    """The seeds of a run; an external model has the one seed 0."""
+    return [0] if run in comparison["external"] else list(comparison["seeds"])
+
+
+def score_kinds(run_specs: Iterable[dict]) -> set[str]:
+    """The scores that some runs go by, from their specifications."""
+    return {spec["score"]["kind"] for spec in run_specs if spec["score"] is not None}
+
+
+def inputs_of(
+    entry: Entry, comparison: Mapping[str, Any] | None = None, run_specs: Iterable[dict] = ()
+) -> list[str]:
+    """All that a figure or table is made from, beside specifications and the images.
+
+    Parameters
+    ----------
+    entry : Entry
+    comparison : mapping, optional
+        From `bat.plan.specifications.comparison_specification`, for the scope
+        'architecture'.
+    run_specs : iterable of dict
+        The specifications of its `trained_runs`.
+    """
+    files = [path for need in entry.needs for path in OF_DATASET.get(need, ())]
+    if comparison is not None:
+        files += [
+            OF_RUN[need].format(architecture=comparison["architecture"], run=run, seed=seed)
+            for need in entry.needs
+            if need in OF_RUN
+            for run in runs_of(entry.runs, comparison)
+            for seed in seeds_of(run, comparison)
+        ]
+    if "evaluations" in entry.needs and "memorization" in score_kinds(run_specs):
+        files.append(score_file("memorization"))  # the caption says what is so by chance
+    return files
+
+
+def annotation_job(comparison: Mapping[str, Any]) -> tuple[str, int]:
+    """Run and seed of the poisoning scores that the annotation study is made from."""
+    return ANNOTATED_RUN, comparison["seeds"][0]
+
+
+def evaluation_stage(run: str, comparison: Mapping[str, Any]) -> str:
+    """The specification of a run's attacks: all of them in the tables, else PGD alone."""
+    tables = (
+        runs_of(entry.runs, comparison)
+        for entry in read_catalogue().values()
+        if entry.folder == "tables" and "evaluations" in entry.needs
+    )
+    return "evaluation" if any(run in runs for runs in tables) else "evaluation-ablation"
+
+
+def jobs(kind: str, comparison: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Run and seed of every job that all figures and tables of an architecture need.
+
+    Parameters
+    ----------
+    kind : {"runs", "evaluations", "poisoning", "representation"}
+    comparison : mapping
+        From `bat.plan.specifications.comparison_specification`.
+    """
+    found = [annotation_job(comparison)] if kind in ("runs", "poisoning") else []
+    for entry in read_catalogue().values():
+        if kind == "runs":  # whatever is read of a model, it is trained
+            runs = trained_runs(entry, comparison)
+        else:
+            runs = runs_of(entry.runs, comparison) if NEEDS[kind] in entry.needs else []
+        found += [(run, seed) for run in runs for seed in seeds_of(run, comparison)]
+    return list(dict.fromkeys(found))

@@ -1,0 +1,83 @@
+"""Trials, and the files that hold them: one shard for each job."""
+
+from __future__ import annotations
+
+from bat.config import Dataset, Scores
+
+
+def trial_counts(dataset: Dataset) -> dict[str, int]:
+    """Number of trials by architecture, for the scores and for the ensemble."""
+    counts = {name: dataset.ensemble.members for name in dataset.ensemble.architectures}
+    main = dataset.scores.architecture
+    return counts | {main: max(dataset.scores.trials, counts.get(main, 0))}
+
+
+def shard_names(architecture: str, n_trials: int, trials_per_job: int) -> list[str]:
+    """File names of the shards that hold trials 0 to ``n_trials - 1``.
+
+    >>> shard_names("resnet9", 120, 50)[-1]
+    'resnet9-000100-000119.parquet'
+    """
+    return [
+        f"{architecture}-{first:06d}-{min(first + trials_per_job, n_trials) - 1:06d}.parquet"
+        for first in range(0, n_trials, trials_per_job)
+    ]
+
+
+def trials_per_job(scores: Scores, architecture: str) -> int:
+    """Trials of one job: as many as its wall time holds, where a trial's time is configured.
+
+    A function of the configuration alone, so that the bounds of shards stay
+    where they are from one run of the workflow to the next.
+
+    >>> trials_per_job(Scores(seconds_per_trial={"resnet9": 50}, job_minutes=60), "resnet9")
+    72
+    """
+    seconds = scores.seconds_per_trial.get(architecture)
+    if seconds is None:
+        return scores.trials_per_job
+    return max(1, int(60 * scores.job_minutes / seconds))
+
+
+def shard_files(dataset: Dataset, architecture: str, n_trials: int | None = None) -> list[str]:
+    """Shards of one architecture, below the data set's folder.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    architecture : str
+        One of `trial_counts`.
+    n_trials : int, optional
+        Only those that hold a trial below this number.
+    """
+    per_job = trials_per_job(dataset.scores, architecture)
+    names = shard_names(architecture, trial_counts(dataset)[architecture], per_job)
+    if n_trials is not None:
+        names = names[: -(-n_trials // per_job)]
+    return [f"trials/{name}" for name in names]
+
+
+def score_shards(dataset: Dataset) -> list[str]:
+    """Shards behind memorization and influence."""
+    return shard_files(dataset, dataset.scores.architecture, dataset.scores.trials)
+
+
+def ensemble_shards(dataset: Dataset) -> list[str]:
+    """Shards behind disagreement and confidence."""
+    ensemble = dataset.ensemble
+    return [
+        shard
+        for architecture in ensemble.architectures
+        for shard in shard_files(dataset, architecture, ensemble.members)
+    ]
+
+
+def covered_trials(dataset: Dataset, architecture: str) -> tuple[int, int]:
+    """Trials behind the scores and behind held-out scores, 0 where there are none.
+
+    With so many, every sample is to be in a subset and out of one; a shard's job
+    checks that before it trains.
+    """
+    scores, ensemble = dataset.scores, dataset.ensemble
+    n_trials = scores.trials if architecture == scores.architecture else 0
+    return n_trials, ensemble.members if ensemble.samples == "held_out" else 0

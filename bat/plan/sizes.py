@@ -1,0 +1,87 @@
+"""How large data sets are, prepared or not, and how many trials that asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bat.config import Dataset
+from bat.data.counting import count_samples
+from bat.errors import ArtifactError
+from bat.files import read_json
+from bat.scores.significance import trials_for_influence
+
+KNOWN_SIZES = {
+    "fashion_mnist": (60_000, 10_000, 10, (1, 28, 28)),
+    "cifar10": (50_000, 10_000, 10, (3, 32, 32)),
+    "cifar100": (50_000, 10_000, 100, (3, 32, 32)),
+}
+"""Training and test samples, classes and shape of data sets that are not prepared yet."""
+
+ASSUMED_SIZE = KNOWN_SIZES["cifar10"]
+"""For a data set of the user's own that is neither prepared nor can be counted here."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Samples, classes, and (channels, height, width) of a data set."""
+
+    n_train: int
+    n_test: int
+    n_classes: int
+    shape: tuple[int, int, int]
+    assumed: bool = False
+
+
+def size(dataset: Dataset, folder: Path) -> Size:
+    """The size of a data set: as prepared, else as known or counted before, else assumed.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    folder : path
+        Its folder below the results.
+    """
+    try:
+        info = read_json(folder / "data" / "dataset.json")
+        n_classes = len(info["class_names"])
+        return Size(info["n_train"], info["n_test"], n_classes, tuple(info["shape"]))
+    except ArtifactError:
+        pass
+    data, assumed = dataset.data, False
+    if data.source == "digits":
+        n_train, n_test, n_classes, shape = 1797 - data.n_test, data.n_test, 10, (1, 8, 8)
+    elif data.source == "tiny_imagenet":
+        n_classes, shape = data.classes, (3, 64, 64)
+        n_train, n_test = 500 * n_classes, 50 * n_classes
+    elif counted := KNOWN_SIZES.get(data.source) or count_samples(data):
+        n_train, n_test, n_classes, shape = counted
+    else:
+        assumed, (n_train, n_test, n_classes, shape) = True, ASSUMED_SIZE
+    part = data.subsample
+    if part.train or part.train_per_class:
+        n_train = part.train or part.train_per_class * n_classes
+    if part.test or part.test_per_class:
+        n_test = part.test or part.test_per_class * n_classes
+    if data.resize:
+        shape = (shape[0], data.resize, data.resize)
+    return Size(n_train, n_test, n_classes, shape, assumed=assumed)
+
+
+def trials_to_stand(dataset: Dataset, folder: Path) -> str:
+    """How many trials an influence at the threshold needs to be told from chance, in a sentence."""
+    n, influence = size(dataset, folder), dataset.groups.influence_above
+    pairs = n.n_train * n.n_test
+    if dataset.scores.influence.pairs == "same_class":
+        pairs //= n.n_classes
+    ratio, trials = dataset.scores.subset_ratio, dataset.scores.trials
+    if influence == 0:
+        return ""
+    accuracy = min(0.8, 1 - influence * (1 - ratio))
+    needed = trials_for_influence(influence, accuracy, pairs, ratio)
+    assumed = " (size assumed)" if n.assumed else ""
+    return (
+        f"an influence of {influence:g} on a test sample of accuracy {accuracy:g} stands among "
+        f"{pairs:,} candidate pairs{assumed} after about {needed:,} trials, and {trials:,} are "
+        "configured"
+    )

@@ -1,0 +1,229 @@
+"""The configuration, cut into one specification for each stage.
+
+Each holds only what its stage depends on. They become small JSON files named by
+their content, and are inputs of the rules: a key that a stage does not use runs
+nothing again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bat.addresses import address_variable, is_address, kept_address
+from bat.config import AnyRun, Config, Dataset, Network, Scores
+from bat.config.attacks import attacks
+from bat.data import revisions
+from bat.plan import own
+from bat.plan.runs import all_runs, external_models, objective, substitution_runs
+from bat.plan.shards import trial_counts
+from bat.scores import SCORES
+
+STAGES = {
+    "data": 1,
+    "trials": 1,
+    "scores": 2,
+    "ensembles": 1,
+    "groups": 2,
+    "convergence": 2,
+    "source": 1,
+    "training": 1,
+    "evaluation": 1,
+    "poisoning": 1,
+    "representation": 2,
+}
+"""Raised when a change of the code changes what a stage gives."""
+
+
+def all_specifications(config: Config) -> dict[tuple[str, str], dict]:
+    """The specification of every stage, by data set and stage; runs have theirs without a seed."""
+    specs: dict[tuple[str, str], dict] = {}
+    for name, dataset in config.datasets.items():
+        stages = _score_stages(name, dataset)
+        stages["data"] = {
+            "dataset": name,
+            "stage_version": STAGES["data"],
+            "data": dataset.data.model_dump(mode="json"),
+            **own.data(dataset.data),
+            **revisions.data_revision(dataset.data, config.results / name / "data"),
+        }
+        if dataset.scores.source is not None:
+            stages["source"] = (
+                {"dataset": name}
+                | source_specification(dataset)
+                | revisions.scores_revision(dataset.scores.source, config.results / name / "scores")
+                | _unfitted(dataset.scores)
+            )
+        stages |= _run_stages(name, dataset)
+        specs |= {(name, stage): spec for stage, spec in stages.items()}
+    return specs
+
+
+def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
+    """Of the trials, of the tables made of them, and of what is drawn from these."""
+    scores, ensemble, common = dataset.scores, dataset.ensemble, {"dataset": name}
+    recipes = {a: trial_recipe(a, scores, dataset.networks) for a in trial_counts(dataset)}
+    trials = {"trials": scores.trials, "recipe": recipes[scores.architecture]}
+    stages = {
+        f"trials-{architecture}": common
+        | {
+            "recipe": recipe,
+            "members": ensemble.members if architecture in ensemble.architectures else 0,
+        }
+        for architecture, recipe in recipes.items()
+    }
+    about_scores = {
+        "stage_version": STAGES["scores"],
+        "influence": scores.influence.model_dump(mode="json"),
+        "min_included_accuracy": scores.min_included_accuracy,
+    }
+    stages["scores"] = common | trials | about_scores | _unfitted(scores)
+    stages["convergence"] = common | trials | {"stage_version": STAGES["convergence"]}
+    stages["ensembles"] = common | {
+        "stage_version": STAGES["ensembles"],
+        "recipes": {a: recipes[a] for a in ensemble.architectures},
+        "members": ensemble.members,
+        "samples": ensemble.samples,
+    }
+    stages["groups"] = common | {
+        "stage_version": STAGES["groups"],
+        "groups": dataset.groups.model_dump(mode="json"),
+    }
+    stages["figures"] = common | {
+        "atypical_above": dataset.groups.atypical_above,
+        "influence_above": dataset.groups.influence_above,
+        "precision": scores.precision,
+    }
+    return stages
+
+
+def _unfitted(scores: Scores) -> dict:
+    """Written where it is asked for alone: the specifications of version 0.1.0 lack it."""
+    return {"allow_unfitted": True} if scores.allow_unfitted else {}
+
+
+def _run_stages(name: str, dataset: Dataset) -> dict[str, dict]:
+    """Of the runs, of what is measured of their models, and of what compares them."""
+    evaluation = evaluation_specification(name, dataset)
+    pgd = {"pgd": evaluation["attacks"]["pgd"]}
+    stages = {
+        "evaluation": evaluation,
+        "evaluation-ablation": evaluation | {"attacks": pgd},
+    }
+    for stage in ("poisoning", "representation"):
+        stages[stage] = {"dataset": name, "stage_version": STAGES[stage]}
+    for architecture in dataset.networks:
+        code = own.network(architecture, dataset.networks)
+        stages[f"network-{architecture}"] = {"dataset": name} | code
+    for architecture in dataset.architectures:
+        stages[f"comparison-{architecture}"] = comparison_specification(name, dataset, architecture)
+        for run_name, run in all_runs(dataset).items():
+            stages[f"{architecture}-run-{run_name}"] = run_specification(
+                name, dataset, architecture, run_name, run
+            )
+    return stages
+
+
+def trial_recipe(
+    architecture: str, scores: Scores, networks: Mapping[str, Network] = own.NONE
+) -> dict:
+    """All that determines a trial, beside its number and the data.
+
+    ``networks`` are those of one's own; what is not among them is a built-in.
+    """
+    recipe = {
+        "stage_version": STAGES["trials"],
+        "architecture": architecture,
+        "subset_ratio": scores.subset_ratio,
+        "seed": scores.seed,
+    }
+    if scores.trainer is not None and architecture == scores.trainer.name:
+        return recipe | own.trainer(scores.trainer)
+    return recipe | {
+        "training": scores.training.model_dump(mode="json"),
+        **own.network(architecture, networks),
+    }
+
+
+def whole_addresses(config: Config) -> dict[str, str]:
+    """Addresses that specifications hold without their queries, for the environment of jobs."""
+    found = {}
+    for scores in (dataset.scores for dataset in config.datasets.values()):
+        source = scores.source
+        if source is not None and is_address(source) and kept_address(source) != source:
+            found[address_variable(scores.sha256)] = source
+    return found
+
+
+def source_specification(dataset: Dataset) -> dict:
+    """What determines the tables that come from a source instead of trials."""
+    scores, data = dataset.scores, dataset.data
+    return {
+        "stage_version": STAGES["source"],
+        "source": kept_address(scores.source) if is_address(scores.source) else scores.source,
+        "sha256": scores.sha256,
+        "match": scores.match,
+        "tables": list(scores.tables),
+        "keep_above": scores.influence.keep_above,
+        "image_folder": str(data.path) if data.source == "image_folder" else None,
+    }
+
+
+def run_specification(
+    name: str,
+    dataset: Dataset,
+    architecture: str,
+    run_name: str,
+    run: AnyRun,
+    seed: int | None = None,
+) -> dict:
+    """All that determines one run, beside the data, the groups and the scores.
+
+    Without a seed, what all seeds of the run share.
+    """
+    score = None
+    if getattr(run, "score", None) is not None:
+        sigma = SCORES[run.score].sigma if run.sigma is None else run.sigma
+        score = {"kind": run.score, "sigma": sigma}
+    spec = {
+        "stage_version": STAGES["training"],
+        "dataset": name,
+        "architecture": architecture,
+        "run": run_name,
+        "objective": objective(run, architecture, dataset),
+        "score": score,
+        "train_on": run.train_on.model_dump(mode="json"),
+        "training": run.training.model_dump(mode="json"),
+        "selection": (run.selection or dataset.selection).model_dump(mode="json"),
+        "history": dataset.history.model_dump(mode="json"),
+        "adversary": {"eps": dataset.adversary.eps, "step": dataset.adversary.step},
+        **own.network(architecture, dataset.networks),
+    }
+    return spec if seed is None else spec | {"seed": seed}
+
+
+def evaluation_specification(name: str, dataset: Dataset) -> dict:
+    """The attacks of the tables, resolved."""
+    settings = dataset.evaluation
+    return {
+        "stage_version": STAGES["evaluation"],
+        "dataset": name,
+        "attacks": attacks(settings, dataset.adversary) | own.attacks(dataset),
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+        "max_samples": settings.max_samples,
+    }
+
+
+def comparison_specification(name: str, dataset: Dataset, architecture: str) -> dict:
+    """What the tables and figures of one architecture compare, and under which attacks."""
+    return {
+        "dataset": name,
+        "architecture": architecture,
+        "runs": list(dataset.runs),
+        "shares": list(dataset.studies.atypical),
+        "substitution": list(substitution_runs(dataset)),
+        "external": external_models(dataset, architecture),
+        "seeds": list(dataset.seeds),
+        "ablation": dataset.ablation.model_dump(mode="json"),
+        "evaluation": evaluation_specification(name, dataset),
+    }

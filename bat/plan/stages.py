@@ -1,0 +1,323 @@
+"""The stages of one data set: jobs, hours and bytes of each."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from bat.config import AnyRun, Config, Dataset, Optimization, TrainOn, is_built_in
+from bat.config.attacks import entry_of
+from bat.errors import ArtifactError
+from bat.files import column, read_table
+from bat.plan import inputs
+from bat.plan.runs import all_runs, objective
+from bat.plan.shards import shard_files, trial_counts
+from bat.plan.sizes import size
+from bat.plan.specifications import comparison_specification, evaluation_specification
+from bat.plan.timings import finished_trials, read_benchmark
+
+if TYPE_CHECKING:
+    from bat.devices import Runtime
+    from bat.plan.pace import Pace
+
+STAND_IN, STAND_IN_METHOD = "resnet18", "pgd-at"
+"""What a network and a method of one's own are taken to cost: a plan runs no code of theirs."""
+
+CORRECT = 0.8
+"""Assumed share of the samples that are classified right, which alone are attacked."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stage of one data set.
+
+    Attributes
+    ----------
+    jobs, done : int
+        Jobs in all, and those whose results are on disk.
+    hours, hours_left : float
+        Of training and attacking, in all and for what is not done; 0 for stages
+        that take minutes of a CPU.
+    bytes : float
+        On disk when the stage is complete.
+    basis : str
+        Where the hours come from.
+    """
+
+    dataset: str
+    stage: str
+    jobs: int
+    done: int
+    hours: float
+    hours_left: float
+    bytes: float
+    basis: str
+
+
+class Place:
+    """One data set: what it asks for, and what of it is on disk."""
+
+    def __init__(self, config: Config, name: str, dataset: Dataset, logs: Path, device: Runtime):
+        from bat.plan.pace import Pace
+
+        self.name, self.dataset = name, dataset
+        self.folder, self.logs = config.results / name, logs / name
+        self.size = size(dataset, self.folder)
+        self.pace: Pace = Pace(device, self.size.n_classes, self.size.shape)
+
+    def rows(self) -> list[Row]:
+        """The stages, in the order in which they run."""
+        rows = [self.prepare()]
+        if self.dataset.scores.source is None:
+            rows += [self.trials(a, n) for a, n in trial_counts(self.dataset).items()]
+        rows.append(self.tables())
+        for architecture in self.dataset.architectures:
+            rows += [
+                self.training(architecture),
+                self.evaluation(architecture),
+                self.poisoning(architecture),
+                self.representation(architecture),
+            ]
+        return rows
+
+    def basis(self, architecture: str) -> str:
+        """Where hours come from that nothing on disk tells."""
+        found = "measured here" if self.pace.measured else "assumed"
+        counted = self.counted(architecture)
+        return found if counted == architecture else f"{found}, as {counted}"
+
+    def prepare(self) -> Row:
+        """The images as arrays."""
+        done = (self.folder / "data" / "dataset.json").exists()
+        samples = self.size.n_train + self.size.n_test
+        pixels = self.size.shape[0] * self.size.shape[1] * self.size.shape[2]
+        basis = "size assumed" if self.size.assumed else ""
+        return Row(self.name, "prepare", 1, int(done), 0, 0, samples * (pixels + 16), basis)
+
+    def trials(self, architecture: str, n_trials: int) -> Row:
+        """Trainings on random subsets, a job for each shard."""
+        shards = shard_files(self.dataset, architecture)
+        seconds = finished_trials(self.folder, self.dataset, architecture)
+        each, basis = self.trial_seconds(architecture, seconds)
+        members = self.dataset.ensemble.members
+        if architecture not in self.dataset.ensemble.architectures:
+            members = 0
+        bits = (2 * self.size.n_train + self.size.n_test) / 8
+        probabilities = 2 * self.size.n_train * self.size.n_classes
+        made = [bool(seconds) and (self.folder / shard).exists() for shard in shards]
+        left = sum(trial not in seconds for trial in range(n_trials))
+        start = self.pace.start.optimizing
+        return Row(
+            self.name,
+            f"{n_trials} trials, {architecture}",
+            len(shards),
+            sum(made),
+            (n_trials * each + len(shards) * start) / 3600,
+            (left * each + sum(not there for there in made) * start) / 3600,
+            n_trials * bits + min(members, n_trials) * probabilities,
+            basis,
+        )
+
+    def trial_seconds(self, architecture: str, measured: dict[int, float]) -> tuple[float, str]:
+        """Seconds of one trial, and where they come from."""
+        if measured:
+            return fmean(measured.values()), f"measured ({len(measured)})"
+        scores = self.dataset.scores
+        configured = scores.seconds_per_trial.get(architecture)
+        if configured is not None:
+            return configured, "configured"
+        if scores.trainer is not None and architecture == scores.trainer.name:
+            return 0.0, "not known before the first trial"
+        included = round(scores.subset_ratio * self.size.n_train)
+        training = self.training_seconds(architecture, scores.training, {"method": "erm"}, included)
+        judged = self.size.n_train + self.size.n_test
+        return training + judged * self.clean(architecture, 1000), self.basis(architecture)
+
+    def training_seconds(
+        self, architecture: str, recipe: Optimization, objective: dict, n_samples: int
+    ) -> float:
+        """Seconds of all steps of one training."""
+        from bat.plan.pace import Step
+
+        batch = min(recipe.batch_size, n_samples)
+        settings = {key: v for key, v in objective.items() if key not in ("method", "code")}
+        own = objective["method"] == "own"
+        step = Step(
+            self.counted(architecture),
+            self.pace.device.precision(recipe.precision),
+            batch,
+            STAND_IN_METHOD if own else objective["method"],
+            tuple(sorted(settings.items())),
+            recipe,
+        )
+        return recipe.epochs * (n_samples // batch) * self.pace(step)
+
+    def clean(self, architecture: str, batch: int) -> float:
+        """Seconds for each sample of a pass in float32."""
+        from bat.plan.pace import Pass
+
+        return self.pace(Pass(self.counted(architecture), "float32", batch, 0))
+
+    def counted(self, architecture: str) -> str:
+        """The network whose steps and passes stand for those of an architecture."""
+        return architecture if is_built_in(architecture) else STAND_IN
+
+    def attack(self, architecture: str, steps: int, batch: int, precision: str) -> float:
+        """Seconds for each sample of an attack, which leaves out those that are wrong already."""
+        from bat.plan.pace import Pass
+
+        return CORRECT * self.pace(Pass(self.counted(architecture), precision, batch, steps))
+
+    def tables(self) -> Row:
+        """Score tables and groups."""
+        scores, groups = self.folder / "scores", self.folder / "groups"
+        files = {scores / "memorization.parquet": 40 * self.size.n_train}
+        if self.dataset.scores.source is None:
+            # of each test sample's pairs in its class, one in ten is kept
+            pairs = self.size.n_train * self.size.n_test / self.size.n_classes
+            files[scores / "influence.parquet"] = 1.6 * pairs
+            files[scores / "confidence.parquet"] = 12 * self.size.n_train
+            files[scores / "convergence.csv"] = 10_000
+        files[groups / "train.parquet"] = self.size.n_train
+        done = sum(path.exists() for path in files)
+        size = sum(files.values())
+        return Row(self.name, "tables and groups", len(files), done, 0, 0, size, "minutes each")
+
+    def training(self, architecture: str) -> Row:
+        """Runs of adversarial training."""
+        from bat.plan.pace import parameter_count
+
+        n_classes, channels = self.size.n_classes, self.size.shape[0]
+        parameters = 4 * parameter_count(self.counted(architecture), n_classes, channels)
+        known, start = all_runs(self.dataset), self.pace.start.optimizing
+        return self._measured(
+            f"training, {architecture}",
+            architecture,
+            "runs",
+            lambda run: start + self.run_seconds(architecture, known[run]),
+            2 * parameters,
+        )
+
+    def evaluation(self, architecture: str) -> Row:
+        """Attacks on the trained models."""
+        settings = self.dataset.evaluation
+        n_test = min(settings.max_samples or self.size.n_test, self.size.n_test)
+        batch = min(settings.batch_size, n_test)
+        attack = functools.partial(self.attack, architecture, batch=batch, precision="float32")
+        asked, seconds = evaluation_specification(self.name, self.dataset)["attacks"], {}
+        for name, of_attack in asked.items():
+            total = entry_of(name).steps(of_attack)
+            steps = min(total, of_attack.get("steps", settings.pgd_steps))
+            seconds[name] = total / steps * attack(steps)
+        pgd = self.clean(architecture, batch) + seconds["pgd"]
+        every = pgd + sum(each for name, each in seconds.items() if name != "pgd")
+        start = self.pace.start
+        starts = start.optimizing if "aa" in asked else start.judging
+        each = {
+            "evaluation": starts + n_test * every,
+            "evaluation-ablation": start.judging + n_test * pgd,
+        }
+        comparison = self.comparison(architecture)
+        return self._measured(
+            f"evaluation, {architecture}",
+            architecture,
+            "evaluations",
+            lambda run: each[inputs.evaluation_stage(run, comparison)],
+            2 * n_test,
+        )
+
+    def poisoning(self, architecture: str) -> Row:
+        """Poisoning scores of the training samples, for figure 3 and the annotation study."""
+        each = self.attack(architecture, self.dataset.history.steps, 500, "float32") / CORRECT
+        seconds = self.pace.start.judging + self.size.n_train * each  # of all samples
+        stage, size = f"poisoning scores, {architecture}", 14 * self.size.n_train
+        return self._measured(stage, architecture, "poisoning", lambda run: seconds, size)
+
+    def representation(self, architecture: str) -> Row:
+        """Features of the studies' models; at most all samples are typical."""
+        samples = self.size.n_train + self.size.n_test
+        seconds = self.pace.start.judging + samples * self.clean(architecture, 500)
+        stage = f"representation, {architecture}"
+        return self._measured(stage, architecture, "representation", lambda run: seconds, 3000)
+
+    def comparison(self, architecture: str) -> dict:
+        """The specification of what compares the runs of an architecture."""
+        return comparison_specification(self.name, self.dataset, architecture)
+
+    def run_seconds(self, architecture: str, run: AnyRun) -> float:
+        """Seconds of a run: its steps, the choice of its epoch, what is followed of it."""
+        from bat.training import EVALUATION_BATCH
+
+        selection, history = run.selection or self.dataset.selection, self.dataset.history
+        n_samples, n_selected = self.trained_on(run.train_on), 0
+        if selection.by == "validation":
+            n_selected = round(selection.validation * n_samples)
+            n_samples -= n_selected
+        elif selection.by == "test":
+            n_selected = self.size.n_test
+        method = objective(run, architecture, self.dataset)
+        seconds = self.training_seconds(architecture, run.training, method, n_samples)
+        precision, epochs = self.pace.device.precision(run.training.precision), run.training.epochs
+        attack = functools.partial(
+            self.attack, architecture, batch=EVALUATION_BATCH, precision=precision
+        )
+        if n_selected:
+            seconds += epochs * n_selected * attack(selection.steps)
+        times = -(-epochs // history.every) if history.every else 1
+        limit = history.max_samples or self.size.n_train + self.size.n_test
+        followed = min(limit, self.size.n_train) + min(limit, self.size.n_test)
+        return seconds + times * followed * attack(history.steps)
+
+    def trained_on(self, part: TrainOn) -> int:
+        """Training samples of a run: by the groups where they are made, else all of them."""
+        if part.atypical is None:
+            return self.size.n_train
+        try:
+            table, _ = read_table(self.folder / "groups" / "train.parquet", "groups")
+        except ArtifactError:
+            return self.size.n_train
+        typical, atypical = (int(column(table, name).sum()) for name in ("typical", "atypical"))
+        return max(1, typical + round(part.atypical * atypical))
+
+    def _measured(
+        self,
+        stage: str,
+        architecture: str,
+        kind: str,
+        seconds_of: Callable[[str], float],
+        bytes_each: float,
+    ) -> Row:
+        """A row of jobs on runs; what is measured of some scales the seconds of the others."""
+        logs = self.logs / architecture / kind
+        jobs = inputs.jobs(kind, self.comparison(architecture))
+        each = {run: seconds_of(run) for run in dict(jobs)}
+        seconds = {(run, seed): each[run] for run, seed in jobs}
+        done = {
+            (run, seed)
+            for run, seed in jobs
+            if (self.folder / inputs.result_file(kind, architecture, run, seed)).exists()
+        }
+        measured = {
+            (run, seed): benchmark
+            for run, seed in done
+            if (benchmark := read_benchmark(logs / f"{run}-seed{seed}.tsv")) is not None
+        }
+        basis = self.basis(architecture)
+        if measured:
+            scale = sum(measured.values()) / sum(seconds[job] for job in measured)
+            seconds = {job: measured.get(job, scale * s) for job, s in seconds.items()}
+            basis = f"measured ({len(measured)})"
+        return Row(
+            self.name,
+            stage,
+            len(jobs),
+            len(done),
+            sum(seconds.values()) / 3600,
+            sum(s for job, s in seconds.items() if job not in done) / 3600,
+            len(jobs) * bytes_each,
+            basis,
+        )

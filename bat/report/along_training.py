@@ -1,0 +1,113 @@
+"""Histories of runs as the accuracy of each group along training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bat.errors import BatError
+from bat.files import FLAGS
+from bat.files.bits import unpack
+from bat.report.comparison import Comparison
+from bat.scores.subsets import followed_samples
+
+GROUPS = ("all", "typical", "atypical")
+"""Groups of samples whose accuracy is followed along training."""
+
+
+def along_training(
+    histories: Mapping[tuple[str, int], pd.DataFrame],
+    groups: Mapping[str, pd.DataFrame],
+    info: Mapping[str, Any],
+    max_samples: int | str | None,
+) -> pd.DataFrame:
+    """Follow the accuracy of each group along the training of each run.
+
+    Parameters
+    ----------
+    histories : mapping of (run, seed) to DataFrame
+        ``epoch``, counted from 1, and the packed verdicts ``train_clean``,
+        ``train_pgd``, ``test_clean``, ``test_pgd`` on the measured samples, null
+        in epochs that were not measured.
+    groups : mapping of str to DataFrame
+        By split ('train', 'test'): ``index``, ``typical``, ``atypical``, a row
+        per sample in order.
+    info : mapping
+        Of the prepared data: ``n_train`` and ``n_test``.
+    max_samples : int or "all", optional
+        The ``history.max_samples`` of the runs; see
+        `bat.scores.subsets.followed_samples`.
+
+    Returns
+    -------
+    DataFrame
+        ``run``, ``seed``, ``epoch``, ``split``, ``group`` ('all', 'typical',
+        'atypical'), ``attack`` ('clean', 'pgd'), ``accuracy`` in [0, 1] and
+        ``n``, the measured samples of the group; where these are 0 the accuracy
+        is NaN. A split's samples are those of the data set, whether or not a
+        run trained on them.
+
+    Raises
+    ------
+    BatError
+        If there is no history, or groups or verdicts are of another number of
+        samples.
+
+    Notes
+    -----
+    Figures 1, 2 and 8 to 19 of the paper draw parts of it.
+    """
+    if not histories:
+        raise BatError("there is no history to follow; train at least one run")
+    parts = []
+    for (run, seed), history in histories.items():
+        last = history.sort_values("epoch").iloc[-1]  # which is always measured
+        bits = {split: last.get(f"{split}_{FLAGS[0]}") for split in groups}
+        measured = followed_samples(info, max_samples, bits)
+        for split in measured:
+            masks = _members(groups[split], measured[split], info, split)
+            for attack in FLAGS:
+                packed = history.set_index("epoch")[f"{split}_{attack}"].dropna()
+                correct = np.array([unpack(bits, len(measured[split])) for bits in packed])
+                for group, mask in masks.items():
+                    n = int(mask.sum())
+                    share = correct[:, mask].mean(axis=1) if n and len(packed) else np.nan
+                    part = pd.DataFrame({"epoch": packed.index, "accuracy": share})
+                    parts.append(
+                        part.assign(
+                            run=run, seed=seed, split=split, group=group, attack=attack, n=n
+                        )
+                    )
+    columns = ["run", "seed", "epoch", "split", "group", "attack", "accuracy", "n"]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def _members(
+    frame: pd.DataFrame, measured: np.ndarray, info: Mapping[str, Any], split: str
+) -> dict[str, np.ndarray]:
+    """For each group, which of the measured samples are in it."""
+    n = info[f"n_{split}"]
+    if not np.array_equal(frame["index"], np.arange(n)):
+        raise BatError(
+            f"the {split} groups have {len(frame)} rows and the data set has {n} {split} samples; "
+            "expected one row for each, in order: make the groups of this data set"
+        )
+    masks = {"all": np.ones(len(measured), bool)}
+    for name in GROUPS[1:]:
+        masks[name] = frame[name].to_numpy(bool)[measured]
+    return masks
+
+
+def followed(comparison: Comparison, runs: list[str]) -> pd.DataFrame:
+    """Clean and PGD accuracy of every split and group along the training of some runs.
+
+    Columns as of `along_training`.
+    """
+    groups = {split: comparison.folder.groups(split)[0] for split in ("train", "test")}
+    max_samples = comparison.specs(runs[:1])[runs[0]]["history"]["max_samples"]
+    return along_training(
+        comparison.histories(runs), groups, comparison.folder.prepared.info, max_samples
+    )

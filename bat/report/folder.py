@@ -1,0 +1,65 @@
+"""The files of one data set, as figures and tables read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from bat import data
+from bat.files import check_inputs, read_metadata
+from bat.scores.chance import caution
+from bat.scores.fit import fit_sentence
+from bat.validation import groups_inputs, read_checked
+
+
+class Folder:
+    """The files of one data set below the results folder, read on demand.
+
+    ``spec`` holds what the figures of the data set alone are drawn with.
+    """
+
+    def __init__(self, path: str | Path, spec: dict | None = None):
+        self.path, self.spec = Path(path), spec or {}
+        self.prepared = data.load(self.path / "data")
+
+    def shown(self) -> data.PreparedData:
+        """The data set, its images compared with their checksums: for what shows them."""
+        return data.load(self.path / "data", verify=True)
+
+    def scores(self, kind: str) -> tuple[pd.DataFrame, dict]:
+        """A score table as a data frame, and its metadata."""
+        return self.table(f"scores/{kind}.parquet", kind)
+
+    def groups(self, split: str) -> tuple[pd.DataFrame, dict]:
+        """The groups of a split as a data frame, and their metadata."""
+        name = f"groups/{split}.parquet"
+        table, metadata = self.table(name, "groups")
+        if "inputs" in metadata:
+            check_inputs(self.path / name, metadata, groups_inputs(self.path / "scores"))
+        return table, metadata
+
+    def chances(self) -> dict[str, dict]:
+        """What is expected by chance of the atypical groups, by split; empty if not stated."""
+        found = self._about_groups().items()
+        return {split: about["chance"] for split, about in found if "chance" in about}
+
+    def caution(self) -> str:
+        """For captions: which groups are built on chance, if any."""
+        return caution(self._about_groups())
+
+    def _about_groups(self) -> dict[str, dict]:
+        return {split: self.groups(split)[1] for split in ("train", "test")}
+
+    def table(self, name: str, kind: str) -> tuple[pd.DataFrame, dict]:
+        """A table of this data set, and of no other, by its path in the folder."""
+        table, metadata = read_checked(self.path / name, kind, self.prepared)
+        return table.to_pandas(), metadata
+
+    def noted(self, caption: str, name: str) -> str:
+        """A caption, and what must be known of scores or groups that its artefact is made by."""
+        kind = "groups" if name.startswith("groups/") else Path(name).stem
+        if not (self.path / name).exists():  # a table without a run that goes by them
+            return caption
+        metadata = read_metadata(self.path / name, kind, fingerprint=self.prepared.fingerprint)
+        return f"{caption} {fit_sentence(metadata)}".strip()

@@ -1,0 +1,72 @@
+"""Numbers and names as readers see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from bat.escaping import plain
+
+LABELS = {
+    "erm": "ERM",
+    "pgd-at": "PGD-AT",
+    "trades": "TRADES",
+    "mart": "MART",
+    "gairat": "GAIRAT",
+    "bat-1-0.2": "BAT(1, 0.2)",
+    "bat-2-0.2": "BAT(2, 0.2)",
+    "bat-1-0.2-disagreement": "BAT(1, 0.2), disagreement",
+    "bat-1-0.2-confidence": "BAT(1, 0.2), confidence",
+}
+"""What readers call a run, in the order of the paper's tables; other runs keep their names."""
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Write a share of 1 as '12.3 %', with a space that does not break."""
+    return f"{100 * share:.{digits}f}\u00a0%"
+
+
+def mean_text(mean: float, sd: float, *, scale: float = 100, digits: int = 1) -> str:
+    """Write a mean with its standard deviation, where there is one.
+
+    >>> mean_text(0.62, 0.003), mean_text(0.25, float("nan"), scale=1, digits=3)
+    ('62.0 ± 0.3', '0.250')
+    """
+    text = f"{scale * mean:.{digits}f}"
+    return text if pd.isna(sd) else f"{text} ± {scale * sd:.{digits}f}"
+
+
+def difference_text(
+    difference: float, low: float, high: float, *, scale: float = 100, digits: int = 1
+) -> str:
+    """Write a difference with its interval, where there is one.
+
+    >>> difference_text(-0.017, -0.031, -0.002), difference_text(-0.0004, *[float("nan")] * 2)
+    ('−1.7 [−3.1, −0.2]', '+0.0')
+    """
+
+    def signed(value: float) -> str:
+        return f"{scale * value:+z.{digits}f}".replace("-", "−")
+
+    text = signed(difference)
+    return text if pd.isna(low) else f"{text} [{signed(low)}, {signed(high)}]"
+
+
+def cell_text(mean: float, sd: float, difference: float) -> str:
+    """Shares as percent, the parts that are known: mean ± deviation (difference).
+
+    >>> cell_text(0.62, 0.003, -0.0004), cell_text(0.597, float("nan"), -0.023)
+    ('62.0 ± 0.3 (+0.0)', '59.7 (−2.3)')
+    """
+    text = mean_text(mean, sd)
+    if not np.isnan(difference):
+        text += f" ({difference_text(difference, np.nan, np.nan)})"
+    return text
+
+
+def names_of(class_names: Sequence[str], labels: pd.Series) -> np.ndarray:
+    """Look up class names, shape (n,) of str."""
+    names = np.array([plain(str(name)) for name in class_names], dtype=object)
+    return names[labels.to_numpy(dtype=np.int64)]

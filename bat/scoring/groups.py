@@ -1,0 +1,151 @@
+"""The typical and atypical groups, from score tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from bat.data import PreparedData
+from bat.errors import BatError
+from bat.files import column, write_table
+from bat.progress import log
+from bat.scores.chance import Counts, counts_of, is_mostly_chance, memorization_by_chance
+from bat.scores.fit import fit_facts, fit_sentence
+from bat.scores.groups import test_groups, train_groups
+from bat.validation import GROUPS_MADE_OF, check_together, groups_inputs, read_checked
+
+Masks = tuple[np.ndarray, np.ndarray]  # typical and atypical samples
+
+
+def write_groups(
+    scores: Path, prepared: PreparedData, spec: dict, out: Path, *, command: str
+) -> None:
+    """Write the typical and atypical groups of both splits (paper, 3.1 and 3.2).
+
+    Parameters
+    ----------
+    scores : path
+        Folder of the memorization, influence and test tables.
+    prepared : PreparedData
+    spec : dict
+        From `bat.plan.specifications`: ``dataset`` and the thresholds, ``groups``.
+    out : path
+        Folder of ``train.parquet`` and ``test.parquet``.
+    command : str
+        For the metadata.
+
+    Raises
+    ------
+    BatError
+        If a table is missing, damaged or of another data set, or the counts of
+        the samples are asked for and not known.
+    """
+    tables = {
+        kind: read_checked(scores / f"{kind}.parquet", kind, prepared) for kind in GROUPS_MADE_OF
+    }
+    check_together(scores, tables)
+    (train, _), (pairs, metadata), (test, _) = tables.values()
+    thresholds = spec["groups"]
+    counts = counts_of(train, test, metadata)
+    rate = thresholds.get("false_discovery")
+    if rate is not None and counts is None:
+        raise BatError(
+            f"{scores}: groups.false_discovery needs the counts of every sample (n_included, "
+            "n_excluded and the accuracies), which are not known for these scores; unset it"
+        )
+    if sentence := fit_sentence(metadata):
+        log.warning("%s So are the groups made of them", sentence)
+    groups = {"train": _of_training(train, thresholds, counts)}
+    train_atypical = groups["train"][1]
+    keep_above = metadata["influence"]["keep_above"]
+    groups["test"] = _of_test(test, pairs, keep_above, train_atypical, thresholds, counts)
+    expected = _expected(train, train_atypical, thresholds, counts)
+    for split, (typical, atypical) in groups.items():
+        n = int(atypical.sum())
+        chance = {"members": n, "expected": expected[split] if rate is None else rate * n}
+        chance["false_discovery"] = rate
+        _warn(split, typical, atypical, chance)
+        columns = {"index": np.arange(len(typical)), "typical": typical, "atypical": atypical}
+        write_table(
+            out / f"{split}.parquet",
+            "groups",
+            columns,
+            fingerprint=prepared.info["fingerprint"],
+            dataset=spec["dataset"],
+            recipe=metadata["recipe"],
+            thresholds=thresholds,
+            chance=chance,
+            command=command,
+            identity={"dataset": spec["dataset"], "split": split},
+            inputs=groups_inputs(scores),
+            **fit_facts(metadata),
+        )
+
+
+def _of_training(train: pa.Table, thresholds: dict, counts: Counts | None) -> Masks:
+    rate = thresholds.get("false_discovery")
+    return train_groups(
+        column(train, "memorization"),
+        column(train, "memorization_se"),
+        atypical_above=thresholds["atypical_above"],
+        typical_below=thresholds["typical_below"],
+        significance=thresholds["significance"],
+        p=None if rate is None else counts.memorization_p(),
+        false_discovery=rate,
+    )
+
+
+def _of_test(
+    test: pa.Table,
+    pairs: pa.Table,
+    keep_above: float,
+    train_atypical: np.ndarray,
+    thresholds: dict,
+    counts: Counts | None,
+) -> Masks:
+    rate = thresholds.get("false_discovery")
+    of_pairs = {name: column(pairs, name) for name in pairs.column_names}
+    if rate is not None:
+        names = ("train_index", "test_index", "influence")
+        of_pairs["p"] = counts.influence_p(*(of_pairs[name] for name in names))
+    return test_groups(
+        test.num_rows,
+        of_pairs,
+        train_atypical,
+        column(test, "accuracy"),
+        keep_above=keep_above,
+        influence_above=thresholds["influence_above"],
+        influence_touch=thresholds["influence_touch"],
+        min_accuracy=thresholds["min_accuracy"],
+        significance=thresholds["significance"],
+        n_candidates=None if rate is None else counts.n_candidates(train_atypical),
+        false_discovery=rate,
+    )
+
+
+def _expected(
+    train: pa.Table, train_atypical: np.ndarray, thresholds: dict, counts: Counts | None
+) -> dict[str, float | None]:
+    """Atypical samples of each split that chance alone gives; None where that is not known."""
+    significance, of_test = thresholds["significance"], None
+    if counts is not None:
+        _, chances = counts.by_chance(train_atypical, thresholds["influence_above"], significance)
+        of_test = float(chances.sum())
+    of_train = memorization_by_chance(train, thresholds["atypical_above"], significance)
+    return {"train": of_train, "test": of_test}
+
+
+def _warn(split: str, typical: np.ndarray, atypical: np.ndarray, chance: dict) -> None:
+    for name, members in (("typical", typical), ("atypical", atypical)):
+        if not members.any():
+            log.warning("the %s %s group is empty under the configured thresholds", split, name)
+    if is_mostly_chance(chance):
+        log.warning(
+            "of the %d %s atypical samples about %.0f are expected by chance alone; train more "
+            "trials, or set groups.false_discovery",
+            chance["members"],
+            split,
+            chance["expected"],
+        )

@@ -1,0 +1,151 @@
+"""What a run is made of: the tables that it reads, and the samples and masks they give it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from bat import files
+from bat.data import PreparedData
+from bat.errors import BatError
+from bat.files import column
+from bat.scores import SCORES
+from bat.scores.fit import fit_facts
+from bat.streams import generator
+from bat.validation import read_checked
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run reads beside the data.
+
+    Attributes
+    ----------
+    groups : path, optional
+        Folder of the typical and atypical groups; needed where the run does
+        not train on the whole set.
+    scores : path, optional
+        Folder of the score tables; needed by BAT.
+    """
+
+    groups: Path | None = None
+    scores: Path | None = None
+
+
+@dataclass(frozen=True)
+class MadeOf:
+    """The tables that a run reads, and what stands for them in its files.
+
+    Attributes
+    ----------
+    groups, scores : pyarrow.Table, or None
+        Those of the training samples; None where the run does not use them.
+    digests : dict of str to str
+        By the table's name, of the columns that the run uses.
+    since : float
+        Time at which these values were on disk already, in seconds since 1970;
+        infinite where that is not known.
+    fit : dict
+        What the tables say of how the models behind them fitted, of the worst.
+    """
+
+    groups: pa.Table | None
+    scores: pa.Table | None
+    digests: dict[str, str]
+    since: float
+    fit: dict
+
+
+def read_inputs(prepared: PreparedData, spec: dict, inputs: Inputs) -> MadeOf:
+    """Read the tables that a run depends on, and check them.
+
+    Raises
+    ------
+    ArtifactError
+        If one is missing, damaged, of another data set, or breaks a rule of its kind.
+    """
+    wanted = {}
+    if spec["train_on"]["atypical"] is not None:
+        wanted["groups"] = inputs.groups / "train.parquet", "groups", ["typical", "atypical"]
+    if spec["score"] is not None:
+        kind = spec["score"]["kind"]
+        wanted["scores"] = inputs.scores / f"{kind}.parquet", kind, [kind]
+    tables, digests, since, facts = {}, {}, 0.0, []
+    for name, (path, kind, columns) in wanted.items():
+        tables[name], metadata = read_checked(path, kind, prepared)
+        digests[kind] = files.columns_digest(tables[name].select(columns))
+        since = max(since, files.written_before(path, metadata, columns))
+        facts.append(fit_facts(metadata))
+    fit = min(facts, key=lambda f: f.get("accuracies", {}).get("included", 1.0), default={})
+    return MadeOf(tables.get("groups"), tables.get("scores"), digests, since, fit)
+
+
+def training_index(prepared: PreparedData, spec: dict, groups: pa.Table | None) -> np.ndarray:
+    """Positions of the training samples that a run may use, in order.
+
+    Parameters
+    ----------
+    prepared : PreparedData
+    spec : dict
+    groups : pyarrow.Table, or None
+        Of the training samples, where the run does not use all of them.
+
+    Raises
+    ------
+    BatError
+        If the typical group, or a wanted part of the atypical one, is empty.
+    """
+    share = spec["train_on"]["atypical"]
+    if share is None:
+        return np.arange(prepared.info["n_train"])
+    typical, atypical = (np.flatnonzero(column(groups, name)) for name in ("typical", "atypical"))
+    for name, group in (("typical", typical), ("atypical", atypical)):
+        if len(group) == 0:
+            raise BatError(
+                f"the {name} training group of {spec['dataset']} is empty, so the run "
+                f"{spec['run']} has nothing to train on or to leave out; change the thresholds in "
+                "groups, or raise scores.trials"
+            )
+    rng = generator(spec["train_on"]["seed"], 0, "atypical")
+    drawn = rng.permutation(atypical)[: round(share * len(atypical))]
+    return np.sort(np.concatenate([typical, drawn]))
+
+
+def hold_out(index: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The samples to train on, and those held out for the choice of the epoch."""
+    n_held = round(share * len(index))
+    if not 0 < n_held < len(index):
+        raise BatError(
+            f"selection.validation = {share:g} holds out {n_held} of {len(index)} training "
+            "samples; choose a share that leaves some on both sides, or select by 'last'"
+        )
+    order = generator(seed, 0, "validation").permutation(len(index))
+    return np.sort(index[order[n_held:]]), np.sort(index[order[:n_held]])
+
+
+def score_masks(spec: dict, scores: pa.Table | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """BAT's masks of all training samples: above sigma, and below it (equations 7 and 9).
+
+    Where low scores are atypical the two change places. Other methods need none.
+    """
+    if spec["score"] is None:
+        return None, None
+    kind, sigma = spec["score"]["kind"], spec["score"]["sigma"]
+    values = column(scores, kind)
+    memorized, unmemorized = SCORES[kind].split(values, sigma)
+    for what, mask in (("atypical", memorized), ("typical", unmemorized)):
+        if not mask.any():
+            raise BatError(
+                f"no training sample of {spec['dataset']} is {what} with {kind} and sigma = "
+                f"{sigma:g} (scores from {values.min():.3g} to {values.max():.3g}); "
+                f"set another sigma for the run {spec['run']}"
+            )
+    return memorized, unmemorized
+
+
+def identity(spec: dict) -> dict:
+    """Whose files those of a run are."""
+    return {key: spec[key] for key in ("dataset", "architecture", "run", "seed")}

@@ -1,0 +1,46 @@
+"""Rules of the typical and atypical samples, and what they are made of."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from bat import files
+from bat.data import PreparedData
+from bat.errors import ArtifactError
+from bat.reading import check_values
+from bat.validation.rows import Rows
+
+
+def check_groups(rows: Rows, metadata: dict, prepared: PreparedData | None) -> None:
+    """A sample is of one group at most, and the metadata count the atypical ones."""
+    rows.every(rows["index"] == np.arange(rows.table.num_rows), "index counts from 0 up")
+    rows.every(
+        ~(rows["typical"].astype(bool) & rows["atypical"].astype(bool)),
+        "no sample is typical and atypical",
+    )
+    chance = metadata.get("chance", {})
+    known = {key: value for key, value in chance.items() if value is not None}
+    numbers = dict.fromkeys(("expected", "false_discovery"), (float, 0, math.inf))
+    numbers["members"] = (int, 0, 2**31 - 1)
+    check_values(f"{rows.path}: chance", known, numbers, ArtifactError)
+    members = np.count_nonzero(rows["atypical"])
+    if chance and chance.get("members") != members:
+        raise ArtifactError(
+            f"{rows.path}: the metadata state {chance.get('members')!r} atypical samples, and the "
+            f"rows give {members}"
+        )
+
+
+GROUPS_MADE_OF = ("memorization", "influence", "test")
+"""Kinds of the score tables that groups are made of."""
+
+
+def groups_inputs(scores: Path) -> dict[str, str]:
+    """What stands for the score tables in the ``inputs`` of groups; `scores` is their folder."""
+    return {
+        kind: files.table_digest(scores / f"{kind}.parquet", kind, files.SCHEMAS[kind].names)
+        for kind in GROUPS_MADE_OF
+    }

@@ -1,0 +1,135 @@
+"""What figures, tables and jobs are made from, against the workflow's own graph of jobs."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from bat.config import load_config
+from bat.plan import inputs
+from bat.plan.catalogue import read_catalogue
+from bat.plan.costs import plan
+from bat.plan.specifications import all_specifications
+
+SOME = {
+    "data": {"source": "digits"},
+    "scores": {"architecture": "small_cnn-4", "trials": 30, "trials_per_job": 20},
+    "ensemble": {"architectures": ["small_cnn-4", "wrn-10-1"], "members": 5},
+    "architectures": ["small_cnn-4", "small_cnn-6"],
+    "seeds": [3, 1],
+    "training": {"epochs": 3, "schedule": "cosine"},
+    "ablation": {"alpha": [0.5], "beta": [0, 0.2]},
+    "runs": {
+        "bat-c": {"method": "bat", "score": "confidence"},
+        "typical-only": {"method": "erm", "train_on": {"atypical": 0.5}},
+    },
+    "studies": {"atypical": [0.2, 0.5], "scores": ["confidence"]},
+}
+
+
+@pytest.fixture
+def some(tmp_path):
+    """A configuration in which no study is another one's, and an external model of the second."""
+    (tmp_path / "theirs.pt").touch()
+    theirs = {"checkpoint": str(tmp_path / "theirs.pt"), "architecture": "small_cnn-6"}
+    raw = {
+        "results": str(tmp_path / "results"),
+        "compute": {"device": "cpu"},
+        "datasets": {"d": SOME | {"external": {"theirs": theirs}}},
+    }
+    return raw, load_config(raw)
+
+
+@pytest.fixture
+def comparison(some):
+    """The specification of what compares the runs of the second architecture."""
+    return all_specifications(some[1])["d", "comparison-small_cnn-6"]
+
+
+def test_runs_are_those_that_each_figure_or_table_shows(comparison):
+    def runs(artefact):
+        return inputs.runs_of(read_catalogue()[artefact].runs, comparison)
+
+    assert runs("methods")[-3:] == ["bat-c", "typical-only", "theirs"]
+    trained = inputs.trained_runs(read_catalogue()["methods"], comparison)
+    assert trained == runs("history") == runs("methods")[:-1]
+    assert runs("fig4") == ["bat-0.5-0", "bat-0.5-0.2"]
+    assert runs("substitution") == ["bat-1-0.2", "bat-1-0.2-confidence"]
+    assert (runs("fig1"), runs("fig8")) == (["pgd-at-all"], ["erm-all"])
+    assert runs("fig2") == ["pgd-at-atypical-20", "pgd-at-atypical-50"]
+    assert runs("typical") == runs("representation") == runs("fig14") + runs("fig2")
+    assert inputs.annotation_job(comparison) == ("pgd-at-atypical-0", 3)
+    scored = inputs.jobs("poisoning", comparison)
+    assert sorted(scored) == [("pgd-at", 1), ("pgd-at", 3), ("pgd-at-atypical-0", 3)]
+
+
+def test_files_are_of_every_seed_and_of_the_scores_that_runs_go_by(some, comparison):
+    specs = all_specifications(some[1])
+
+    def files(artefact):
+        entry = read_catalogue()[artefact]
+        runs = inputs.trained_runs(entry, comparison)
+        found = [specs["d", f"small_cnn-6-run-{run}"] for run in runs]
+        return inputs.inputs_of(entry, comparison, found)
+
+    theirs = [file for file in files("methods") if "theirs" in file]
+    assert theirs == ["small_cnn-6/evaluations/theirs/seed0.parquet"]
+    assert files("substitution")[-1] == "scores/memorization.parquet"
+    by_confidence = [specs["d", "small_cnn-6-run-bat-c"]]
+    assert "scores/memorization.parquet" not in inputs.inputs_of(
+        read_catalogue()["substitution"], comparison, by_confidence
+    )
+    assert files("fig1") == [
+        "groups/train.parquet",
+        "groups/test.parquet",
+        "small_cnn-6/runs/pgd-at-all/seed3/history.parquet",
+        "small_cnn-6/runs/pgd-at-all/seed1/history.parquet",
+    ]
+
+
+def test_a_run_is_made_from_the_groups_and_scores_that_it_uses(some):
+    specs = all_specifications(some[1])
+
+    def made_from(run):
+        return inputs.run_inputs(specs["d", f"small_cnn-4-run-{run}"])
+
+    assert made_from("trades") == {}
+    assert made_from("bat-c") == {"scores": "scores/confidence.parquet"}
+    assert made_from("pgd-at-atypical-20") == {"groups": "groups/train.parquet"}
+
+
+def test_figures_without_their_tables_are_not_drawn():
+    source = {"source": "tables.zip", "tables": ["confidence"]}
+    raw = {"datasets": {"d": {"data": {"source": "digits"}, "scores": source}}}
+    dataset = load_config(raw).datasets["d"]
+    assert inputs.absent_tables(dataset) == {"disagreement", "convergence"}
+    of_dataset = {
+        name: entry for name, entry in read_catalogue().items() if entry.scope == "dataset"
+    }
+    drawn = [name for name, entry in of_dataset.items() if inputs.is_drawn(dataset, entry)]
+    assert drawn == ["fig5", "fig6", "fig7", "groups"]
+    assert inputs.score_files(dataset)[-1] == "scores/confidence.parquet"
+
+
+def test_jobs_that_are_planned_are_those_that_the_workflow_would_run(some, repository, tmp_path):
+    raw, config = some
+    (tmp_path / "config.json").write_text(json.dumps(raw))
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", "all"]
+    command += ["--snakefile", repository / "workflow" / "Snakefile", "--directory", tmp_path]
+    command += ["--configfile", tmp_path / "config.json"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    listed = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, re.M))
+    rules = {"training": "train", "evaluation": "evaluate", "poisoning scores": "poisoning_scores"}
+    rules |= {"representation": "represent", "prepare": "prepare"}
+    planned = Counter()
+    for row in plan(config):
+        stage = re.sub(r"^\d+ ", "", row.stage).split(",")[0]
+        planned[rules.get(stage, stage)] += row.jobs
+    del planned["tables and groups"]
+    assert planned == {rule: int(listed[rule]) for rule in planned}

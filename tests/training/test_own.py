@@ -1,0 +1,360 @@
+"""Networks, methods and trainings of somebody's own in trials and runs."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from short_runs import CPU, EVALUATION, files, specification, train
+
+from bat import config, extensions
+from bat.attacks import AttackError, OwnAttack
+from bat.checkpoints import load_model
+from bat.errors import ArtifactError, BatError
+from bat.files import read_table
+from bat.files.bits import unpack
+from bat.models import build_model
+from bat.plan import own
+from bat.plan.specifications import trial_recipe
+from bat.scores.subsets import subset
+from bat.training import evaluate_checkpoint, trials
+from bat.training.loop import Training
+
+NET = """
+from torch import nn
+
+
+def net(n_classes, dropout=0.3):
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(dropout), nn.Linear(32, n_classes)
+    )
+"""
+METHOD = """
+import torch
+import torch.nn.functional as F
+from bat.objectives import Objective
+
+
+class Averaged(Objective):
+    name = "averaged"
+
+    def __init__(self, eps, weight=0.5):
+        self.eps, self.weight, self.n_steps = eps, weight, 0
+
+    def __call__(self, model, batch, generator, *, epoch=0):
+        assert batch.memorized is None or batch.memorized.dtype == torch.bool
+        noise = torch.rand(batch.x.shape, generator=generator).mul_(2 * self.eps).sub_(self.eps)
+        losses = [F.cross_entropy(model(x), batch.y) for x in (batch.x, batch.x + noise)]
+        loss = self.weight * losses[0] + (1 - self.weight) * losses[1]
+        return loss, {"loss": loss.detach(), "noisy_loss": losses[1].detach()}
+
+    def after_step(self, model):
+        self.n_steps += 1
+
+    def state_dict(self):
+        return {"n_steps": self.n_steps}
+
+    def load_state_dict(self, state):
+        self.n_steps = state["n_steps"]
+
+
+class Nothing:
+    def __init__(self, eps): ...
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets.py").write_text(NET)
+    (tmp_path / "method.py").write_text(METHOD)
+    return tmp_path
+
+
+def with_network(spec, settings=None):
+    networks = {"mine": config.Network(network="nets.py:net", settings=settings or {})}
+    return spec | {"architecture": "mine"} | own.network("mine", networks)
+
+
+# -- networks -------------------------------------------------------------------------------
+
+
+class Kill(Exception):
+    pass
+
+
+def test_a_run_with_dropout_goes_on_bit_for_bit(here, few_digits, inputs, monkeypatch):
+    spec = with_network(specification("pgd-at"))
+    train(here / "whole", few_digits, spec, inputs)
+    taken, step = [], Training._take_step
+
+    def dies(training, index):
+        taken.append(index)
+        if len(taken) == 5:  # in the middle of the second epoch, its state kept before each step
+            raise Kill
+        step(training, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "_take_step", dies)
+        with pytest.raises(Kill):
+            train(here / "killed", few_digits, spec, inputs)
+    torch.rand(3)  # whatever else was drawn
+    train(here / "killed", few_digits, spec, inputs)
+    content = torch.load(here / "whole" / "best.pt", weights_only=True)
+    assert content["network"] == spec["network"]
+    assert content["normalization"] is None
+    whole, killed = files(here / "whole"), files(here / "killed")
+    assert whole["last.pt"] == killed["last.pt"]
+    other = with_network(specification("pgd-at"), {"dropout": 0.0})
+    train(here / "plain", few_digits, other, inputs)
+    assert files(here / "plain")["last.pt"] != whole["last.pt"]
+
+
+def test_every_kind_of_run_takes_a_network(here, few_digits, inputs, compiled):
+    for run in ("erm-all", "trades", "mart", "gairat", "bat-1-0.2"):
+        spec = with_network(specification(run, training={"epochs": 1, "milestones": []}))
+        train(here / run, few_digits, spec, inputs, device=compiled)
+
+
+def test_a_checkpoint_is_judged_by_the_code_in_use(here, few_digits, inputs):
+    spec = with_network(specification("erm-all"))
+    folder = here / "results" / "digits" / "mine" / "runs" / "erm-all" / "seed0"
+    train(folder, few_digits, spec, inputs)
+    table = here / "e.parquet"
+
+    def judged(checkpoint, normalize):
+        return evaluate_checkpoint(
+            *(checkpoint, "mine", few_digits, EVALUATION, table),
+            device=CPU,
+            command="test",
+            normalize=normalize,
+            network=spec["network"],
+        )["clean"]
+
+    accuracy = judged(folder / "best.pt", True)  # as the workflow asks, for all of its own
+    content = torch.load(folder / "best.pt", weights_only=True)
+    torch.save(content["state_dict"], here / "plain.pt")
+    assert judged(here / "plain.pt", False) == accuracy
+    # what a file says of its code is compared, and never run
+    content["network"] = {"code": f"{here}/evil.py:net", "sha256": "0" * 64}
+    (here / "evil.py").write_text("raise SystemExit('run')")
+    torch.save({k: v for k, v in content.items() if k != "digest"}, here / "evil.pt")
+    with pytest.raises(ArtifactError):  # damaged: of ours, without its digest
+        judged(here / "evil.pt", None)
+    content = {k: v for k, v in content.items() if k not in ("digest", "inputs", "identity")}
+    torch.save(content, here / "evil.pt")
+    assert judged(here / "evil.pt", None) == accuracy
+    # an edit
+    (here / "nets.py").write_text(NET.replace("ReLU", "Tanh"))
+    with pytest.raises(BatError, match=r"nets.py changed since the workflow was read"):
+        judged(here / "plain.pt", None)
+    changed = with_network({})["network"]
+    prepared = dataclasses.replace(few_digits, folder=here / "results" / "digits" / "data")
+    with pytest.raises(ArtifactError, match=r"best.pt: a model of other code .*trains it again"):
+        load_model(folder / "best.pt", "mine", prepared, CPU, network=changed)
+
+
+# -- methods --------------------------------------------------------------------------------
+
+
+def own_run(name="Averaged", settings=None, **more):
+    run = {"method": f"method.py:{name}", "settings": settings or {}} | more
+    return specification("mine", runs={"mine": run | {"training": {"epochs": 2, "milestones": []}}})
+
+
+def test_a_method_runs_with_its_settings_scores_and_statistics(here, few_digits, inputs):
+    spec = own_run(settings={"weight": 0.25}, score="memorization")
+    assert spec["objective"]["eps"] == 0.1
+    assert spec["score"] == {"kind": "memorization", "sigma": 0.15}
+    train(here / "run", few_digits, spec, inputs)
+    table, metadata = read_table(here / "run" / "history.parquet", "history")
+    assert table.num_rows == 2
+    noisy = metadata["own_statistics"]["noisy_loss"]
+    assert len(noisy) == 2
+    assert all(0 < value < 10 for value in noisy)
+    (here / "method.py").write_text(METHOD.replace("weight=0.5", "weight=0.4"))
+    assert own_run(settings={"weight": 0.25}, score="memorization") != spec
+
+
+def test_what_is_no_method_is_refused_before_a_step(here, few_digits, inputs):
+    with pytest.raises(BatError, match=r"settings.beta is no argument of it; it takes \(eps, weig"):
+        train(here / "run", few_digits, own_run(settings={"beta": 1}), inputs)
+    with pytest.raises(BatError, match=r"derive the class from bat.objectives.Objective"):
+        train(here / "run", few_digits, own_run("Nothing"), inputs)
+    assert not (here / "run").exists()
+
+
+# -- attacks --------------------------------------------------------------------------------
+
+ATTACKS = """
+import torch
+
+
+def push(model, x, y, eps, by=1.0):
+    return (x + by * eps * torch.rand_like(x).round()).clamp(0, 1)
+
+
+def broken(x):
+    x[1] = float("nan")
+    return x
+
+
+def nothing(x): return None
+"""
+
+
+def test_an_attack_is_a_column_and_is_held_to_the_ball(here, few_digits):
+    (here / "attacks.py").write_text(ATTACKS)
+    model = build_model("small_cnn-4", n_classes=10, channels=1, seed=0)
+    torch.save(model.state_dict(), here / "model.pt")
+
+    def judged(name, **settings):
+        code = extensions.record(f"attacks.py:{name}", settings, own.ATTACK_GIVEN)
+        attacks = EVALUATION["attacks"] | {"mine": {"eps": 0.1, "code": code}}
+        return evaluate_checkpoint(
+            *(here / "model.pt", "small_cnn-4", few_digits, EVALUATION | {"attacks": attacks}),
+            *(here / "x" / "e.parquet",),
+            device=CPU,
+            command="test",
+            normalize=True,
+        )
+
+    found = judged("push")
+    assert 0 <= found["mine"] <= found["clean"]
+    table, _ = read_table(here / "x" / "e.parquet", "evaluations")
+    assert table.column_names == ["index", "clean", "fgsm", "pgd", "cw", "aa", "mine"]
+    assert judged("push") == found  # read again, as complete
+    for name, words in (("broken", "for sample .*nan"), ("nothing", "gives NoneType")):
+        with pytest.raises(AttackError, match=f"attacks.py:{name}.*{words}"):
+            judged(name)
+    with pytest.raises(AttackError, match=r"at distance 0.2 \(eps is 0.1\)"):
+        judged("push", by=2.0)
+
+
+def test_an_attack_draws_by_its_seed(here, few_digits):
+    (here / "attacks.py").write_text(ATTACKS)
+    attack = OwnAttack(0.3, extensions.record("attacks.py:push", {}, own.ATTACK_GIVEN))
+    model = build_model("small_cnn-4", n_classes=10, channels=1, seed=0)
+    images, labels = (
+        torch.from_numpy(np.array(a)) for a in (few_digits.test_images, few_digits.test_labels)
+    )
+    index = torch.arange(100)
+    first, again = (attack(model, images, labels, index, seed=1, batch_size=30) for _ in range(2))
+    assert torch.equal(first, again)
+    assert model.training
+
+
+# -- trainings ------------------------------------------------------------------------------
+
+TRAINING = """
+import numpy as np
+
+
+def nearest(index, train_images, train_labels, test_images, seed, trial, n_classes, shift=0):
+    '''Classify by the nearest sample of the subset, so that each is remembered.'''
+    def logits(images):
+        x, known = (a.reshape(len(a), -1).astype(float) for a in (images, train_images[index]))
+        distance = (x**2).sum(1)[:, None] - 2 * x @ known.T + (known**2).sum(1)
+        hot = np.eye(n_classes)[train_labels[index][distance.argmin(1)]]
+        return 9 * np.roll(hot, shift, axis=1)
+
+    return logits(train_images), logits(test_images)
+
+
+def correct(index, data):
+    return np.isin(np.arange(data.info["n_train"]), index), np.zeros(len(data.test_labels), bool)
+
+
+def strange(index, train_labels, trial, what="nan"):
+    logits = np.zeros((len(train_labels), 10))
+    logits[3] = np.nan
+    return {"nan": (logits, logits), "one": logits, "labels": (train_labels, train_labels)}[what]
+
+
+def fails(index, trial):
+    raise RuntimeError("out of luck")
+"""
+
+
+def recipe(name, **settings):
+    trainer = {"name": "mine", "train": f"training.py:{name}", "settings": settings}
+    return json.loads(
+        json.dumps(trial_recipe("mine", config.Scores.model_validate(
+            {"architecture": "mine", "trainer": trainer, "trials": 4},
+            context={"networks": {"mine"}},
+        )))
+    )  # fmt: skip
+
+
+@pytest.fixture
+def shard(here, few_digits):
+    (here / "training.py").write_text(TRAINING)
+
+    def shard(recipe, first=0, last=3, members=0):
+        out = here / "results" / "trials" / f"mine-{first:06d}-{last:06d}.parquet"
+        trials.run_shard(out, few_digits, recipe, first, last, members, device=CPU, command="test")
+        return read_table(out, "trials")[0].to_pylist()
+
+    return shard
+
+
+def test_a_training_of_ones_own_gives_trials(shard, few_digits):
+    found = shard(recipe("nearest"), members=2)
+    n = few_digits.info["n_train"]
+    for row in found:
+        included = subset(0, row["trial"], n, 0.7)
+        assert (unpack(row["included"], n) == included).all()
+        assert unpack(row["train_correct"], n)[included].all()
+        assert row["included_accuracy"] == 1.0
+        assert 0.5 < row["excluded_accuracy"] < 1.0
+    kept = [row["probabilities"] is not None for row in found]
+    assert kept == [True, True, False, False]
+    rows = np.frombuffer(found[0]["probabilities"], np.float16).reshape(n, 10).astype(float)
+    assert np.allclose(rows.sum(1), 1, atol=1e-2)
+    assert rows.max(1).min() > 0.99
+
+
+def test_trials_are_taken_over_until_the_code_changes(shard, here):
+    seconds = {row["trial"]: row["seconds"] for row in shard(recipe("nearest"))}
+    more = shard(recipe("nearest"), 2, 5)
+    assert [row["seconds"] for row in more[:2]] == [seconds[2], seconds[3]]
+    (here / "training.py").write_text(TRAINING + "\n# edited")
+    assert shard(recipe("nearest"), 2, 5)[0]["seconds"] != seconds[2]
+    assert shard(recipe("nearest", shift=1), 2, 5)[0]["included_accuracy"] == 0.0
+
+
+def test_correctness_alone_serves_the_scores(shard):
+    found = shard(recipe("correct"))
+    assert [row["excluded_accuracy"] for row in found] == [0.0] * 4
+    with pytest.raises(BatError, match=r"trial 4: .*gives correctness alone.*ensemble.architectur"):
+        shard(recipe("correct"), 4, 5, members=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        ("strange", {}, "training samples: the logits of 1 of 200.*not finite, the first of sampl"),
+        ("strange", {"what": "one"}, r"returned ndarray of shape \(200, 10\), expected two arrays"),
+        ("strange", {"what": "labels"}, r"int64 of shape \(200,\), expected correctness"),
+        ("fails", {}, "out of luck, .*training.py, line"),
+    ],
+)
+def test_strange_results_are_refused_with_their_trial(shard, name, settings, words):
+    with pytest.raises(BatError, match=f"trial 2: training.py:{name}.*{words}"):
+        shard(recipe(name, **settings), 2, 3)
+
+
+def test_a_failure_leaves_the_trials_before_it(shard, here):
+    text = TRAINING.replace(
+        "def correct(index, data):",
+        "def correct(index, data, trial):\n"
+        "    if trial == 2 and not __import__('os').path.exists('go'): 1 / 0",
+    )
+    (here / "training.py").write_text(text)
+    with pytest.raises(BatError, match=r"trial 2: .*ZeroDivisionError"):
+        shard(recipe("correct"))
+    partial = here / "results" / "trials" / ".partial" / "mine"
+    assert [path.stem for path in sorted(partial.glob("*.parquet"))] == ["000000", "000001"]
+    (here / "go").touch()
+    assert len(shard(recipe("correct"))) == 4
