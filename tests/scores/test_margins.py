@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import norm, ttest_ind
 
 from bat.errors import BatError
+from bat.scores import influence, memorization
 from bat.scores.margin_influence import influence_from_margins
 from bat.scores.margins import margins, memorization_from_margins, shrinkage
-from bat.scores.memorization import influence, memorization
 from bat.scores.significance import benjamini_hochberg
 from bat.scores.subsets import subset
 
