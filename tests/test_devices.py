@@ -125,6 +125,7 @@ def test_units_of_a_gpu(monkeypatch, major, expected):
 
 def test_a_slow_choice_is_said_once_with_the_factor(monkeypatch, caplog):
     monkeypatch.setattr(devices.log, "propagate", True)
+    monkeypatch.setattr(devices.log, "handlers", [])
     seconds = {"bfloat16": 0.9, "float32": 0.1}
     measured = []
 

@@ -308,3 +308,10 @@ def test_the_commands_of_the_readme_run(repository, tmp_path):
         command = [sys.executable, "-c", code, *words]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stderr}"
+
+
+def test_the_contributors_page_has_every_room_in_its_order(repository):
+    text = (repository / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z`, ]+)` \|", text, re.M)
+    named = [room for row in rows for room in row.split("`, `")]
+    assert named == ROOMS

@@ -163,6 +163,23 @@ def _start(
 def check_parameters(
     eps: float, step: float, steps: int, start: str | Tensor, generator: torch.Generator | None
 ) -> None:
+    """Refuse parameters of an attack that cannot be.
+
+    Parameters
+    ----------
+    eps, step : float
+        On the [0, 1] scale, not negative.
+    steps : int
+        Not negative.
+    start : str or Tensor
+        As for `bat.attacks.pgd`.
+    generator : torch.Generator or None
+        Needed where the start is random.
+
+    Raises
+    ------
+    AttackError
+    """
     if not (math.isfinite(eps) and eps >= 0.0):
         raise AttackError(f"eps is {eps}, expected a number that is not negative, such as 8/255")
     if not (math.isfinite(step) and step >= 0.0):

@@ -218,6 +218,13 @@ def _prefix(
     if first is not None:
         return first
     best = max(counts, key=lambda p: (counts[p], -len(p)))
+    raise _differs(
+        path, what, _wrong(tensors, own, best), f" (the keys at its top are {keys})" if best else ""
+    )
+
+
+def _wrong(tensors: dict[str, _Entry], own: dict[str, Tensor], best: str) -> list[str]:
+    """What keeps the tensors under a prefix from being the model's."""
     matched = {n: tensors[best + n] for n in own if best + n in tensors}
     holders = {entry.holder for entry in matched.values()}
     wrong = [f"{printable(best + name)} is missing" for name in own if name not in matched]
@@ -234,7 +241,7 @@ def _prefix(
         and name.removeprefix(best) not in own
         and name.rpartition(".")[2] not in COUNTERS
     ]
-    raise _differs(path, what, wrong, f" (the keys at its top are {keys})" if best else "")
+    return wrong
 
 
 def _differs(path: Path, what: str, wrong: list[str], more: str) -> ArtifactError:

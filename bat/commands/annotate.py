@@ -10,6 +10,7 @@ from bat.progress import log
 
 
 def add_parser(subparsers) -> None:
+    """Add ``annotate`` and its options."""
     actions = add_actions(subparsers, "annotate", "the annotation study: sheet, table")
     parser = add_verb(actions, "sheet", sheet, "page for annotators and its key", "data", "out")
     parser.add_argument("--scores", type=Path, required=True, help="poisoning scores")
@@ -21,6 +22,7 @@ def add_parser(subparsers) -> None:
 
 
 def sheet(arguments: argparse.Namespace) -> None:
+    """Do ``annotate sheet``, for what was parsed."""
     from bat.studies import annotation
 
     key = annotation.write_sheet(
@@ -32,6 +34,7 @@ def sheet(arguments: argparse.Namespace) -> None:
 
 
 def table(arguments: argparse.Namespace) -> None:
+    """Do ``annotate table``, for what was parsed."""
     from bat.tables import annotation
 
     for path in annotation.write_answer_tables(arguments.key, arguments.answers, arguments.out):

@@ -13,11 +13,13 @@ from bat.commands.options import add_verb, say
 
 
 def add_parser(subparsers) -> None:
+    """Add ``check`` and its options."""
     text = "check configuration files and say what they ask for"
     add_verb(subparsers, "check", run, text, "configfile")
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Do it, for what was parsed: all mistakes of configuration files, or what they ask for."""
     from bat import addresses, config
     from bat.extensions import described
     from bat.plan import own, places

@@ -10,11 +10,13 @@ from bat.commands.recording import recorded_command
 
 
 def add_parser(subparsers) -> None:
+    """Add ``ensembles`` and its options."""
     text = "disagreement and confidence tables from shards"
     add_verb(subparsers, "ensembles", run, text, "spec", "data", "out", "shards")
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Do it, for what was parsed: shards of trials to tables of the cheap scores."""
     from bat import data, scoring
     from bat.files.specifications import read_specification
 

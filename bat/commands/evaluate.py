@@ -16,6 +16,7 @@ DEFAULT = [Path("config/config.yaml")]
 
 
 def add_parser(subparsers) -> None:
+    """Add ``evaluate`` and its options."""
     text = "attack a trained model, ours or anyone's"
     parser = add_verb(subparsers, "evaluate", run, text, *JOB)
     parser.add_argument("--checkpoint", type=Path, required=True, help="state dict of a model")
@@ -39,6 +40,7 @@ def add_parser(subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Do it, for what was parsed: the accuracy of a checkpoint under the configured attacks."""
     from bat import data
     from bat.training import evaluate_checkpoint
 

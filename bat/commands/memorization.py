@@ -9,11 +9,13 @@ from bat.commands.recording import recorded_command
 
 
 def add_parser(subparsers) -> None:
+    """Add ``memorization`` and its options."""
     text = "memorization and influence tables from shards"
     add_verb(subparsers, "memorization", run, text, "spec", "data", "out", "shards")
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Do it, for what was parsed: shards of trials to tables of scores."""
     from bat import data, scoring
     from bat.files.specifications import read_specification
 

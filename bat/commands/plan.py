@@ -10,6 +10,7 @@ from bat.commands.options import add_verb
 
 
 def add_parser(subparsers) -> None:
+    """Add ``plan`` and its options."""
     text = "say what a configuration costs: jobs, hours, disk"
     parser = add_verb(subparsers, "plan", run, text)
     text = "YAML files, each laid over the one before; config/config.yaml where none is named"
@@ -25,6 +26,7 @@ def add_parser(subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Do it, for what was parsed: jobs, hours and disk before anything is spent."""
     from rich.console import Console
 
     from bat import config

@@ -10,6 +10,7 @@ from bat.commands.recording import recorded_command
 
 
 def add_parser(subparsers) -> None:
+    """Add ``poisoning`` and its options."""
     text = "atypical training samples that a model takes for another class"
     actions = add_actions(subparsers, "poisoning", text)
     text = "poisoning scores of the training samples under a trained run"
@@ -18,6 +19,7 @@ def add_parser(subparsers) -> None:
 
 
 def score(arguments: argparse.Namespace) -> None:
+    """Do ``poisoning score``, for what was parsed."""
     from bat import data
     from bat.studies import poisoning
 

@@ -10,11 +10,13 @@ from bat.progress import log, progress
 
 
 def add_parser(subparsers) -> None:
+    """Add ``prepare`` and its options."""
     text = "read a data set once and write it as arrays"
     add_verb(subparsers, "prepare", run, text, "spec", "out", "threads")
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Do it, for what was parsed: a data set as it comes to arrays on disk."""
     from pydantic import TypeAdapter
 
     from bat import config, data

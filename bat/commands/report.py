@@ -11,6 +11,7 @@ from bat.progress import log
 
 
 def add_parser(subparsers) -> None:
+    """Add ``report`` and its options."""
     text = "make one figure or table from files on disk"
     parser = add_verb(subparsers, "report", run, text, "spec", "out")
     parser.add_argument("artefact", metavar="NAME", help="as in the README's table")
@@ -20,6 +21,7 @@ def add_parser(subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Do it, for what was parsed: one figure or table from files on disk."""
     from bat.files.specifications import read_specification
     from bat.report.comparison import Comparison
     from bat.report.folder import Folder

@@ -11,6 +11,7 @@ from bat.progress import log
 
 
 def add_parser(subparsers) -> None:
+    """Add ``represent`` and its options."""
     text = "how well a model's features tell the typical samples of classes apart"
     parser = add_verb(subparsers, "represent", run, text, "spec", "seed", "data", "out", *JOB)
     parser.add_argument("--checkpoint", type=Path, required=True, help="state dict of the run")
@@ -18,6 +19,7 @@ def add_parser(subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Do it, for what was parsed: what the features of one trained model are like."""
     from bat import data
     from bat.studies import features
 

@@ -11,6 +11,7 @@ from bat.progress import log
 
 
 def add_parser(subparsers) -> None:
+    """Add ``scores`` and its options."""
     text = "share score tables: export, fetch, show, validate, merge"
     actions = add_actions(subparsers, "scores", text)
     parser = add_verb(actions, "export", export, "pack score tables into one zip", "out")
@@ -38,6 +39,7 @@ def add_parser(subparsers) -> None:
 
 
 def export(arguments: argparse.Namespace) -> None:
+    """Do ``scores export``, for what was parsed."""
     from bat import sharing
 
     entry = sharing.export(arguments.dataset, arguments.out, licence=arguments.licence)
@@ -47,6 +49,7 @@ def export(arguments: argparse.Namespace) -> None:
 
 
 def fetch(arguments: argparse.Namespace) -> None:
+    """Do ``scores fetch``, for what was parsed."""
     from bat import data, sharing
     from bat.files.specifications import read_specification
 
@@ -56,6 +59,7 @@ def fetch(arguments: argparse.Namespace) -> None:
 
 
 def show(arguments: argparse.Namespace) -> None:
+    """Do ``scores show``, for what was parsed."""
     from rich.console import Console
 
     from bat import sharing
@@ -64,6 +68,7 @@ def show(arguments: argparse.Namespace) -> None:
 
 
 def validate(arguments: argparse.Namespace) -> None:
+    """Do ``scores validate``, for what was parsed."""
     from bat import data, sharing
 
     prepared = data.load(arguments.data) if arguments.data else None
@@ -73,6 +78,7 @@ def validate(arguments: argparse.Namespace) -> None:
 
 
 def merge(arguments: argparse.Namespace) -> None:
+    """Do ``scores merge``, for what was parsed."""
     from bat import config, data
     from bat.scoring import merging
 

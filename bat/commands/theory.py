@@ -9,11 +9,13 @@ from bat.progress import log
 
 
 def add_parser(subparsers) -> None:
+    """Add ``theory`` and its options."""
     text = "theorems 1 and 2 and figure 20, checked by numbers"
     add_verb(subparsers, "theory", run, text, "out")
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Do it, for what was parsed: the theorems on a mixture of Gaussians."""
     from bat.figures import fig20
     from bat.tables import theorems
 

@@ -10,6 +10,7 @@ from bat.commands.recording import recorded_command
 
 
 def add_parser(subparsers) -> None:
+    """Add ``train`` and its options."""
     options = ("spec", "seed", "data", "out", *JOB, "compile")
     parser = add_verb(subparsers, "train", run, "one run of adversarial training", *options)
     parser.add_argument("--groups", type=Path, help="folder of the typical and atypical groups")
@@ -20,6 +21,7 @@ def add_parser(subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Do it, for what was parsed: one run and seed, with its history and checkpoints."""
     from bat import data, files
     from bat.training import Inputs, train_run
 

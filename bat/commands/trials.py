@@ -9,6 +9,7 @@ from bat.commands.recording import recorded_command
 
 
 def add_parser(subparsers) -> None:
+    """Add ``trials`` and its options."""
     text = "train one shard of subset trainings; its range is in the name of --out"
     options = ("spec", "data", "out", *JOB, "compile")
     parser = add_verb(subparsers, "trials", run, text, *options)
@@ -20,6 +21,7 @@ def add_parser(subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Do it, for what was parsed: one shard of the trainings on random subsets."""
     from bat import data
     from bat.files.specifications import read_specification
     from bat.training import trials

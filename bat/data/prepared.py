@@ -81,14 +81,17 @@ class PreparedData:
 
     @property
     def fingerprint(self) -> str:
+        """sha256 of images, labels and their order, which tells data sets apart."""
         return self.info["fingerprint"]
 
     @property
     def class_names(self) -> list[str]:
+        """By label."""
         return self.info["class_names"]
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
         return tuple(self.info["shape"])
 
 

@@ -94,6 +94,7 @@ class Folder:
 
     @functools.cached_property
     def names(self) -> list[str]:
+        """Files below the folder as relative paths, sorted; no deeper than `MAX_DEPTH`."""
         found = []
         for parent, folders, names in os.walk(self.path, onerror=_refuse, followlinks=True):
             below = Path(parent).relative_to(self.path)
@@ -103,9 +104,17 @@ class Folder:
         return sorted(found)
 
     def label(self, name: str) -> str:
+        """A file as messages name it."""
         return shown(self.path / name)
 
     def read(self, name: str) -> bytes:
+        """The bytes of a file of at most `MAX_FILE`; they count in `record`.
+
+        Raises
+        ------
+        DataError
+            If it is no file, too large, or cannot be read.
+        """
         path = self.path / name
         try:
             refuse_other(path)
@@ -154,9 +163,11 @@ class Zip:
         self.names = sorted(m.filename for m in members if not m.is_dir())
 
     def label(self, name: str) -> str:
+        """A member as messages name it."""
         return f"{self.path}:{name}"
 
     def read(self, name: str) -> bytes:
+        """The bytes of a member; a damaged one raises a `DataError`."""
         try:
             return self.archive.read(name)
         except DAMAGED as error:
@@ -165,4 +176,5 @@ class Zip:
             ) from None
 
     def record(self) -> dict:
+        """The archive's name, size in bytes and sha256."""
         return file_record(self.path)

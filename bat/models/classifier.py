@@ -40,12 +40,15 @@ class Classifier(nn.Module):
         return self.head(features)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Logits, shape (batch, classes), of images in [0, 1]."""
         return self.logits(self.features(x))
 
 
 def conv3x3(n_in: int, n_out: int, stride: int = 1) -> nn.Conv2d:
+    """A 3 x 3 convolution without bias that keeps the size at stride 1."""
     return nn.Conv2d(n_in, n_out, 3, stride=stride, padding=1, bias=False)
 
 
 def conv_bn(n_in: int, n_out: int, *more: nn.Module) -> nn.Sequential:
+    """A 3 x 3 convolution, batch normalization, ReLU, and more layers behind them."""
     return nn.Sequential(conv3x3(n_in, n_out), nn.BatchNorm2d(n_out), nn.ReLU(), *more)

@@ -41,6 +41,7 @@ class OwnNetwork(Classifier):
         self.no_features = ""  # why there are none
 
     def forward(self, x: Tensor) -> Tensor:
+        """Logits, shape (batch, classes), of images in [0, 1]."""
         logits = self.network((x - self.mean) / self.std)
         if not isinstance(logits, Tensor):
             raise BatError(f"{self.text}: returned {type(logits).__name__}, expected logits")
@@ -68,9 +69,11 @@ class OwnNetwork(Classifier):
         return self.network.get_submodule(self.head_name)(features)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """The network's own, so that its files carry no prefix of ours."""
         return self.network.state_dict(*args, **kwargs)
 
     def load_state_dict(self, state: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Load what `state_dict` gave, or the network's own code wrote."""
         return self.network.load_state_dict(state, *args, **kwargs)
 
 

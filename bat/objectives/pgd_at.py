@@ -57,6 +57,7 @@ class PGDAT(Adversarial):
         return loss, {"loss": loss.detach()}
 
     def attack(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Attacked:
+        """Attack the batch by PGD on its cross entropy."""
         return self.attacked(
             model,
             batch,

@@ -35,6 +35,7 @@ def show_image(ax: Axes, image: np.ndarray, x: float, y: float, size: float) -> 
 
 
 def frame_image(ax: Axes, x: float, y: float, size: float, color: str, width: float = 0.6) -> None:
+    """Draw a frame around a square, in units of the axes; ``width`` of the line is in points."""
     ax.add_patch(Rectangle((x, y), size, size, fill=False, edgecolor=color, linewidth=width))
 
 

@@ -192,31 +192,13 @@ def test_groups(
     if min_accuracy > 0:
         advice = "; for scores that come without it, set groups.min_accuracy to 0"
         _check_finite("test_accuracy", test_accuracy, advice)
-    if influence_touch < keep_above:
-        raise BatError(
-            f"influence_touch = {influence_touch}, but the table holds only pairs above "
-            f"{keep_above}: raise influence_touch, or make the table again with a lower keep_above"
-        )
-    if influence_above < influence_touch:
-        raise BatError(
-            f"influence_above = {influence_above} is below influence_touch = {influence_touch}: "
-            "a sample could be typical and atypical; raise influence_above"
-        )
-    columns = ["train_index", "test_index", "influence"]
-    if significance is not None:
-        columns.append("influence_se")
-    if false_discovery is not None:
-        columns.append("p")
-    missing = [name for name in columns if name not in pairs]
-    if missing:
-        raise BatError(f"the table of pairs lacks {missing}; expected the columns {columns}")
-    train, test, influence = (np.asarray(pairs[name]) for name in columns[:3])
-    for name, index, n in (("train", train, len(train_atypical)), ("test", test, n_test)):
-        if index.size and not 0 <= index.min() <= index.max() < n:
-            raise BatError(
-                f"{name}_index goes from {index.min()} to {index.max()}; expected 0 to {n - 1}: "
-                "the table of pairs belongs to another data set"
-            )
+    _check_thresholds(keep_above, influence_touch, influence_above)
+    needed = [
+        name
+        for name, rule in (("influence_se", significance), ("p", false_discovery))
+        if rule is not None
+    ]
+    train, test, influence = _checked_pairs(pairs, needed, len(train_atypical), n_test)
     counts = train_atypical[train]
     if significance is not None:
         errors = _known("significance", "influence_se", pairs["influence_se"])
@@ -235,6 +217,35 @@ def test_groups(
     if min_accuracy > 0:
         typical &= test_accuracy >= min_accuracy
     return Groups(typical, atypical)
+
+
+def _check_thresholds(keep_above, influence_touch, influence_above):
+    if influence_touch < keep_above:
+        raise BatError(
+            f"influence_touch = {influence_touch}, but the table holds only pairs above "
+            f"{keep_above}: raise influence_touch, or make the table again with a lower keep_above"
+        )
+    if influence_above < influence_touch:
+        raise BatError(
+            f"influence_above = {influence_above} is below influence_touch = {influence_touch}: "
+            "a sample could be typical and atypical; raise influence_above"
+        )
+
+
+def _checked_pairs(pairs, needed, n_train, n_test):
+    """Train and test index and influence of pairs that have all columns and belong to the data."""
+    columns = ["train_index", "test_index", "influence", *needed]
+    missing = [name for name in columns if name not in pairs]
+    if missing:
+        raise BatError(f"the table of pairs lacks {missing}; expected the columns {columns}")
+    train, test, influence = (np.asarray(pairs[name]) for name in columns[:3])
+    for name, index, n in (("train", train, n_train), ("test", test, n_test)):
+        if index.size and not 0 <= index.min() <= index.max() < n:
+            raise BatError(
+                f"{name}_index goes from {index.min()} to {index.max()}; expected 0 to {n - 1}: "
+                "the table of pairs belongs to another data set"
+            )
+    return train, test, influence
 
 
 def _known(rule, name, values):

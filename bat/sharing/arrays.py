@@ -40,6 +40,13 @@ class Arrays:
         self.archive.close()
 
     def read(self, key: str) -> np.ndarray:
+        """The array under a key.
+
+        Raises
+        ------
+        ArtifactError
+            If there is none, or it is damaged or holds objects.
+        """
         if key not in self.keys:
             raise ArtifactError(
                 f"{self.path}: the key {key!r} is missing; found {', '.join(self.keys[:8])}"
@@ -97,6 +104,7 @@ def one_with(files: Sequence[Arrays], key: str) -> Arrays | None:
 
 
 def file_names(index: Arrays, n_train: int, n_test: int) -> dict[str, list[str]]:
+    """The published file names by split, of n_train and n_test images."""
     names = {}
     for split, key, n in (("train", "tr_filenames", n_train), ("test", "tt_filenames", n_test)):
         values = index.read(key)

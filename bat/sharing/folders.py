@@ -71,6 +71,7 @@ class Source:
         return self.arrays or sorted(self.tables.values(), key=lambda p: (p.suffix, p.name))
 
     def require(self, kinds: Sequence[str]) -> None:
+        """Refuse a source that lacks score tables of these kinds, naming what it holds."""
         missing = [kind for kind in kinds if kind not in self.tables]
         if missing:
             raise ArtifactError(

@@ -123,19 +123,7 @@ def stage_score_list(
         )
     scores = read_score_list(source.score_list)
     n, n_test = len(scores.memorization), prepared.info["n_test"]
-    if spec["match"] == "fingerprint":
-        raise ArtifactError(
-            f"{source.name}: a list of scores carries no fingerprint; say which row is which "
-            "sample with scores.match: index (its index is, or without one its row is, the "
-            "position in the data in use), source_index (in the data set's source) or file_name"
-        )
-    keys = scores.file_name if spec["match"] == "file_name" else scores.index
-    if spec["match"] == "index" and keys is not None:
-        rows = _rows_by_position(source.name, keys, prepared.info["n_train"])
-    else:
-        if spec["match"] == "source_index" and keys is None:
-            keys = np.arange(n)  # as published arrays, in the source's order
-        rows = _rows(spec, source.name, "train", n, keys, prepared)
+    rows = _rows_of_list(spec, source.name, scores, prepared)
     _check_labels(source.name, spec["match"], scores, rows, prepared)
     if scores.ignored:
         names = ", ".join(map(repr, scores.ignored[:8]))
@@ -184,6 +172,24 @@ def stage_score_list(
         matched_text(matched),
     )
     return matched
+
+
+def _rows_of_list(spec: dict, name: str, scores: ScoreList, prepared: PreparedData) -> np.ndarray:
+    """The row of a list of scores for each training sample in use."""
+    if spec["match"] == "fingerprint":
+        raise ArtifactError(
+            f"{name}: a list of scores carries no fingerprint; say which row is which "
+            "sample with scores.match: index (its index is, or without one its row is, the "
+            "position in the data in use), source_index (in the data set's source) or file_name"
+        )
+    keys = scores.file_name if spec["match"] == "file_name" else scores.index
+    if spec["match"] == "index" and keys is not None:
+        rows = _rows_by_position(name, keys, prepared.info["n_train"])
+    else:
+        if spec["match"] == "source_index" and keys is None:
+            keys = np.arange(len(scores.memorization))  # as published arrays, in the source's order
+        rows = _rows(spec, name, "train", len(scores.memorization), keys, prepared)
+    return rows
 
 
 def _rows_by_position(name: str, index: np.ndarray, n: int) -> np.ndarray:

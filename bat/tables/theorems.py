@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -48,6 +49,30 @@ def theorem_table() -> pd.DataFrame:
         ``found_value`` of the search, at ``eta / sigma`` of `bat.studies.theory_search.SEPARATION`
         and ``k`` of `bat.studies.theory_search.FACTOR`.
     """
+    found = _search()
+    rows = [*_theorem_1(found), *_proof(found), *_theorem_2(found)]
+    columns = ["place", "statement", "printed", "derived", "holds"]
+    return pd.DataFrame(rows, columns=[*columns, "printed_value", "derived_value", "found_value"])
+
+
+class _Found(NamedTuple):
+    """What the searches find at ``eta / sigma`` of `SEPARATION`, sigma 1."""
+
+    eta: float
+    r: float  # of tau to eta
+    bound: float  # l of theorem 1
+    corner: np.ndarray  # distances of S1 and S2
+    unfitted: list[float]  # largest distance that two and three classifiers leave unfitted
+    of_three: float  # the larger class error of the three
+    swept: pd.DataFrame
+    smallest: float  # separation from which theorem 1 holds
+    sharp: float  # distance from which x0 can be fitted
+    beyond: float  # error of the best fit where d+1 <= 2 eta alone holds
+    radius: float  # from which theorem 2 holds
+    margin: float  # by which a boundary can be shifted at an error of 1 %
+
+
+def _search() -> _Found:
     eta, r = SEPARATION, Z_99 / SEPARATION
     bound = float(theory.bound(eta, 1.0))
     corner = np.hypot(*(theory.corners(eta, 1.0) - [eta, 0]).T)
@@ -59,15 +84,24 @@ def theorem_table() -> pd.DataFrame:
     beyond = theory.best_fit([eta + bound, 0.0], 0.0, eta, 1.0).error
     radius = sharp_radius(bound, eta)
     margin = find_root(lambda shift: _error_beyond(shift) - 0.01, 0.0, eta)
+    return _Found(
+        eta, r, bound, corner, unfitted, of_three, swept, smallest, sharp, beyond, radius, margin
+    )
+
+
+Row = tuple[str, str, str, str, str, float, float, float]
+
+
+def _theorem_1(found: _Found) -> list[Row]:
     from_smallest = f"for η/σ ≥ {theory.SMALLEST_SEPARATION:.3f}"
-    rows = [
+    return [
         (
             "Theorem 1",
             "if d₊₁ ≥ l and d₋₁ ≤ 2η, some F fits x₀ with error ≤ 1 % on both classes",
             "error ≤ 0.01",
             "the same, with η/σ large enough made precise",
-            from_smallest if swept["largest_error"].max() <= 0.01 * (1 + _ALIKE) else "no",
-            *(0.01, 0.01, swept["largest_error"].max()),
+            from_smallest if found.swept["largest_error"].max() <= 0.01 * (1 + _ALIKE) else "no",
+            *(0.01, 0.01, found.swept["largest_error"].max()),
         ),
         (
             "Theorem 1",
@@ -75,31 +109,36 @@ def theorem_table() -> pd.DataFrame:
             "no number",
             "η/σ ≥ 8 Φ⁻¹(0.99) / (√33 − 1)",
             "left open",
-            *(math.nan, theory.SMALLEST_SEPARATION, smallest),
+            *(math.nan, theory.SMALLEST_SEPARATION, found.smallest),
         ),
         (
             "Theorem 1",
             "the distance from which x₀ can be fitted (l is that of F₁, F₂, F₃ alone)",
             "l = √2 τ (1 + τ/η)^(−1/2)",
             "τ (1 + 9/16 (τ/η)² + O((τ/η)⁴))^(1/2), the distance of S₂",
-            "yes, not sharp" if sharp < bound else "no",
-            *(bound, corner[1], sharp),
+            "yes, not sharp" if found.sharp < found.bound else "no",
+            *(found.bound, found.corner[1], found.sharp),
         ),
         (
             "Theorem 1, appendix C",
             "the constraint on x₀, as repeated; x₀ = θ + (l, 0) meets it",
             "d₊₁ ≤ 2η",
             "d₋₁ ≤ 2η",
-            "no" if beyond > 0.01 else "yes",
-            *(0.01, 0.5, beyond),
+            "no" if found.beyond > 0.01 else "yes",
+            *(0.01, 0.5, found.beyond),
         ),
+    ]
+
+
+def _proof(found: _Found) -> list[Row]:
+    return [
         (
             "Step 1",
             "the number of classifiers, and the largest d₊₁ that they leave unfitted",
             "i ∈ {1, 2}, which leave 2 √(ητ)",
             "i ∈ {1, 2, 3}, which leave l",
-            _verdict(unfitted[0], unfitted[1]),
-            *(2 * math.sqrt(eta * Z_99), bound, unfitted[1]),
+            _verdict(found.unfitted[0], found.unfitted[1]),
+            *(2 * math.sqrt(found.eta * Z_99), found.bound, found.unfitted[1]),
         ),
         (
             "Step 1",
@@ -111,7 +150,9 @@ def theorem_table() -> pd.DataFrame:
                 math.nan,
                 Z_99,
                 find_root(
-                    lambda d: theory.class_errors([1, 0], d - eta, eta, 1.0)[1] - 0.01, 0.0, eta
+                    lambda d: theory.class_errors([1, 0], d - found.eta, found.eta, 1.0)[1] - 0.01,
+                    0.0,
+                    found.eta,
                 ),
             ),
         ),
@@ -120,48 +161,53 @@ def theorem_table() -> pd.DataFrame:
             "l in the proof: the maximum of equation 12",
             "√2 σ (1 + τ/η)^(−1/2)",
             "√2 Φ⁻¹(0.99) σ (1 + τ/η)^(−1/2)",
-            _verdict(math.sqrt(2 / (1 + r)), unfitted[1]),
-            *(math.sqrt(2 / (1 + r)), bound, unfitted[1]),
+            _verdict(math.sqrt(2 / (1 + found.r)), found.unfitted[1]),
+            *(math.sqrt(2 / (1 + found.r)), found.bound, found.unfitted[1]),
         ),
         (
             "Step 1",
             "distance of S₁",
             "√2 τ (1 + τ/η)^(−1/2)",
             "the same",
-            _verdict(bound, unfitted[1]),
-            *(bound, corner[0], unfitted[1]),
+            _verdict(found.bound, found.unfitted[1]),
+            *(found.bound, found.corner[0], found.unfitted[1]),
         ),
         (
             "Step 1",
             "distance of S₂ (printed as a second S₁), the remainder read as one of second order",
             "τ (1 − τ/η + Ω((τ/η)²))^(−1/2)",
             "τ (1 + 9/16 (τ/η)² + O((τ/η)⁴))^(1/2)",
-            _verdict(Z_99 / math.sqrt(1 - r), sharp),
-            *(Z_99 / math.sqrt(1 - r), corner[1], sharp),
+            _verdict(Z_99 / math.sqrt(1 - found.r), found.sharp),
+            *(Z_99 / math.sqrt(1 - found.r), found.corner[1], found.sharp),
         ),
         (
             "Step 2",
             "the larger class error of F₁, F₂, F₃",
             "1 %",
             "1 %, if η ≥ τ; below that no linear F has it",
-            f"for η/σ ≥ {Z_99:.3f}" if np.isclose(of_three, 0.01) else "no",
-            *(0.01, 0.01, of_three),
+            f"for η/σ ≥ {Z_99:.3f}" if np.isclose(found.of_three, 0.01) else "no",
+            *(0.01, 0.01, found.of_three),
         ),
+    ]
+
+
+def _theorem_2(found: _Found) -> list[Row]:
+    return [
         (
             "Theorem 2",
             "if d₊₁ < k l, every F that fits the ball of ε ≥ k l errs on half of class +1",
             "error ≥ 0.5",
             "the same; neither d₊₁ ≥ l nor d₋₁ ≤ 2η nor k ≪ η/σ is needed; empty for k = 1",
-            "for every η/σ" if swept["smallest_error"].min() >= 0.5 else "no",
-            *(0.5, 0.5, swept["smallest_error"].min()),
+            "for every η/σ" if found.swept["smallest_error"].min() >= 0.5 else "no",
+            *(0.5, 0.5, found.swept["smallest_error"].min()),
         ),
         (
             "Theorem 2, equation 5",
             "the radius from which this is so, for x₀ at d₊₁ = l",
             "ε ≥ k l",
             "ε ≥ d₊₁",
-            "yes, not sharp" if radius < FACTOR * bound else "no",
-            *(FACTOR * bound, bound, radius),
+            "yes, not sharp" if found.radius < FACTOR * found.bound else "no",
+            *(FACTOR * found.bound, found.bound, found.radius),
         ),
         (
             "Theorem 2",
@@ -169,11 +215,9 @@ def theorem_table() -> pd.DataFrame:
             "k ≪ η/σ",
             "k ≤ (η − τ) / l",
             "left open",
-            *(math.nan, (eta - Z_99) / bound, (eta - margin) / bound),
+            *(math.nan, (found.eta - Z_99) / found.bound, (found.eta - found.margin) / found.bound),
         ),
     ]
-    columns = ["place", "statement", "printed", "derived", "holds"]
-    return pd.DataFrame(rows, columns=[*columns, "printed_value", "derived_value", "found_value"])
 
 
 def _verdict(printed: float, found: float) -> str:

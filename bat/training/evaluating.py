@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -82,14 +83,6 @@ def evaluate_checkpoint(
         key=key,
         network=network,
     )
-    title = f"{spec['dataset']} {architecture} {out.parent.name} {out.stem}"
-    attacks: dict[str, Progress] = {}
-
-    def report(name: str, done: int, total: int) -> None:
-        if name not in attacks:
-            attacks[name] = Progress(f"{title}, {name}", total, done=done, every=REPORT_EVERY)
-        attacks[name].update(done, "samples" if done < total else "")
-
     flags = evaluate(
         model,
         prepared.test_images[index],
@@ -97,7 +90,7 @@ def evaluate_checkpoint(
         {name: build_attack(name, settings) for name, settings in spec["attacks"].items()},
         batch_size=spec["batch_size"],
         seed=spec["seed"],
-        progress=report,
+        progress=_reports(f"{spec['dataset']} {architecture} {out.parent.name} {out.stem}"),
     )
     columns = {name: flags.get(name) for name in files.schema_of("evaluations", spec).names[1:]}
     files.write_table(
@@ -117,3 +110,15 @@ def evaluate_checkpoint(
         normalization={k: getattr(model, k).flatten().tolist() for k in ("mean", "std")},
     )
     return {name: float(values.mean()) for name, values in flags.items()}
+
+
+def _reports(title: str) -> Callable[[str, int, int], None]:
+    """What tells how far each attack is, with a line for each."""
+    attacks: dict[str, Progress] = {}
+
+    def report(name: str, done: int, total: int) -> None:
+        if name not in attacks:
+            attacks[name] = Progress(f"{title}, {name}", total, done=done, every=REPORT_EVERY)
+        attacks[name].update(done, "samples" if done < total else "")
+
+    return report

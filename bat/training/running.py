@@ -45,6 +45,8 @@ _STEPS: Expected = {"epoch": (int, 0, 2**31 - 1), "step": (int, 0, 2**31 - 1)}
 
 
 class Run:
+    """One run of adversarial training under way: its model, its history so far, its best epoch."""
+
     def __init__(self, prepared: PreparedData, spec: dict, made_of: MadeOf, device: Runtime):
         self.spec, self.device, self.prepared, self.made_of = spec, device, prepared, made_of
         self.recipe = config.Training.model_validate(spec["training"])
@@ -122,6 +124,7 @@ class Run:
         return {"data": self.prepared.info["fingerprint"], **self.made_of.digests}
 
     def state(self) -> dict:
+        """All that the run needs to go on exactly where it is, as ``resume.pt`` holds it."""
         return {
             "spec": self.spec,
             "identity": identity(self.spec) | {"checkpoint": "resume"},

@@ -74,7 +74,33 @@ def train_run(
     if sentence := fit_sentence(made_of.fit):
         log.warning("%s: %s", title, sentence)
     run = Run(prepared, spec, made_of, device)
-    resume = out / "resume.pt"
+    _train(run, title, out / "resume.pt", checkpoint_every)
+    checkpoints = {
+        name: files.write_torch(out / f"{name}.pt", run.checkpoint(name, weights))
+        for name, weights in (("last", run.weights()), ("best", run.best["weights"]))
+    }
+    files.write_table(
+        out / "history.parquet",
+        "history",
+        run.history(),
+        fingerprint=prepared.info["fingerprint"],
+        recipe=spec,
+        command=command,
+        identity=identity(spec),
+        inputs=made_of.digests,
+        checkpoints=checkpoints,
+        device=device.label(run.training.precision),
+        best_epoch=run.best["epoch"],
+        best_accuracy=run.best["accuracy"],
+        undefined_steps=run.undefined_steps(),
+        **run.own_statistics(),
+        **made_of.fit,
+    )
+    (out / "resume.pt").unlink(missing_ok=True)
+
+
+def _train(run: Run, title: str, resume: Path, checkpoint_every: float) -> None:
+    """Train to the last epoch, from the state in ``resume``, which is kept there meanwhile."""
     run.resume_from(resume)
     written = time.monotonic()
 
@@ -106,25 +132,3 @@ def train_run(
             if not resume.exists():
                 last = "no state was kept, since it came before the first was due"
             raise DivergedError(f"{title}: {error}; {last}") from None
-    checkpoints = {
-        name: files.write_torch(out / f"{name}.pt", run.checkpoint(name, weights))
-        for name, weights in (("last", run.weights()), ("best", run.best["weights"]))
-    }
-    files.write_table(
-        out / "history.parquet",
-        "history",
-        run.history(),
-        fingerprint=prepared.info["fingerprint"],
-        recipe=spec,
-        command=command,
-        identity=identity(spec),
-        inputs=made_of.digests,
-        checkpoints=checkpoints,
-        device=device.label(run.training.precision),
-        best_epoch=run.best["epoch"],
-        best_accuracy=run.best["accuracy"],
-        undefined_steps=run.undefined_steps(),
-        **run.own_statistics(),
-        **made_of.fit,
-    )
-    resume.unlink(missing_ok=True)

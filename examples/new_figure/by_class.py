@@ -11,10 +11,11 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bat.escaping import for_figure, plain
+from bat.escaping import plain
 from bat.plan.catalogue import Entry
 from bat.report.captions import captioned, of_dataset
 from bat.report.folder import Folder
+from bat.report.fonts import drawable
 from bat.report.saving import save_figure
 from bat.report.style import BLUE, new_axes, styled
 
@@ -29,7 +30,7 @@ ENTRY = Entry(
 def plot_classes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw a bar for each class; ``table`` has ``class_name`` and ``mean``."""
     ax = new_axes(ax, 4.6, 0.6 + 0.2 * len(table))
-    ax.barh([for_figure(name) for name in table["class_name"]], table["mean"], color=BLUE)
+    ax.barh([drawable(name) for name in table["class_name"]], table["mean"], color=BLUE)
     ax.invert_yaxis()
     ax.set(xlabel="Mean memorization")
     return ax

@@ -7,11 +7,11 @@ from samples import encode, pets, pixels, write_pets
 
 from bat import config, data
 from bat.config import Dataset, HeldOut, Subsample
-from bat.plan import costs as planning
+from bat.plan import sizes
 
 
 def size(settings, folder):
-    return planning.size(Dataset(data=settings), folder)
+    return sizes.size(Dataset(data=settings), folder)
 
 
 def write_parquet(path, n=6):
@@ -56,7 +56,7 @@ def test_the_size_that_will_be_prepared_is_counted(source, changes, tmp_path):
 
 def test_what_cannot_be_counted_here_is_assumed(tmp_path):
     found = size(pets(tmp_path / "on another machine"), tmp_path)
-    assert (found.n_train, found.assumed) == (planning.ASSUMED_SIZE[0], True)
+    assert (found.n_train, found.assumed) == (sizes.ASSUMED_SIZE[0], True)
     folder = write_pets(tmp_path / "pets")
     (folder / "train" / "cat" / "0.png").write_bytes(b"no image")
     assert size(pets(folder), tmp_path).assumed

@@ -17,7 +17,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from bat.errors import BatError
 from bat.files import SCHEMAS, read_json, write_table
-from bat.plan.inputs import POISONING_RUNS
+from bat.plan.inputs import ANNOTATED_RUN
 from bat.report.annotation_page import Item, page
 from bat.report.paper import ANSWERS
 from bat.studies import annotation
@@ -55,7 +55,7 @@ def study(few_digits, tmp_path_factory):
     spec = {
         "dataset": "digits",
         "architecture": "small_cnn",
-        "run": POISONING_RUNS["annotation"],
+        "run": ANNOTATED_RUN,
         "seed": 0,
     }
     write_table(

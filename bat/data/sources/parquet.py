@@ -176,6 +176,7 @@ def _huggingface_names(path: Path, column: str) -> tuple[str, ...] | None:
 
 
 def parquet_images(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
+    """Where each image of a shard lies, for messages, and its bytes, in the order of the rows."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

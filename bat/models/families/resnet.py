@@ -60,12 +60,14 @@ class ResNet(Classifier):
         self.linear = nn.Linear(n_in, n_classes)
 
     def embed(self, x: Tensor) -> Tensor:
+        """Features, shape (batch, dim), of normalized images."""
         x = F.relu(self.bn1(self.conv1(x)))
         for number in range(1, self.stages + 1):
             x = getattr(self, f"layer{number}")(x)
         return x.mean(dim=(2, 3))
 
     def logits(self, features: Tensor) -> Tensor:
+        """Logits, shape (batch, classes), of features; the last layer has the reference's name."""
         return self.linear(features)
 
 

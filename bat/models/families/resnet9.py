@@ -37,6 +37,7 @@ class ResNet9(Classifier):
         self.head = nn.Linear(8 * w, n_classes)
 
     def embed(self, x: Tensor) -> Tensor:
+        """Features, shape (batch, dim), of normalized images."""
         return self.body(x).amax(dim=(2, 3))
 
 

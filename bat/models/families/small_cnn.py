@@ -26,6 +26,7 @@ class SmallCNN(Classifier):
         self.head = nn.Linear(4 * width, n_classes)
 
     def embed(self, x: Tensor) -> Tensor:
+        """Features, shape (batch, dim), of normalized images."""
         return self.body(x).amax(dim=(2, 3))
 
 

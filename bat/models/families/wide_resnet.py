@@ -70,10 +70,12 @@ class WideResNet(Classifier):
         nn.init.zeros_(self.fc.bias)
 
     def embed(self, x: Tensor) -> Tensor:
+        """Features, shape (batch, dim), of normalized images."""
         x = self.block3(self.block2(self.block1(self.conv1(x))))
         return F.relu(self.bn1(x)).mean(dim=(2, 3))
 
     def logits(self, features: Tensor) -> Tensor:
+        """Logits, shape (batch, classes), of features; the last layer has the reference's name."""
         return self.fc(features)
 
 
