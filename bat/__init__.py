@@ -33,15 +33,19 @@ if TYPE_CHECKING:
         memorization,
     )
     from bat.scores.groups import test_groups, train_groups
+    from bat.scores.margin_influence import influence_from_margins
+    from bat.scores.margins import memorization_from_margins
     from bat.scores.subsets import subset
     from bat.scoring.outcomes import Trials, merge_trials
     from bat.scoring.running import run_trials
     from bat.sharing.score_tables import ScoreTables, read_scores
+    from bat.training.dynamics import Dynamics
     from bat.training.loop import Recorder
     from bat.training.scripts import History, train
 
 _PLACES = {
     "BatError": "bat.errors",
+    "Dynamics": "bat.training.dynamics",
     "History": "bat.training.scripts",
     "PreparedData": "bat.data.prepared",
     "Recorder": "bat.training.loop",
@@ -57,9 +61,11 @@ _PLACES = {
     "evaluate": "bat.attacks.verdicts",
     "from_arrays": "bat.data.arrays",
     "influence": "bat.scores.estimates",
+    "influence_from_margins": "bat.scores.margin_influence",
     "load_data": "bat.data.prepared:load",
     "load_model": "bat.checkpoints.anyones:load",
     "memorization": "bat.scores.estimates",
+    "memorization_from_margins": "bat.scores.margins",
     "merge_trials": "bat.scoring.outcomes",
     "objectives": "bat.objectives:",
     "read_scores": "bat.sharing.score_tables",
@@ -74,6 +80,7 @@ or nothing where the module itself is meant."""
 
 __all__ = [
     "BatError",
+    "Dynamics",
     "History",
     "PreparedData",
     "Recorder",
@@ -89,9 +96,11 @@ __all__ = [
     "evaluate",
     "from_arrays",
     "influence",
+    "influence_from_margins",
     "load_data",
     "load_model",
     "memorization",
+    "memorization_from_margins",
     "merge_trials",
     "objectives",
     "read_scores",

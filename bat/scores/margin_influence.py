@@ -2,7 +2,7 @@
 
 That an influence exists shows in the margin with far fewer trials than in bits (see
 `bat.scores.margins`); how large it is as a change of accuracy is what
-`bat.scores.memorization.influence` says.
+`bat.influence` says.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def influence_from_margins(
         The margin of trial ``t``'s model on test sample ``j``; see `margins`.
     labels_train, labels_test : ndarray of int, shapes (n_train,) and (n_test,)
     pairs : {"same_class", "all"}
-        Candidates, as for `bat.scores.memorization.influence`.
+        Candidates, as for `bat.influence`.
     keep : tuple of two ndarrays of int, optional
         Train and test index of pairs that are returned whether they stand or not.
     block : int

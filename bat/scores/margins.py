@@ -27,7 +27,7 @@ class MarginScores:
     """One value for each training sample, float64 of shape (n_train,).
 
     ``memorization_margin`` (in [-1, 1], high is atypical) estimates the same as
-    `bat.scores.memorization.MemorizationScores.memorization`;
+    `bat.memorization`;
     ``memorization_margin_se`` is its standard error. ``prior_trials`` (float) says
     how many trials the other samples are worth in a sample's deviation.
     """

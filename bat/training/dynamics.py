@@ -12,6 +12,7 @@ from torch.nn import functional
 from bat.data import as_float
 from bat.errors import BatError
 from bat.scores.proxies import OBSERVATIONS, PROXIES, early_epoch, proxy_scores
+from bat.training.loop import Recorder, Training
 
 STEP = 1e-3
 """Length of the random steps of curvature, in pixels of [0, 1] (Garg et al., 2024)."""
@@ -22,17 +23,29 @@ DRAWS = 10
 OF_LOGITS = ("loss", "margin", "error")
 
 
-class Dynamics:
-    """Keeps what is seen of each sample in the course of a training.
+class Dynamics(Recorder):
+    """Keeps what is seen of each sample in the course of a training, and scores it.
 
-    In a loop of one's own, hand it the logits of every batch as they come
-    (`step`), or once after each epoch, in eval mode, as the scores are defined
-    (`after_epoch`).
+    Trainings of ours take it as it is: ``bat.train(..., recorders=[recorder])``. In a
+    loop of one's own, hand it the model after each epoch (`look`), as the scores are
+    defined: in eval mode, without augmentation; or the logits of every batch as they
+    come (`step`), which costs nothing and sees what the training sees.
 
     Parameters
     ----------
     n : int
         Number of training samples.
+    observe : collection of str
+        What `look` observes: keys of `bat.scores.proxies.OBSERVATIONS`. The default
+        takes one pass of the logits; ``input_gradient`` adds a backward pass,
+        ``curvature`` ten more, ``weight_gradient`` one of each sample alone.
+    seed : int
+        Of the random steps of ``curvature``.
+
+    Raises
+    ------
+    BatError
+        If an observation is not known.
 
     Examples
     --------
@@ -45,8 +58,10 @@ class Dynamics:
     array([0.82, 2.82, 0.82])
     """
 
-    def __init__(self, n: int):
-        self.n = n
+    def __init__(self, n: int, *, observe: Collection[str] = OF_LOGITS, seed: int = 0):
+        if unknown := set(observe) - set(OBSERVATIONS):
+            raise BatError(f"{sorted(unknown)} are no observations: {', '.join(OBSERVATIONS)}")
+        self.n, self.observe, self.seed = n, tuple(observe), seed
         self._rows: dict[str, list[np.ndarray]] = {}
         self._seen = np.zeros(n, np.int64)
 
@@ -85,15 +100,20 @@ class Dynamics:
         for name, values in observed.items():
             self._place(name, epochs, index, values.cpu().numpy())
 
-    def after_epoch(
+    def after_epoch(self, training: Training, statistics: dict[str, float]) -> None:
+        """Look at all samples of the data set, those that do not take part too."""
+        data = training.data
+        self.look(
+            training.model, data.train_images, data.train_labels, epochs=training.recipe.epochs
+        )
+
+    def look(
         self,
         model: nn.Module,
         images: Tensor,
         labels: Tensor,
         *,
-        observe: Collection[str] = OF_LOGITS,
         epochs: int | None = None,
-        seed: int = 0,
         batch_size: int = 500,
     ) -> None:
         """Observe every sample with the model as it is, in eval mode; the mode is restored.
@@ -108,22 +128,15 @@ class Dynamics:
         images : Tensor, shape (n, channels, height, width)
             uint8, or float in [0, 1], without augmentation.
         labels : Tensor of int64, shape (n,)
-        observe : collection of str
-            Keys of `bat.scores.proxies.OBSERVATIONS`.
         epochs : int, optional
             Of the whole training, where only the early epoch needs ``weight_gradient``;
             it is taken after each, by default.
-        seed : int
-            Of the random steps of ``curvature``.
         batch_size : int
         """
-        unknown = set(observe) - set(OBSERVATIONS)
-        if unknown:
-            raise BatError(f"{sorted(unknown)} are no observations: {', '.join(OBSERVATIONS)}")
         epoch = int(self._seen.max(initial=0))
         early = epochs is None or epoch == early_epoch(epochs)
-        chosen = [name for name in observe if name != "weight_gradient" or early]
-        generator = torch.Generator(images.device).manual_seed(seed * 100_003 + epoch)
+        chosen = [name for name in self.observe if name != "weight_gradient" or early]
+        generator = torch.Generator(images.device).manual_seed(self.seed * 100_003 + epoch)
         training = model.training
         model.eval()
         try:

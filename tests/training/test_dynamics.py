@@ -55,8 +55,8 @@ def one_by_one(model, image, label):
 
 
 def test_observations_are_those_of_each_sample_alone(model, images, labels):
-    recorder = Dynamics(N)
-    recorder.after_epoch(model, images, labels, observe=OBSERVATIONS, batch_size=7)
+    recorder = Dynamics(N, observe=OBSERVATIONS)
+    recorder.look(model, images, labels, batch_size=7)
     course = recorder.course()
     assert set(course) == set(OBSERVATIONS)
     for i in range(N):
@@ -74,9 +74,9 @@ def test_curvature_is_that_of_a_quadratic(labels):
             pixel = x.flatten(1)
             return torch.cat([pixel, torch.zeros_like(pixel)], dim=1)
 
-    recorder = Dynamics(4)
+    recorder = Dynamics(4, observe=["curvature"])
     pixels = torch.zeros(4, 1, 1, 1)
-    recorder.after_epoch(Softplus(), pixels, torch.tensor([0, 1, 0, 1]), observe=["curvature"])
+    recorder.look(Softplus(), pixels, torch.tensor([0, 1, 0, 1]))
     np.testing.assert_allclose(recorder.course()["curvature"], STEP / 4, rtol=1e-2)
     assert DRAWS == 10
 
@@ -85,11 +85,19 @@ def train(model, images, labels, recorder=None, epochs=3):
     data = DeviceData(images, labels, images, labels)
     recipe = config.SubsetTraining(epochs=epochs, batch_size=8, lr=0.1)
     device = Runtime(torch.device("cpu"))
-    training = Training(model, ERM(), data, torch.arange(N), recipe, seed=0, trial=0, device=device)
+    training = Training(
+        model,
+        ERM(),
+        data,
+        torch.arange(N),
+        recipe,
+        seed=0,
+        trial=0,
+        device=device,
+        recorders=[recorder] if recorder else [],
+    )
     for _ in range(epochs):
         training.run_epoch()
-        if recorder is not None:
-            recorder.after_epoch(model, images, labels, observe=OBSERVATIONS, epochs=epochs)
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
@@ -98,7 +106,7 @@ def test_a_training_with_the_recorder_ends_in_the_same_weights(images, labels):
         return build_model("small_cnn-4", n_classes=3, channels=1, mean=[0.5], std=[0.3], seed=1)
 
     alone = train(fresh(), images, labels)
-    recorder = Dynamics(N)
+    recorder = Dynamics(N, observe=OBSERVATIONS)
     torch.manual_seed(5)
     before = torch.get_rng_state()
     watched = train(fresh(), images, labels, recorder)
@@ -109,13 +117,12 @@ def test_a_training_with_the_recorder_ends_in_the_same_weights(images, labels):
 
 
 def test_a_recorder_goes_on_where_it_was(model, images, labels):
-    whole, first = Dynamics(N), Dynamics(N)
+    whole, first, second = (Dynamics(N, observe=["loss", "curvature"]) for _ in range(3))
     for recorder in (whole, first):
-        recorder.after_epoch(model, images, labels, observe=["loss", "curvature"])
-    second = Dynamics(N)
+        recorder.look(model, images, labels)
     second.load_state_dict(first.state_dict())
     for recorder in (whole, second):
-        recorder.after_epoch(model, images, labels, observe=["loss", "curvature"])
+        recorder.look(model, images, labels)
     for name, values in whole.course().items():
         np.testing.assert_array_equal(second.course()[name], values)
 
@@ -141,6 +148,11 @@ def test_batches_in_any_order_make_the_epochs(model, images, labels):
 def test_wrong_batches_are_refused(index, message):
     with pytest.raises(BatError, match=message):
         Dynamics(3).step(torch.tensor(index), torch.zeros(2, 4), torch.zeros(2, dtype=int))
+
+
+def test_what_cannot_be_observed_is_refused_by_name():
+    with pytest.raises(BatError, match=r"\['luck'\] are no observations: loss"):
+        Dynamics(3, observe=["luck"])
 
 
 def test_only_what_is_needed_is_observed():
