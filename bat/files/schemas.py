@@ -39,6 +39,8 @@ SCHEMAS = {
             ("seconds", pa.float64()),
             ("device", pa.string()),
             ("probabilities", pa.binary()),
+            ("train_margin", pa.binary()),
+            ("test_margin", pa.binary()),
         ]
     ),
     "memorization": pa.schema(
@@ -120,7 +122,7 @@ def schema_of(kind: str, recipe: Any) -> pa.Schema:
 
 
 NULLABLE = {
-    "trials": {"probabilities"},
+    "trials": {"probabilities", "train_margin", "test_margin"},
     "memorization": {
         *("memorization_se", "n_included", "n_excluded", "accuracy_included", "accuracy_excluded")
     },
@@ -135,3 +137,6 @@ NULLABLE = {
 }
 """Columns that a file may lack, by kind: they are read as null. A column that is added to a kind
 belongs here, so that what was made before it stays readable."""
+
+LEFT_OUT = {"trials": {"train_margin", "test_margin"}}
+"""Columns that a file lacks where no row has a value, by kind: it is then as those of before."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from bat import config, files, scoring
+from bat import config, scoring
 from bat.data import PreparedData
 from bat.devices import Runtime
 from bat.errors import ArtifactError, BatError
@@ -102,7 +102,7 @@ def write_shards(folder, cuts, recipe=RECIPE):
     for first, stop in itertools.pairwise(cuts):
         rows = pd.DataFrame([lookup_row(trial) for trial in range(first, stop)])
         paths.append(folder / f"lookup-{first:06d}-{stop - 1:06d}.parquet")
-        columns = {name: rows[name].tolist() for name in files.SCHEMAS["trials"].names}
+        columns = {name: rows[name].tolist() for name in rows}
         provenance = {"fingerprint": "a" * 64, "recipe": recipe, "command": "a test"}
         write_table(paths[-1], "trials", columns, **provenance)
     return paths
@@ -181,7 +181,7 @@ def shard_of_accuracy(folder, n_right):
         correct[np.flatnonzero(included)[n_right:]] = False
         accuracy = correct[included].mean()
         poor.append(row | {"train_correct": pack(correct), "included_accuracy": accuracy})
-    columns = {name: [row[name] for row in poor] for name in files.SCHEMAS["trials"].names}
+    columns = {name: [row[name] for row in poor] for name in poor[0]}
     path = folder / "lookup-000000-001999.parquet"
     write_table(path, "trials", columns, fingerprint="a" * 64, recipe=RECIPE, command="a test")
     return path
