@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 
 import bat
-from bat.files import SCHEMAS, write_table
+from bat.files import write_table
 
 TRIALS = 20
 
@@ -27,6 +27,6 @@ def write_results(folder, prepared):
     about = {"fingerprint": prepared.fingerprint, "recipe": {}, "command": "a test"}
     about["influence"] = {"keep_above": 0.02, "pairs": "same_class"}
     for kind, frame in frames.items():
-        columns = {name: frame[name].to_numpy() for name in SCHEMAS[kind].names}
+        columns = {name: frame[name].to_numpy() for name in frame.columns}
         write_table(folder / "scores" / f"{kind}.parquet", kind, columns, **about)
     return folder

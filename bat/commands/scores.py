@@ -12,7 +12,7 @@ from bat.progress import log
 
 def add_parser(subparsers) -> None:
     """Add ``scores`` and its options."""
-    text = "share score tables: export, fetch, show, validate, merge"
+    text = "share score tables: export, fetch, show, validate, merge, export-datamodels"
     actions = add_actions(subparsers, "scores", text)
     parser = add_verb(actions, "export", export, "pack score tables into one zip", "out")
     parser.add_argument("--dataset", **DATASET)
@@ -36,6 +36,10 @@ def add_parser(subparsers) -> None:
         ("--min-included-accuracy", {"type": float}),
     ):
         parser.add_argument(flag, **settings, help="as in the configuration; same default")
+    text = "write the masks and test margins of trials to one npz, as datamodels need them"
+    parser = add_verb(actions, "export-datamodels", export_datamodels, text, "data", "out")
+    help_text = "shards, or folders of shards, of one recipe"
+    parser.add_argument("--shards", type=Path, nargs="+", required=True, help=help_text)
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -96,3 +100,12 @@ def merge(arguments: argparse.Namespace) -> None:
         architecture=arguments.architecture,
         command=recorded_command(arguments),
     )
+
+
+def export_datamodels(arguments: argparse.Namespace) -> None:
+    """Do ``scores export-datamodels``, for what was parsed."""
+    from bat import data
+    from bat.scoring import datamodels
+
+    prepared = data.load(arguments.data)
+    datamodels.export_datamodels(arguments.shards, prepared, arguments.out)

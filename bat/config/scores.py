@@ -47,6 +47,11 @@ class Scores(Section):
     subset_ratio: Annotated[Number, Field(gt=0, lt=1)] = 0.7
     seed: Seed = 0
     training: SubsetTraining = SubsetTraining()
+    margins: bool = Field(
+        False,
+        description="trials keep how far from wrong they were on every sample, 2 bytes each; "
+        "changing it trains nothing again",
+    )
     min_included_accuracy: Share = Field(
         0.99, description="mean accuracy on the samples trained on, below which scores are flagged"
     )

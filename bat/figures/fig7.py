@@ -57,7 +57,8 @@ def influence_pairs(
     Parameters
     ----------
     influence : DataFrame
-        ``train_index``, ``test_index``, ``influence``, ``influence_se``, ``q``.
+        ``train_index``, ``test_index``, ``influence``, ``influence_se``, ``q``, and
+        where it is known ``q_margin``, by which a pair then stands.
     memorization : DataFrame
         ``index``, ``label``, ``memorization``, ``memorization_se`` of the
         training samples.
@@ -76,8 +77,9 @@ def influence_pairs(
     DataFrame
         ``train_index``, ``test_index``, ``influence``, ``influence_se``,
         ``train_label``, ``train_class``, ``memorization``, ``memorization_se``,
-        ``test_label``, ``test_class``, ``q`` and ``stands`` (``q`` is at most 0.1),
-        those that stand first, by falling influence; empty where no pair qualifies.
+        ``test_label``, ``test_class``, ``q``, where it is known ``q_margin``, and
+        ``stands`` (``q_margin``, or else ``q``, is at most 0.1), those that stand first,
+        by falling influence; empty where no pair qualifies.
 
     Notes
     -----
@@ -86,12 +88,14 @@ def influence_pairs(
     train = memorization.rename(columns={"index": "train_index", "label": "train_label"})
     train = train[["train_index", "train_label", "memorization", "memorization_se"]]
     tested = test.rename(columns={"index": "test_index", "label": "test_label"})
-    pairs = influence[["train_index", "test_index", "influence", "influence_se", "q"]]
+    q = [name for name in ("q", "q_margin") if name == "q" or _known(influence, name)]
+    pairs = influence[["train_index", "test_index", "influence", "influence_se", *q]]
     pairs = pairs[above(pairs["influence"], influence_above)].merge(train, on="train_index")
     pairs = pairs[above(pairs["memorization"], atypical_above)]
     pairs = pairs.merge(tested[["test_index", "test_label"]], on="test_index")
-    pairs["q"] = pairs.pop("q").astype(float)
-    pairs["stands"] = pairs["q"] <= LEVEL
+    for name in q:
+        pairs[name] = pairs.pop(name).astype(float)
+    pairs["stands"] = pairs[q[-1]] <= LEVEL
     pairs = pairs.sort_values(
         ["stands", "influence", "train_index", "test_index"], ascending=[False, False, True, True]
     )
@@ -100,6 +104,10 @@ def influence_pairs(
     test_class = names_of(class_names, pairs["test_label"])
     pairs.insert(pairs.columns.get_loc("q"), "test_class", test_class)
     return pairs
+
+
+def _known(frame: pd.DataFrame, name: str) -> bool:
+    return name in frame and bool(frame[name].notna().any())
 
 
 @styled
@@ -162,7 +170,8 @@ def caption(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
         text = "No training sample has both memorization and an influence above the threshold"
         return captioned(metadata, f"{text}{of_dataset(metadata)}.{known}")
     standing = int(table["stands"].sum())
-    rate = f"at a false discovery rate of {percent(LEVEL, 0)} among all candidate pairs"
+    by = "by the margins, " if "q_margin" in table else ""
+    rate = f"{by}at a false discovery rate of {percent(LEVEL, 0)} among all candidate pairs"
     if table["q"].isna().all():
         which = "Which of them are more than chance is not known."
     elif standing:

@@ -39,6 +39,8 @@ SCHEMAS = {
             ("seconds", pa.float64()),
             ("device", pa.string()),
             ("probabilities", pa.binary()),
+            ("train_margin", pa.binary()),
+            ("test_margin", pa.binary()),
         ]
     ),
     "memorization": pa.schema(
@@ -51,6 +53,8 @@ SCHEMAS = {
             ("n_excluded", pa.int32()),
             ("accuracy_included", pa.float64()),
             ("accuracy_excluded", pa.float64()),
+            ("memorization_margin", pa.float64()),
+            ("memorization_margin_se", pa.float64()),
         ]
     ),
     "influence": pa.schema(
@@ -60,6 +64,9 @@ SCHEMAS = {
             ("influence", pa.float32()),
             ("influence_se", pa.float32()),
             ("q", pa.float32()),
+            ("influence_margin", pa.float32()),
+            ("influence_margin_se", pa.float32()),
+            ("q_margin", pa.float32()),
         ]
     ),
     "test": pa.schema(
@@ -120,11 +127,12 @@ def schema_of(kind: str, recipe: Any) -> pa.Schema:
 
 
 NULLABLE = {
-    "trials": {"probabilities"},
+    "trials": {"probabilities", "train_margin", "test_margin"},
     "memorization": {
-        *("memorization_se", "n_included", "n_excluded", "accuracy_included", "accuracy_excluded")
+        *("memorization_se", "n_included", "n_excluded", "accuracy_included", "accuracy_excluded"),
+        *("memorization_margin", "memorization_margin_se"),
     },
-    "influence": {"influence_se", "q"},
+    "influence": {"influence_se", "q", "influence_margin", "influence_margin_se", "q_margin"},
     "test": {"accuracy"},
     "history": {
         *STATISTICS,
@@ -135,3 +143,10 @@ NULLABLE = {
 }
 """Columns that a file may lack, by kind: they are read as null. A column that is added to a kind
 belongs here, so that what was made before it stays readable."""
+
+LEFT_OUT = {
+    "trials": {"train_margin", "test_margin"},
+    "memorization": {"memorization_margin", "memorization_margin_se"},
+    "influence": {"influence_margin", "influence_margin_se", "q_margin"},
+}
+"""Columns that a file lacks where no row has a value, by kind: it is then as those of before."""

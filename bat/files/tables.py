@@ -15,7 +15,7 @@ import bat
 from bat.errors import REMAKE, ArtifactError, DamagedError
 from bat.files.digests import column_digest, columns_digest, combined, json_digest
 from bat.files.metadata import first_line, read_metadata
-from bat.files.schemas import FORMAT_VERSION, SCHEMAS, schema_of
+from bat.files.schemas import FORMAT_VERSION, LEFT_OUT, SCHEMAS, schema_of
 from bat.files.writing import atomic_path
 
 MAX_GROWTH, SMALL = 1000, 1 << 26  # how many times its file a table may grow; bytes that any may
@@ -41,7 +41,7 @@ def write_table(
     kind : str
         A key of ``SCHEMAS``.
     columns : dict of array-like or pyarrow.Table
-        Columns by name, in the schema's order.
+        Columns by name, in the schema's order. Those of ``LEFT_OUT`` may be missing.
     fingerprint : str
         Of the data set the rows speak of.
     recipe : dict
@@ -55,13 +55,7 @@ def write_table(
     **facts
         Further JSON values for the metadata (number of trials, accuracies, ...).
     """
-    schema = schema_of(kind, recipe)
-    if isinstance(columns, pa.Table):
-        table = columns.cast(schema)
-    else:
-        table = pa.table(
-            [pa.array(columns[field.name], type=field.type) for field in schema], schema=schema
-        )
+    table = _table(kind, schema_of(kind, recipe), columns)
     metadata = {
         "format_version": FORMAT_VERSION,
         "kind": kind,
@@ -81,6 +75,21 @@ def write_table(
     table = table.replace_schema_metadata({"bat": json.dumps(metadata, allow_nan=False)})
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+
+
+def _table(kind: str, schema: pa.Schema, columns: dict[str, Any] | pa.Table) -> pa.Table:
+    """The columns of a kind, without those that a file leaves out where they are empty."""
+    optional = LEFT_OUT.get(kind, set())
+    given = columns.column_names if isinstance(columns, pa.Table) else columns
+    schema = pa.schema([f for f in schema if f.name not in optional or f.name in given])
+    if isinstance(columns, pa.Table):
+        table = columns.cast(schema)
+    else:
+        table = pa.table(
+            [pa.array(columns[field.name], type=field.type) for field in schema], schema=schema
+        )
+    empty = [n for n in schema.names if n in optional and table[n].null_count == table.num_rows]
+    return table.drop_columns(empty)
 
 
 def read_table(

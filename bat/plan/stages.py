@@ -107,6 +107,8 @@ class Place:
         if architecture not in self.dataset.ensemble.architectures:
             members = 0
         bits = (2 * self.size.n_train + self.size.n_test) / 8
+        if self.dataset.scores.margins:
+            bits += 2 * (self.size.n_train + self.size.n_test)
         probabilities = 2 * self.size.n_train * self.size.n_classes
         made = [bool(seconds) and (self.folder / shard).exists() for shard in shards]
         left = sum(trial not in seconds for trial in range(n_trials))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,7 +43,8 @@ class InfluenceScores:
     ``candidates``; for each of ``thresholds`` (from ``keep_above`` up) the number
     of pairs ``observed`` above it, and that ``expected`` by chance, exactly, given
     each sample's counts; and the number of pairs ``standing``, of a ``q`` up to
-    ``level``.
+    ``level``. ``q_of_bin`` are the q-values of p-values of any other pairs, by
+    `significance.STEP`.
     """
 
     train_index: np.ndarray
@@ -55,6 +56,7 @@ class InfluenceScores:
     max_influence: np.ndarray
     max_influence_train_index: np.ndarray
     chance: dict
+    q_of_bin: np.ndarray | None = field(default=None, repr=False)
 
     def to_frame(self, labels=None) -> pd.DataFrame:
         """A row for each kept pair, with the ``label`` of the training sample where given."""
@@ -175,7 +177,8 @@ def _influence(included, correct, train_labels, test_labels, n_included, keep_ab
         best[test], best_index[test] = search.best, search.best_index
         kept += search.kept
     train_index, test_index, values, errors, bins = _join(kept, included.shape[1])
-    q = candidates.q_values().astype(np.float32)[bins]
+    q_of_bin = candidates.q_values().astype(np.float32)
+    q = q_of_bin[bins]
     chance = {
         "candidates": int(candidates.histogram.sum()),
         "thresholds": grid,
@@ -194,6 +197,7 @@ def _influence(included, correct, train_labels, test_labels, n_included, keep_ab
         max_influence=best,
         max_influence_train_index=best_index,
         chance=chance,
+        q_of_bin=q_of_bin,
     )
 
 

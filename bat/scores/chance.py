@@ -247,10 +247,13 @@ def pairs_by_chance(metadata: dict, threshold: float = INFLUENCE_ABOVE) -> str:
     place = chance["thresholds"].index(at[0])
     counted = {key: chance[key][place] for key in ("observed", "expected")}
     found = {"members": counted["observed"], "expected": counted["expected"]}
+    by_margins = ""
+    if "standing_margin" in chance:
+        by_margins = f", and {chance['standing_margin']:,} by margins"
     return (
         f"Pairs above {at[0]:g} among the {chance['candidates']:,} candidates: "
         f"{chance_text(found)}; {chance['standing']:,} stand at a false discovery rate of "
-        f"{100 * chance['level']:g}\u00a0%."
+        f"{100 * chance['level']:g}\u00a0%{by_margins}."
     )
 
 

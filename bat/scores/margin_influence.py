@@ -15,6 +15,8 @@ from bat.errors import BatError
 from bat.scores.margins import checked_margins
 from bat.scores.significance import LEVEL, N_BINS, STEP, q_of_bins
 
+LEAST_TRIALS = 4
+
 
 @dataclass(frozen=True)
 class MarginPairs:
@@ -176,7 +178,7 @@ def _by_row(keep, n_train, n_test):
 
 
 def _checked_pairs(included, margins, labels_train, labels_test):
-    if included.ndim != 2 or included.dtype != bool or len(included) < 4:
+    if included.ndim != 2 or included.dtype != bool or len(included) < LEAST_TRIALS:
         raise BatError(
             f"included is {included.dtype} of shape {included.shape}; expected booleans of shape "
             "(n_trials, n_train) with four trials or more"

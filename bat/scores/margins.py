@@ -21,6 +21,9 @@ import numpy as np
 from bat.errors import BatError
 from bat.statistics import proportion_variance
 
+_SAMPLES = 4096
+"""Samples whose margins are in memory in float64 at a time."""
+
 
 @dataclass(frozen=True)
 class MarginScores:
@@ -106,13 +109,20 @@ def memorization_from_margins(included: np.ndarray, margins: np.ndarray) -> Marg
             f"included is {included.dtype} of shape {included.shape}; expected booleans of shape "
             "(n_trials, n_train)"
         )
-    margins = checked_margins(margins, included.shape)
-    right = margins > 0
-    n_in = included.sum(axis=0)
-    a = (right & included).sum(axis=0)
+    checked_shape(margins, included.shape)
+    n_in, a, moments = included.sum(axis=0), [], []
+    for start in range(0, included.shape[1], _SAMPLES):
+        part = slice(start, start + _SAMPLES)
+        values = np.asarray(margins[:, part], np.float64)
+        refuse_nan(values, start)
+        a.append(((values > 0) & included[:, part]).sum(axis=0))
+        moments.append(_moments(values, ~included[:, part]))
+    a = np.concatenate(a)
     with np.errstate(invalid="ignore", divide="ignore"):
         accuracy_in = a / n_in
-        accuracy_out, variance_out, prior = _accuracy(margins, ~included)
+        accuracy_out, variance_out, prior = _accuracy(
+            *map(np.concatenate, zip(*moments, strict=True))
+        )
         variance = proportion_variance(a, n_in) + variance_out
     defined = (n_in > 0) & np.isfinite(accuracy_out)
     return MarginScores(
@@ -124,22 +134,37 @@ def memorization_from_margins(included: np.ndarray, margins: np.ndarray) -> Marg
 
 def checked_margins(margins: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Return margins as float64; refuse another shape and NaN, naming trial and sample."""
-    if np.shape(margins) != shape:
-        raise BatError(f"margins have shape {np.shape(margins)}; expected {shape}")
+    checked_shape(margins, shape)
     margins = np.asarray(margins, np.float64)
-    if np.isnan(margins).any():
-        trial, sample = np.argwhere(np.isnan(margins))[0]
-        raise BatError(f"the margin of sample {sample} in trial {trial} is NaN")
+    refuse_nan(margins)
     return margins
 
 
-def _accuracy(margins, chosen):
-    """Accuracy of the chosen trials on each sample, its variance, and the prior's trials."""
+def checked_shape(margins: np.ndarray, shape: tuple[int, int]) -> None:
+    """Refuse another shape."""
+    if np.shape(margins) != shape:
+        raise BatError(f"margins have shape {np.shape(margins)}; expected {shape}")
+
+
+def refuse_nan(margins: np.ndarray, first: int = 0) -> None:
+    """Refuse NaN, naming trial and sample; ``first`` is the sample of the first column."""
+    if np.isnan(margins).any():
+        trial, sample = np.argwhere(np.isnan(margins))[0]
+        raise BatError(f"the margin of sample {first + sample} in trial {trial} is NaN")
+
+
+def _moments(margins, chosen):
+    """Number, mean and sum of squared deviations of the chosen trials, of each sample."""
+    n = chosen.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(chosen, margins, 0).sum(axis=0) / n
+    return n, mean, np.where(chosen, (margins - mean) ** 2, 0).sum(axis=0)
+
+
+def _accuracy(n, mean, squares):
+    """Accuracy of some trials on each sample, its variance, and the prior's trials."""
     from scipy.special import ndtr, owens_t
 
-    n = chosen.sum(axis=0)
-    mean = np.where(chosen, margins, 0).sum(axis=0) / n
-    squares = np.where(chosen, (margins - mean) ** 2, 0).sum(axis=0)
     freedom = n - 1
     prior, pooled = shrinkage(squares / freedom, freedom)
     if np.isinf(prior):

@@ -127,8 +127,13 @@ def _add(rows: dict[int, tuple[pa.Table, Path]], trial: int, row: pa.Table, shar
                 f"{shard}: trial {trial} is also in {where}, with another content ({name}); leave "
                 "one of the two out. Trials repeat bit for bit only on the same kind of device"
             )
-    if other["probabilities"].null_count:
+    if _holding(row) > _holding(other):
         rows[trial] = row, shard
+
+
+def _holding(row: pa.Table) -> tuple[bool, bool]:
+    """Whether a trial's row has class probabilities, and margins."""
+    return row["probabilities"][0].is_valid, row["train_margin"][0].is_valid
 
 
 def differences(found: dict, expected: dict, prefix: str = "") -> list[str]:

@@ -16,17 +16,20 @@ from bat import files
 from bat.data import PreparedData
 from bat.files import write_table
 from bat.progress import log
-from bat.scores import influence, memorization
+from bat.scores import InfluenceScores, influence, memorization
 from bat.scores.ensembles import confidence, disagreement
 from bat.scores.fit import chance_accuracy, fit_sentence, require_fit
-from bat.scoring.trials import read_trials
+from bat.scores.margin_influence import LEAST_TRIALS
+from bat.scores.margins import memorization_from_margins
+from bat.scores.standing import standing_pairs
+from bat.scoring.trials import ShardTrials, read_trials
 
 
 def write_scores(
     shards: Sequence[Path], prepared: PreparedData, spec: dict, out: Path, *, command: str
 ) -> None:
     """Write ``memorization``, ``influence`` and ``test`` tables (equations 1 and 2)."""
-    trials = read_trials(shards, prepared, spec["trials"], recipe=spec["recipe"])
+    trials = read_trials(shards, prepared, spec["trials"], recipe=spec["recipe"], margins=True)
     labels, test_labels = np.asarray(prepared.train_labels), np.asarray(prepared.test_labels)
     provenance = {
         "fingerprint": prepared.info["fingerprint"],
@@ -43,22 +46,10 @@ def write_scores(
     }
     require_fit(provenance, spec.get("allow_unfitted", False))
     _warn_of_fit(provenance)
-    scores = memorization(trials.included, trials.train_correct)
-    pairs = influence(
-        trials.included,
-        trials.test_correct,
-        labels,
-        test_labels,
-        pairs=spec["influence"]["pairs"],
-        keep_above=spec["influence"]["keep_above"],
-    )
-    index = np.arange(len(labels))
-    columns = {name: getattr(scores, name) for name in files.SCHEMAS["memorization"].names[2:]}
-    columns |= {"index": index, "label": labels}
+    columns = {"index": np.arange(len(labels)), "label": labels} | _memorization(trials)
     write_table(out / "memorization.parquet", "memorization", columns, **provenance)
-    columns = {name: getattr(pairs, name) for name in files.SCHEMAS["influence"].names}
-    chance = {"chance": pairs.chance}
-    write_table(out / "influence.parquet", "influence", columns, **provenance, **chance)
+    columns, pairs, chance = _influence(trials, labels, test_labels, spec["influence"])
+    write_table(out / "influence.parquet", "influence", columns, **provenance, chance=chance)
     columns = {
         "index": np.arange(len(test_labels)),
         "label": test_labels,
@@ -67,6 +58,36 @@ def write_scores(
         "max_influence_train_index": pairs.max_influence_train_index,
     }
     write_table(out / "test.parquet", "test", columns, **provenance)
+
+
+def _memorization(trials: ShardTrials) -> dict[str, np.ndarray]:
+    """Columns of the table, with the estimate from margins where there are some."""
+    scores = memorization(trials.included, trials.train_correct)
+    by_margins = files.LEFT_OUT["memorization"]
+    names = [name for name in files.SCHEMAS["memorization"].names[2:] if name not in by_margins]
+    columns = {name: getattr(scores, name) for name in names}
+    if trials.train_margin is not None:
+        found = memorization_from_margins(trials.included, trials.train_margin)
+        columns |= {name: getattr(found, name) for name in by_margins}
+    return columns
+
+
+def _influence(
+    trials: ShardTrials, labels: np.ndarray, test_labels: np.ndarray, asked: dict
+) -> tuple[dict[str, np.ndarray], InfluenceScores, dict]:
+    """Columns of the table, the scores of bits alone, and what is said of chance."""
+    asked = {name: asked[name] for name in ("pairs", "keep_above")}
+    names = ["train_index", "test_index", "influence", "influence_se", "q"]
+    if trials.test_margin is None or len(trials.included) < LEAST_TRIALS:
+        bits = influence(trials.included, trials.test_correct, labels, test_labels, **asked)
+        return {name: getattr(bits, name) for name in names}, bits, bits.chance
+    masks = trials.included, trials.test_correct, trials.test_margin
+    both = standing_pairs(*masks, labels, test_labels, **asked)
+    of_margins = [*names[:2], *sorted(files.LEFT_OUT["influence"])]
+    columns = {name: getattr(both, name) for name in names[2:]}
+    columns |= {name: getattr(both.margins, name) for name in of_margins}
+    chance = both.bits.chance | {"standing_margin": both.margins.standing}
+    return columns, both.bits, chance
 
 
 def _warn_of_fit(metadata: dict) -> None:

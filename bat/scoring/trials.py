@@ -13,7 +13,10 @@ import pyarrow as pa
 from bat.data import PreparedData
 from bat.errors import ArtifactError, DamagedError
 from bat.files.bits import unpack
+from bat.progress import log
 from bat.validation import read_checked
+
+MARGINS = ["train_margin", "test_margin"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class ShardTrials:
     recipe : dict
         What the trials share, with the number of ``trials``.
     probabilities : ndarray of float16, shape (n_members, n_train, n_classes), or None
+    train_margin, test_margin : ndarray of float16, shapes (n_trials, n_train), (n_trials, n_test)
+        None where they were not asked for, or some trial has none.
     """
 
     included: np.ndarray
@@ -37,6 +42,8 @@ class ShardTrials:
     accuracies: dict[str, float]
     recipe: dict
     probabilities: np.ndarray | None = None
+    train_margin: np.ndarray | None = None
+    test_margin: np.ndarray | None = None
 
     def digest(self) -> str:
         """What stands for the trials in the ``inputs`` of what is made of them."""
@@ -55,6 +62,7 @@ def read_trials(
     recipe: dict,
     members: int = 0,
     probabilities: np.ndarray | None = None,
+    margins: bool = False,
 ) -> ShardTrials:
     """Read the shards of one architecture.
 
@@ -74,6 +82,8 @@ def read_trials(
         trials.
     probabilities : ndarray of float16, shape (members, n_train, n_classes), optional
         Gets these, one trial at a time, so that several ensembles share an array.
+    margins : bool
+        Read the margins too, where all of the trials have them.
 
     Raises
     ------
@@ -88,7 +98,9 @@ def read_trials(
         probabilities = np.empty(shape, np.float16)
     rows: dict[int, dict] = {}
     for path in shards:
-        for row in _read_shard(Path(path), prepared, recipe, with_probabilities=members > 0):
+        without = [] if members else ["probabilities"]
+        without += [] if margins else MARGINS
+        for row in _read_shard(Path(path), prepared, recipe, without):
             trial = row["trial"]
             if trial in rows:
                 raise ArtifactError(f"{path}: trial {trial} is also in another shard")
@@ -114,7 +126,24 @@ def read_trials(
         },
         recipe=recipe | {"trials": len(chosen)},
         probabilities=probabilities,
+        **(_margins(chosen) if margins else {}),
     )
+
+
+def _margins(rows: list[dict]) -> dict[str, np.ndarray]:
+    """Margins by split, where every trial has them."""
+    lacking = sum(row["test_margin"] is None for row in rows)
+    if lacking:
+        if lacking < len(rows):
+            log.warning(
+                "%d of %d trials have no margins, so those of the others are not used",
+                *(lacking, len(rows)),
+            )
+        return {}
+    return {
+        name: np.stack([np.frombuffer(row.pop(name), np.float16) for row in rows])
+        for name in MARGINS
+    }
 
 
 def _place(
@@ -146,10 +175,9 @@ def _check_probabilities(
 
 
 def _read_shard(
-    path: Path, prepared: PreparedData, recipe: dict, *, with_probabilities: bool
+    path: Path, prepared: PreparedData, recipe: dict, without: Sequence[str]
 ) -> Iterator[dict]:
     """The rows of a shard, their class probabilities where they lie in memory."""
-    without = () if with_probabilities else ("probabilities",)
     try:
         table, metadata = read_checked(path, "trials", prepared, without=without)
     except DamagedError as error:
@@ -164,8 +192,8 @@ def _read_shard(
             f"{path}: trained with another recipe than the configured one; run the workflow, "
             "which trains its trials again"
         )
-    contents = table["probabilities"] if with_probabilities else None
-    if with_probabilities:
+    contents = None if "probabilities" in without else table["probabilities"]
+    if contents is not None:
         table = table.drop_columns("probabilities")
     for at, row in enumerate(table.to_pylist()):
         yield row if contents is None else row | {"probabilities": contents[at]}

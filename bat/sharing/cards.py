@@ -22,12 +22,13 @@ def facts(source: Source) -> dict:
     Returns
     -------
     dict
-        ``metadata`` (of the memorization table), ``n_train``, ``n_test``, ``n_pairs``,
-        ``kept`` (of the influence table's metadata: which pairs are), ``above`` (share
-        of memorization above each of ``THRESHOLDS``), ``se`` (median standard error, NaN
-        where not known), ``carried`` (share of the test samples with a kept influence
-        above 0.15), the same by chance alone (None where not known),
-        ``above_by_chance`` and ``carried_by_chance``, ``pairs_by_chance`` (a sentence),
+        ``metadata`` (of the memorization table), ``n_train``, ``n_test``, ``n_pairs``
+        (above ``keep_above``), ``kept`` (of the influence table's metadata: which pairs
+        are), ``above`` (share of memorization above each of ``THRESHOLDS``), ``se``
+        (median standard error, NaN where not known), ``carried`` (share of the test
+        samples with a kept influence above 0.15), the same by chance alone (None where
+        not known), ``above_by_chance`` and ``carried_by_chance``, ``pairs_by_chance`` (a
+        sentence),
         ``memorization`` (the table) and ``optional`` (further kinds).
     """
     source.require(REQUIRED)
@@ -36,7 +37,9 @@ def facts(source: Source) -> dict:
     pairs, about_pairs = read_table(
         source.tables["influence"], "influence", columns=["test_index", "influence"]
     )
-    strong = above(column(pairs, "influence"), INFLUENCE_ABOVE)
+    influence = column(pairs, "influence")
+    kept = np.float32(about_pairs["influence"]["keep_above"])
+    strong = above(influence, INFLUENCE_ABOVE)
     values = column(memorization, "memorization")
     expected = {t: memorization_by_chance(memorization, t) for t in THRESHOLDS}
     by_chance = {t: None if n is None else n / len(values) for t, n in expected.items()}
@@ -48,7 +51,7 @@ def facts(source: Source) -> dict:
         "metadata": metadata,
         "n_train": memorization.num_rows,
         "n_test": test.num_rows,
-        "n_pairs": pairs.num_rows,
+        "n_pairs": int(np.count_nonzero(influence > kept)),
         "kept": about_pairs["influence"],
         "above": {t: float(np.mean(above(values, t))) for t in THRESHOLDS},
         "above_by_chance": by_chance,

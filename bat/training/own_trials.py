@@ -13,9 +13,12 @@ from bat.data import PreparedData
 from bat.devices import Runtime
 from bat.errors import BatError
 from bat.extensions import TRAINER_NEEDED
+from bat.scores.margins import margins
 from bat.scores.subsets import subset
 from bat.streams import torch_seed
 from bat.training.trial_rows import trial_row
+
+Judged = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 
 
 class OwnTrainer:
@@ -39,6 +42,7 @@ class OwnTrainer:
         trial: int,
         *,
         keep_probabilities: bool,
+        keep_margins: bool = True,
         report: Callable[[float, str], None] = lambda share, note: None,
     ) -> dict:
         """Train one trial; its row, as columns of length one.
@@ -72,6 +76,7 @@ class OwnTrainer:
             train, test = self._both(found)
         except BatError as error:
             raise BatError(f"trial {trial}: {error}") from error.__cause__
+        given_both = train[2] is not None and test[2] is not None
         if keep_probabilities and train[1] is None:
             raise BatError(
                 f"trial {trial}: {text} gives correctness alone, and the ensemble of "
@@ -87,9 +92,10 @@ class OwnTrainer:
             seconds=time.monotonic() - start,
             device=self.device.name,
             probabilities=train[1] if keep_probabilities else None,
+            margins=(train[2], test[2]) if keep_margins and given_both else None,
         )
 
-    def _both(self, found: Any) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    def _both(self, found: Any) -> list[Judged]:
         text = self.recipe["trainer"]["code"]
         if not isinstance(found, list | tuple) or len(found) != 2:
             raise BatError(
@@ -104,10 +110,8 @@ class OwnTrainer:
         ]
 
 
-def judged(
-    values: Any, labels: np.ndarray, n_classes: int, what: str
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Correctness of each sample, and class probabilities where logits are given.
+def judged(values: Any, labels: np.ndarray, n_classes: int, what: str) -> Judged:
+    """Correctness of each sample, with class probabilities and margins where logits are given.
 
     Parameters
     ----------
@@ -122,6 +126,7 @@ def judged(
     -------
     correct : ndarray of bool, shape (n,)
     probabilities : ndarray of float64, shape (n, n_classes), or None
+    margins : ndarray of float64, shape (n,), or None
 
     Raises
     ------
@@ -132,7 +137,7 @@ def judged(
         values = values.detach().cpu().numpy()
     values = np.asarray(values)
     if values.dtype == bool and values.shape == labels.shape:
-        return values, None
+        return values, None, None
     if values.dtype.kind != "f" or values.shape != (len(labels), n_classes):
         raise BatError(
             f"{what}: {values.dtype} of shape {values.shape}, expected correctness (bool, shape "
@@ -140,7 +145,8 @@ def judged(
             f"{n_classes}))"
         )
     with np.errstate(invalid="ignore"):  # which is looked for
-        powers = np.exp(values.astype(np.float64) - values.max(axis=1, keepdims=True))
+        values = values.astype(np.float64)
+        powers = np.exp(values - values.max(axis=1, keepdims=True))
         found = powers / powers.sum(axis=1, keepdims=True)
     wrong = ~np.isfinite(found).all(axis=1)
     if wrong.any():
@@ -148,7 +154,7 @@ def judged(
             f"{what}: the logits of {wrong.sum()} of {len(wrong)} samples are not finite, the "
             f"first of sample {wrong.argmax()}; lower the learning rate, or look at that sample"
         )
-    return values.argmax(axis=1) == labels, found
+    return values.argmax(axis=1) == labels, found, margins(values, labels)
 
 
 def _kind(found: Any) -> str:

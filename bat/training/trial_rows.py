@@ -8,6 +8,8 @@ import numpy as np
 
 from bat.files.bits import pack
 
+FARTHEST = float(np.finfo(np.float16).max)
+
 
 def trial_row(
     recipe: dict,
@@ -19,6 +21,7 @@ def trial_row(
     seconds: float,
     device: str,
     probabilities: np.ndarray | None = None,
+    margins: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> dict[str, list[Any]]:
     """The row of one trial, as columns of length one.
 
@@ -37,8 +40,11 @@ def trial_row(
         Where it was trained.
     probabilities : ndarray of float, shape (n_train, n_classes), optional
         Of the training samples; kept in half precision.
+    margins : tuple of two ndarrays of float, shapes (n_train,) and (n_test,), optional
+        See `bat.scores.margins.margins`; kept in half precision.
     """
     kept = None if probabilities is None else probabilities.astype(np.float16).tobytes()
+    train_margin, test_margin = margins or (None, None)
     return {
         "trial": [trial],
         "seed": [recipe["seed"]],
@@ -51,4 +57,15 @@ def trial_row(
         "seconds": [seconds],
         "device": [device],
         "probabilities": [kept],
+        "train_margin": [_half(train_margin, train_correct)],
+        "test_margin": [_half(test_margin, test_correct)],
     }
+
+
+def _half(margins: np.ndarray | None, correct: np.ndarray) -> bytes | None:
+    """Margins in float16, 0 where rounding made a tie that the prediction broke otherwise."""
+    if margins is None:
+        return None
+    found = np.clip(margins, -FARTHEST, FARTHEST).astype(np.float16)
+    found[np.where(correct, found < 0, found > 0)] = 0
+    return found.tobytes()

@@ -24,6 +24,7 @@ from bat.models import build_for
 from bat.objectives import ERM
 from bat.progress import log, progress
 from bat.scores import trials_for_coverage
+from bat.scores.margins import margins as margins_of
 from bat.scores.subsets import subset
 from bat.streams import torch_seed
 from bat.training.loop import DivergedError, Training
@@ -44,6 +45,7 @@ def run_shard(
     *,
     device: Runtime,
     command: str,
+    margins: bool = True,
 ) -> None:
     """Train the trials of one shard and write them as one table.
 
@@ -66,6 +68,9 @@ def run_shard(
     device : Runtime
     command : str
         For the metadata.
+    margins : bool
+        Whether trials that are trained now keep their margins, where the trainer
+        gives logits. Those that are there already stay as they are.
     """
     provenance = {"fingerprint": prepared.fingerprint, "recipe": recipe, "command": command}
     partial = out.parent / ".partial" / recipe["architecture"]
@@ -89,6 +94,7 @@ def run_shard(
                 row = trainer.train(
                     trial,
                     keep_probabilities=trial < members,
+                    keep_margins=margins,
                     report=lambda share, note: bar.update(len(found) + min(share, 0.999), note),
                 )
                 found[trial] = pa.table(row, schema=files.SCHEMAS["trials"])
@@ -129,9 +135,14 @@ def _find(
             log.warning("not used, its trials are trained again: %s", error)
             continue
         for trial in found.keys() & set(wanted):
-            if trial not in rows or not rows[trial]["probabilities"][0].is_valid:
+            if trial not in rows or _holding(found[trial]) > _holding(rows[trial]):
                 rows[trial] = found[trial]
     return rows
+
+
+def _holding(row: pa.Table) -> tuple[bool, bool]:
+    """Whether a trial's row has class probabilities, and margins."""
+    return row["probabilities"][0].is_valid, row["train_margin"][0].is_valid
 
 
 def check_coverage(prepared: PreparedData, recipe: dict, n_trials: int, n_held_out: int) -> None:
@@ -225,6 +236,7 @@ class TrialTrainer:
         trial: int,
         *,
         keep_probabilities: bool,
+        keep_margins: bool = True,
         report: Callable[[float, str], None] = lambda share, note: None,
     ) -> dict:
         """Train one trial; its row, as columns of length one.
@@ -232,7 +244,7 @@ class TrialTrainer:
         Parameters
         ----------
         trial : int
-        keep_probabilities : bool
+        keep_probabilities, keep_margins : bool
         report : callable
             Called before each step with the share of the steps that are done, and
             where the trial is.
@@ -269,10 +281,9 @@ class TrialTrainer:
                 training.run_epoch(say)
         except DivergedError as error:
             raise DivergedError(f"trial {trial}: {error}") from None
-        train = self._judge(trial, self.data.train_images)
-        train_correct = (train.argmax(1) == self.data.train_labels).cpu().numpy()
-        test = self._judge(trial, self.data.test_images)
-        test_correct = (test.argmax(1) == self.data.test_labels).cpu().numpy()
+        data = self.data
+        train, train_correct, of_train = self._judge(trial, data.train_images, data.train_labels)
+        _, test_correct, of_test = self._judge(trial, data.test_images, data.test_labels)
         return trial_row(
             self.recipe,
             trial,
@@ -282,10 +293,15 @@ class TrialTrainer:
             seconds=time.monotonic() - start,
             device=self.device.label(training.precision),
             probabilities=train.cpu().numpy() if keep_probabilities else None,
+            margins=(of_train, of_test) if keep_margins else None,
         )
 
-    def _judge(self, trial: int, images: torch.Tensor) -> torch.Tensor:
-        found = probabilities(self.model, images)
+    def _judge(
+        self, trial: int, images: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+        """Class probabilities, which of them are right, and the margins of the logits."""
+        logits = outputs(self.model, images)
+        found = logits.softmax(1)
         wrong = int((~found.isfinite().all(1)).sum())
         if wrong:
             raise DivergedError(
@@ -293,10 +309,10 @@ class TrialTrainer:
                 f"of {wrong} of {len(found)} samples are not finite; lower the learning rate "
                 f"({self.training.lr:g}), or warm up"
             )
-        return found
+        correct = (found.argmax(1) == labels).cpu().numpy()
+        return found, correct, margins_of(logits.cpu().numpy(), labels.cpu().numpy())
 
 
-@torch.no_grad()
 def probabilities(model, images: torch.Tensor) -> torch.Tensor:
     """Class probabilities in eval mode and float32, without augmentation.
 
@@ -309,5 +325,21 @@ def probabilities(model, images: torch.Tensor) -> torch.Tensor:
     -------
     Tensor of float32, shape (n, n_classes)
     """
+    return outputs(model, images).softmax(1)
+
+
+@torch.no_grad()
+def outputs(model, images: torch.Tensor) -> torch.Tensor:
+    """Logits in eval mode and float32, without augmentation.
+
+    Parameters
+    ----------
+    model : Classifier
+    images : Tensor of uint8, shape (n, channels, height, width)
+
+    Returns
+    -------
+    Tensor of float32, shape (n, n_classes)
+    """
     model.eval()
-    return torch.cat([model(as_float(x)).softmax(1) for x in images.split(EVALUATION_BATCH)])
+    return torch.cat([model(as_float(x)) for x in images.split(EVALUATION_BATCH)])

@@ -40,7 +40,11 @@ GROUPS_MADE_OF = ("memorization", "influence", "test")
 
 def groups_inputs(scores: Path) -> dict[str, str]:
     """What stands for the score tables in the ``inputs`` of groups; `scores` is their folder."""
-    return {
-        kind: files.table_digest(scores / f"{kind}.parquet", kind, files.SCHEMAS[kind].names)
+    names = {  # groups are made of the plain scores
+        kind: [n for n in files.SCHEMAS[kind].names if n not in files.LEFT_OUT.get(kind, ())]
         for kind in GROUPS_MADE_OF
+    }
+    return {
+        kind: files.table_digest(scores / f"{kind}.parquet", kind, columns)
+        for kind, columns in names.items()
     }

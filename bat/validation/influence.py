@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from bat.data import PreparedData
 from bat.errors import ArtifactError
+from bat.scores.significance import LEVEL
 from bat.statistics import above
 from bat.validation.rows import ROUNDING, Rows
 
@@ -26,7 +27,15 @@ def check_influence(rows: Rows, metadata: dict, prepared: PreparedData | None) -
     keep_above = metadata.get("influence", {}).get("keep_above")
     if keep_above is None:
         raise ArtifactError(f"{rows.path}: the metadata do not say above what pairs are kept")
-    rows.every(influence > np.float32(keep_above), f"influence is above keep_above, {keep_above:g}")
+    kept = influence > np.float32(keep_above)
+    if rows.known("q_margin"):
+        rows.within("q_margin", 0, 1)
+        kept |= rows["q_margin"] <= np.float32(LEVEL)
+        for name in ("influence_margin", "influence_margin_se"):
+            rows.every(np.isfinite(rows[name]), f"{name} is a number")
+        rows.every(rows["influence_margin_se"] >= 0, "influence_margin_se is 0 or more")
+    rule = f"influence is above keep_above, {keep_above:g}, or the pair stands by its margins"
+    rows.every(kept, rule)
     rows.within("influence", -1, 1)
     if rows.known("influence_se"):
         se = rows["influence_se"]
@@ -47,6 +56,7 @@ def _check_chance(rows: Rows, metadata: dict) -> None:
     columns = [chance.get(name) for name in ("thresholds", "observed", "expected")]
     numbers = [x for values in columns if isinstance(values, list) for x in values]
     numbers += [chance.get(name) for name in ("candidates", "level", "standing")]
+    numbers.append(chance.get("standing_margin", 0))
     known = len({len(values) if isinstance(values, list) else -1 for values in columns}) == 1
     if not known or not all(isinstance(x, int | float) and 0 <= x < math.inf for x in numbers):
         raise ArtifactError(
@@ -102,7 +112,8 @@ def check_maxima(folder: Path, pairs: Rows, keep_above: float, n_train: int, tes
     rows = Rows(folder / "test.parquet", test)
     best, index = rows["max_influence"], rows["max_influence_train_index"]
     largest = np.full(test.num_rows, -np.inf)
-    np.maximum.at(largest, pairs["test_index"], pairs["influence"])
+    above_it = pairs["influence"] > np.float32(keep_above)  # others stand by their margins
+    np.maximum.at(largest, pairs["test_index"][above_it], pairs["influence"][above_it])
     kept = np.isfinite(largest)
     rows.every(~kept | (best == largest), "max_influence is that of the test sample's kept pairs")
     rows.every(

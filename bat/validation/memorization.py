@@ -17,6 +17,12 @@ def check_memorization(rows: Rows, metadata: dict, prepared: PreparedData | None
     if rows.known("memorization_se"):
         se = rows["memorization_se"]
         rows.every((se > 0) & (se <= 1), "memorization_se is above 0, and at most 1")
+    if rows.known("memorization_margin"):
+        found, se = rows["memorization_margin"], rows["memorization_margin_se"]
+        rows.every(~(np.abs(found) > 1), "memorization_margin lies in [-1, 1], or is NaN")
+        good = (se >= 0) & (se <= 1)
+        rows.every(good | np.isnan(se), "memorization_margin_se lies in [0, 1], or is NaN")
+        rows.every(np.isnan(se) == np.isnan(found), "both by margins are known, or neither is")
     counts = ("n_included", "n_excluded", "accuracy_included", "accuracy_excluded")
     if not all([rows.known(name) for name in counts]):
         if "trials" in metadata.get("inputs", {}):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow.compute as pc
 
 from bat import files
 from bat.data import PreparedData
-from bat.errors import ArtifactError, MisplacedError
+from bat.errors import REMAKE, ArtifactError, MisplacedError
 from bat.files.bits import unpack
 from bat.scores.subsets import subset
 from bat.validation.rows import ROUNDING, Rows
@@ -59,6 +61,7 @@ def check_trials(rows: Rows, metadata: dict, prepared: PreparedData | None) -> N
             raise ArtifactError(
                 f"{path}: trial {number} was not trained on the subset of its seed and number"
             )
+        _check_margins(path, row, {"train": train, "test": test})
         for name, mask in (
             ("included", train[included]),
             ("excluded", train[~included]),
@@ -69,6 +72,31 @@ def check_trials(rows: Rows, metadata: dict, prepared: PreparedData | None) -> N
                     f"{path}: trial {number} states {name}_accuracy {row[f'{name}_accuracy']}, and "
                     f"its predictions give {mask.mean()}"
                 )
+
+
+def _check_margins(path: Path, row: dict, correct: dict[str, np.ndarray]) -> None:
+    """Margins of both splits or of none: finite, and of the sign that the bits say."""
+    kept = {split: row.get(f"{split}_margin") for split in correct}
+    if all(content is None for content in kept.values()):
+        return
+    where = f"{path}: trial {row['trial']}"
+    for split, right in correct.items():
+        size = 2 * len(right)  # float16
+        if kept[split] is None or len(kept[split]) != size:
+            found = "no" if kept[split] is None else len(kept[split])
+            raise ArtifactError(
+                f"{where}: {split}_margin has {found} bytes, expected {size}: a number of 2 bytes "
+                f"for each {split} sample, of both splits or of neither; {REMAKE}"
+            )
+        margin = np.frombuffer(kept[split], np.float16)
+        wrong = ~np.isfinite(margin) | np.where(right, margin < 0, margin > 0)
+        if wrong.any():
+            at = int(wrong.argmax())
+            raise ArtifactError(
+                f"{where}: the {split}_margin of {wrong.sum()} samples is not finite, or not of "
+                f"the sign that {split}_correct says (sample {at}: {margin[at]:g}, "
+                f"{'right' if right[at] else 'wrong'}); {REMAKE}"
+            )
 
 
 def _some(trial: np.ndarray) -> str:

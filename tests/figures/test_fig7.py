@@ -32,6 +32,29 @@ def test_pairs_take_each_training_sample_once(memorization):
     assert fig7.influence_pairs(influence, memorization, test, names, influence_above=0.5).empty
 
 
+def test_pairs_stand_by_margins_where_these_are_known(memorization):
+    influence = pd.DataFrame(
+        {
+            "train_index": [2, 3, 3],
+            "test_index": [1, 2, 0],
+            "influence": np.float32([0.5, 0.4, 0.01]),  # the last is kept for its margins alone
+            "influence_se": np.float32(0.05),
+            "q": np.float32([0.05, 0.9, 1]),
+            "q_margin": np.float32([0.2, 0.01, 0.01]),
+        }
+    )
+    test = pd.DataFrame({"index": [0, 1, 2], "label": [0, 0, 1]})
+    table = fig7.influence_pairs(influence, memorization, test, ["cat", "dog"])
+    assert list(table["train_index"]) == [3, 2]
+    assert list(table["stands"]) == [True, False]
+    assert "stand by the margins, at a false" in fig7.caption(table, {})
+    without = fig7.influence_pairs(
+        influence.assign(q_margin=np.nan), memorization, test, ["cat", "dog"]
+    )
+    assert list(without["train_index"]) == [2, 3]
+    assert "q_margin" not in without and "margins" not in fig7.caption(without, {})
+
+
 def test_pairs_show_train_left_of_test(pairs):
     ax = fig7.plot_influence_pairs(pairs, IMAGES[:7, :1], IMAGES[7:14, :1])
     assert len(ax.images) == 14

@@ -77,6 +77,10 @@ def test_nothing_done(config):
     assert trials.hours * 3600 == pytest.approx(40 * each + 3 * here.start.optimizing)
     bits, probabilities = 40 * (2 * 1297 + 500) / 8, 10 * 2 * 1297 * 10
     assert trials.bytes == pytest.approx(bits + probabilities)
+    scores = config.datasets["digits"].scores.model_copy(update={"margins": True})
+    digits = config.datasets["digits"].model_copy(update={"scores": scores})
+    kept = rows(config.model_copy(update={"datasets": {"digits": digits}}))["40 trials, small_cnn"]
+    assert kept.bytes == pytest.approx(bits + probabilities + 40 * 2 * (1297 + 500))
     assert found["10 trials, wrn-10-1"].jobs == 1
     dataset = config.datasets["digits"]
     runs, studied = all_runs(dataset), study_runs(dataset)

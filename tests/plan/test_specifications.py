@@ -13,3 +13,17 @@ def test_sizes_of_jobs_change_no_specification():
 
     assert specs(scores={"trials_per_job": 7}) == specs(scores={"trials_per_job": 11})
     assert specs()["x", "poisoning"]["stage_version"] == STAGES["poisoning"]
+
+
+def test_margins_change_no_recipe_and_by_default_no_specification():
+    def specs(**settings):
+        scores = {"architecture": "small_cnn", **settings}
+        configured = {"data": {"source": "digits"}, "scores": scores}
+        return all_specifications(load_config({"datasets": {"x": configured}}))
+
+    default, kept = specs(), specs(margins=True)
+    assert specs(margins=False) == default
+    name = ("x", "trials-small_cnn")
+    assert "margins" not in default[name]  # the specifications of before have no such key
+    assert kept[name] == default[name] | {"margins": True}
+    assert kept[name]["recipe"] == default[name]["recipe"]

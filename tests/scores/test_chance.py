@@ -71,7 +71,7 @@ def write_trials(path, prepared, *, carriers=()) -> None:
                 "probabilities": None,
             }
         )
-    columns = {name: [row[name] for row in rows] for name in files.SCHEMAS["trials"].names}
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
     about = {"fingerprint": prepared.fingerprint, "recipe": RECIPE, "command": "a test"}
     write_table(path, "trials", columns, **about)
 
@@ -303,11 +303,19 @@ def test_planted_near_duplicates_of_digits_are_found(prepare, tmp_path):
     members, _ = group(tmp_path, prepared, tmp_path / "groups", false_discovery=0.1)
     assert set(copies) <= set(members)
     assert len(members) <= len(copies) + 2
+    pairs, about = read_table(tmp_path / "scores" / "influence.parquet", "influence")
+    found = pairs.to_pandas().query("q_margin <= 0.1")
+    planted = set(zip(found.train_index, found.test_index, strict=True))
+    assert set(zip(wrong, copies, strict=True)) <= planted
+    assert about["chance"]["standing_margin"] == len(found) > about["chance"]["standing"]
+    assert f"and {len(found)} by margins" in chance.pairs_by_chance(about)
     # the same trials with the verdicts of others: nothing is left to find
     columns, about = read_table(shard, "trials")
-    place = columns.schema.get_field_index("test_correct")
-    mixed = columns.column("test_correct").take(pa.array(np.roll(np.arange(n_trials), 7)))
-    columns = columns.set_column(place, "test_correct", mixed)
+    others = pa.array(np.roll(np.arange(n_trials), 7))
+    for name in ("test_correct", "test_margin"):
+        mixed = columns.column(name).take(others)
+        columns = columns.set_column(columns.schema.get_field_index(name), name, mixed)
+    mixed = columns.column("test_correct")
     accuracy = [unpack(bits, 100).mean() for bits in mixed.to_pylist()]
     place = columns.schema.get_field_index("test_accuracy")
     columns = columns.set_column(place, "test_accuracy", pa.array(accuracy))

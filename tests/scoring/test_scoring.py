@@ -6,11 +6,12 @@ from math import comb
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from bat import config, files, scoring
+from bat import config, scoring
 from bat.data import PreparedData
 from bat.devices import Runtime
 from bat.errors import ArtifactError, BatError
@@ -23,6 +24,7 @@ from bat.scores import memorization
 from bat.scores.fit import fit_sentence
 from bat.scores.subsets import subset
 from bat.training import trials
+from bat.validation import check_together, groups_inputs, read_checked
 
 # -- a learner whose scores are known -------------------------------------------------------
 
@@ -38,6 +40,8 @@ SPEC = {
     "influence": {"pairs": "same_class", "keep_above": 0.0},
     "min_included_accuracy": 0.99,
 }
+
+KINDS = ("memorization", "influence", "test")
 
 
 def known_score(copies: int) -> float:
@@ -102,7 +106,7 @@ def write_shards(folder, cuts, recipe=RECIPE):
     for first, stop in itertools.pairwise(cuts):
         rows = pd.DataFrame([lookup_row(trial) for trial in range(first, stop)])
         paths.append(folder / f"lookup-{first:06d}-{stop - 1:06d}.parquet")
-        columns = {name: rows[name].tolist() for name in files.SCHEMAS["trials"].names}
+        columns = {name: rows[name].tolist() for name in rows}
         provenance = {"fingerprint": "a" * 64, "recipe": recipe, "command": "a test"}
         write_table(paths[-1], "trials", columns, **provenance)
     return paths
@@ -171,6 +175,54 @@ def test_trials_beyond_the_wanted_number_are_left_out(shards, objects):
     assert some.recipe["trials"] == 500
 
 
+def write_margins(folder, n_with):
+    """120 trials of the lookup learner, some with margins, in one shard."""
+    rows = []
+    for trial in range(120):
+        row, rng = lookup_row(trial), np.random.default_rng(trial)
+        for split, n in (("train", N_TRAIN), ("test", len(COPIES))):
+            right = unpack(row[f"{split}_correct"], n)
+            margin = (np.where(right, 1, -1) * rng.uniform(1, 2, n)).astype(np.float16)
+            row[f"{split}_margin"] = margin.tobytes() if trial < n_with else None
+        rows.append(row)
+    path = folder / "lookup-000000-000119.parquet"
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    write_table(path, "trials", columns, fingerprint="a" * 64, recipe=RECIPE, command="a test")
+    return path
+
+
+def test_tables_say_what_margins_do_beside_what_they_said(objects, tmp_path, caplog):
+    spec, found = SPEC | {"trials": 120}, {}
+    for n_with in (0, 119, 120):
+        folder = tmp_path / str(n_with)
+        folder.mkdir()
+        log.addHandler(caplog.handler)
+        try:
+            shard = write_margins(folder, n_with)
+            scoring.write_scores([shard], objects, spec, folder, command="a test")
+        finally:
+            log.removeHandler(caplog.handler)
+        check_together(
+            folder, {k: read_checked(folder / f"{k}.parquet", k, objects) for k in KINDS}
+        )
+        found[n_with] = groups_inputs(folder)
+    assert "1 of 120 trials have no margins" in caplog.text
+    for kind in KINDS:
+        before, mixed, after = (tmp_path / str(n) / f"{kind}.parquet" for n in (0, 119, 120))
+        assert before.read_bytes() == mixed.read_bytes()
+        assert not any("margin" in name for name in pq.read_schema(before).names)
+        plain, margins = read_table(before, kind)[0], read_table(after, kind)[0].to_pandas()
+        if kind == "influence":
+            assert (margins["q_margin"] <= 0.1).any() and margins["influence_margin"].notna().all()
+            margins = margins[margins["influence"] > 0]
+        for name in pq.read_schema(before).names:
+            assert np.array_equal(margins[name], column(plain, name), equal_nan=True), name
+    assert found[0] == found[120]  # groups are made of the plain scores
+    scores = read_table(tmp_path / "120" / "memorization.parquet", "memorization")[0].to_pandas()
+    assert (scores["memorization_margin"] - scores["memorization"]).abs().max() < 0.2
+    assert scores["memorization_margin_se"].between(0, 1).all()
+
+
 def shard_of_accuracy(folder, n_right):
     """All trials, of models that are right on so many of the 28 samples trained on."""
     poor = []
@@ -181,7 +233,7 @@ def shard_of_accuracy(folder, n_right):
         correct[np.flatnonzero(included)[n_right:]] = False
         accuracy = correct[included].mean()
         poor.append(row | {"train_correct": pack(correct), "included_accuracy": accuracy})
-    columns = {name: [row[name] for row in poor] for name in files.SCHEMAS["trials"].names}
+    columns = {name: [row[name] for row in poor] for name in poor[0]}
     path = folder / "lookup-000000-001999.parquet"
     write_table(path, "trials", columns, fingerprint="a" * 64, recipe=RECIPE, command="a test")
     return path

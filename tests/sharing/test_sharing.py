@@ -75,7 +75,7 @@ def write_shard(folder, prepared, numbers, *, recipe=RECIPE, change=None) -> Pat
     rows = [row(prepared, trial, recipe) for trial in numbers]
     for one in rows:
         one |= change or {}
-    columns = {name: [one[name] for one in rows] for name in SCHEMAS["trials"].names}
+    columns = {name: [one[name] for one in rows] for name in rows[0]}
     name = f"{recipe['architecture']}-{numbers[0]:06d}-{numbers[-1]:06d}.parquet"
     provenance = {"fingerprint": prepared.fingerprint, "recipe": recipe, "command": "a test"}
     write_table(folder / name, "trials", columns, **provenance)

@@ -313,6 +313,9 @@ def test_a_training_of_ones_own_gives_trials(shard, few_digits):
     rows = np.frombuffer(found[0]["probabilities"], np.float16).reshape(n, 10).astype(float)
     assert np.allclose(rows.sum(1), 1, atol=1e-2)
     assert rows.max(1).min() > 0.99
+    margin = np.frombuffer(found[3]["train_margin"], np.float16)
+    assert np.array_equal(margin, np.where(unpack(found[3]["train_correct"], n), 9, -9))
+    assert len(found[3]["test_margin"]) == 2 * few_digits.info["n_test"]
 
 
 def test_trials_are_taken_over_until_the_code_changes(shard, here):
@@ -326,6 +329,7 @@ def test_trials_are_taken_over_until_the_code_changes(shard, here):
 
 def test_correctness_alone_serves_the_scores(shard):
     found = shard(recipe("correct"))
+    assert not any(row["train_margin"] or row["test_margin"] for row in found)
     assert [row["excluded_accuracy"] for row in found] == [0.0] * 4
     with pytest.raises(BatError, match=r"trial 4: .*gives correctness alone.*ensemble.architectur"):
         shard(recipe("correct"), 4, 5, members=5)

@@ -10,18 +10,21 @@ import time
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from bat import config, files
 from bat.devices import Runtime
-from bat.errors import BatError
+from bat.errors import ArtifactError, BatError
 from bat.files import column, read_table
 from bat.files.bits import unpack
 from bat.models import build_model
 from bat.plan.specifications import trial_recipe
 from bat.scores.subsets import subset
 from bat.training import DivergedError, trials
+from bat.training.trial_rows import trial_row
+from bat.validation import read_checked
 
 SETTINGS = {
     "architecture": "small_cnn-4",
@@ -157,6 +160,79 @@ def test_probabilities_do_not_depend_on_the_batches(few_digits, monkeypatch):
     assert torch.allclose(whole.sum(1), torch.ones(100))
 
 
+# -- margins --------------------------------------------------------------------------------
+
+
+def test_a_row_keeps_the_margins_of_its_logits(undisturbed, few_digits):
+    trainer = trials.TrialTrainer(few_digits, RECIPE, CPU)
+    row = trainer.train(1, keep_probabilities=True)
+    for split, images, labels in (
+        ("train", few_digits.train_images, few_digits.train_labels),
+        ("test", few_digits.test_images, few_digits.test_labels),
+    ):
+        logits = trials.outputs(trainer.model, torch.from_numpy(np.array(images))).numpy()
+        slow = [float(x[y] - max(np.delete(x, y))) for x, y in zip(logits, labels, strict=True)]
+        kept = np.frombuffer(row[f"{split}_margin"][0], np.float16)
+        np.testing.assert_allclose(kept, slow, rtol=1e-3, atol=1e-6)
+        assert np.array_equal(kept > 0, unpack(row[f"{split}_correct"][0], len(kept)))
+        assert row[f"{split}_margin"][0] == rows(undisturbed)[1][f"{split}_margin"]
+
+
+def test_half_precision_holds_any_margin_and_makes_no_wrong_sign():
+    correct = np.array([True, False, True, False, True])
+    margins = np.array([1e30, -np.inf, 1e-12, 1e-3, 2.5])  # the fourth: a tie of the softmax
+    row = trial_row(
+        {"seed": 0},
+        0,
+        correct,
+        correct,
+        correct,
+        seconds=1,
+        device="",
+        margins=(margins, -margins * (2 * correct - 1)),
+    )
+    top = np.finfo(np.float16).max
+    assert np.frombuffer(row["train_margin"][0], np.float16).tolist() == [top, -top, 0, 0, 2.5]
+    assert not np.frombuffer(row["test_margin"][0], np.float16)[correct].any()
+
+
+def test_without_margins_a_shard_is_as_before_and_trials_stay(few_digits, undisturbed, tmp_path):
+    out = shard_path(tmp_path, 0, 1)
+    given = {"device": CPU, "command": "a test"}
+    trials.run_shard(out, few_digits, RECIPE, 0, 1, 2, margins=False, **given)
+    columns = pq.read_schema(out).names
+    assert columns == [name for name in files.SCHEMAS["trials"].names if "margin" not in name]
+    before = out.read_bytes()
+    trials.run_shard(out, few_digits, RECIPE, 0, 1, 2, **given)  # asked for now: not trained again
+    assert out.read_bytes() == before
+    longer = shard_path(tmp_path, 0, 2)
+    trials.run_shard(longer, few_digits, RECIPE, 0, 2, 2, **given)
+    mixed, whole = rows(longer), rows(undisturbed)
+    assert [mixed[trial]["test_margin"] for trial in range(3)] == [
+        None,
+        None,
+        whole[2]["test_margin"],
+    ]
+    assert mixed[1]["probabilities"] == whole[1]["probabilities"]
+
+
+@pytest.mark.parametrize("column", ["train_margin", "test_margin"])
+@pytest.mark.parametrize("change", ["sign", "nan", "short", "one"])
+def test_margins_that_contradict_the_predictions_are_refused(copied, few_digits, column, change):
+    table, metadata = read_table(copied, "trials")
+    kept = [np.frombuffer(row, np.float16).copy() for row in table[column].to_pylist()]
+    at = int(np.abs(kept[3]).argmax())
+    kept[3][at] = np.nan if change == "nan" else -kept[3][at]
+    kept[3] = kept[3][:-1] if change == "short" else kept[3]
+    changed = [None if change == "one" and i == 3 else row.tobytes() for i, row in enumerate(kept)]
+    place = table.column_names.index(column)
+    table = table.set_column(place, column, pa.array(changed, pa.binary()))
+    about = {name: metadata[name] for name in ("fingerprint", "recipe", "command")}
+    files.write_table(copied, "trials", table, **about)
+    with pytest.raises(ArtifactError, match=f"trial 3: .*{column}"):
+        read_checked(copied, "trials", few_digits)
+
+
 # -- taking over what is there --------------------------------------------------------------
 
 
@@ -196,7 +272,7 @@ def test_only_trials_that_lack_their_probabilities_are_trained_again(copied, run
 
 def test_a_damaged_shard_is_named_and_its_trials_trained_again(copied, run, undisturbed, messages):
     content = bytearray(copied.read_bytes())
-    content[len(content) // 4] ^= 4
+    content[len(content) // 8] ^= 4  # in the class probabilities
     copied.write_bytes(content)
     assert rows(run(2, 4)) == {trial: rows(undisturbed)[trial] for trial in (2, 3, 4)}
     (message,) = [text for text in messages if "trained again" in text]
@@ -268,14 +344,14 @@ def test_a_loss_that_is_no_number_names_the_trial(few_digits):
 
 
 def test_probabilities_that_are_no_numbers_are_an_error(few_digits, tmp_path, run, monkeypatch):
-    judge = trials.probabilities
+    judge = trials.outputs
 
     def broken(model, images):
         found = judge(model, images)
         found[3] = torch.nan
         return found
 
-    monkeypatch.setattr(trials, "probabilities", broken)
+    monkeypatch.setattr(trials, "outputs", broken)
     with pytest.raises(DivergedError, match=r"trial 0: .*epoch \(2\) .* of 1 of 200 samples"):
         run(0, 1)
     assert not list(tmp_path.rglob("*.parquet"))
