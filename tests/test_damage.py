@@ -89,7 +89,7 @@ class Folder:
             if file.is_file() and name not in self.content:
                 file.unlink()
         for name, content in self.content.items():
-            if self._state(name) != self.states[name]:
+            if self.states[name] is None or self._state(name) != self.states[name]:
                 (self.path / name).write_bytes(content)
                 self.states[name] = self._state(name)
         for name, content in damage.items():

@@ -37,5 +37,5 @@ def run(arguments: argparse.Namespace) -> None:
             spec["members"],
             device=device,
             command=recorded_command(arguments),
-            margins=spec.get("margins", False),
+            margins=spec.get("margins", True),
         )

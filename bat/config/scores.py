@@ -48,7 +48,7 @@ class Scores(Section):
     seed: Seed = 0
     training: SubsetTraining = SubsetTraining()
     margins: bool = Field(
-        False,
+        True,
         description="trials keep how far from wrong they were on every sample, 2 bytes each; "
         "changing it trains nothing again",
     )

@@ -69,7 +69,7 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
             "recipe": recipe,
             "members": ensemble.members if architecture in ensemble.architectures else 0,
         }
-        | ({"margins": True} if scores.margins else {})
+        | ({} if scores.margins else {"margins": False})
         for architecture, recipe in recipes.items()
     }
     about_scores = {

@@ -126,16 +126,18 @@ class _MarginSearch:
     """Differences of the margins with and without training samples, block by block."""
 
     def __init__(self, included, margins):
-        self.included, self.n = included, len(included)
-        self.centred = margins - margins.mean(axis=0)
-        self.squares = (self.centred**2).sum(axis=0)
+        self.included, self.n, self.margins = included, len(included), margins
+        self.mean = margins.mean(axis=0)
+        self.squares = ((margins - self.mean) ** 2).sum(axis=0)
 
     def difference(self, rows, test):
         """Mean difference and its standard error, each of shape (rows, test)."""
         inside = self.included[:, rows]
         n_in = inside.sum(axis=0)[:, None].astype(np.float64)
         n_out = self.n - n_in
-        total = inside.T.astype(np.float64) @ self.centred[:, test]  # centred: that without is -
+        # sums of float16 values are exact in float64, whatever order the library adds them in
+        total = inside.T.astype(np.float64) @ self.margins[:, test]
+        total -= n_in * self.mean[test]  # centred: that without is -
         with np.errstate(divide="ignore", invalid="ignore"):
             difference = total / n_in + total / n_out
             between = total**2 * (1 / n_in + 1 / n_out)

@@ -76,11 +76,11 @@ def test_nothing_done(config):
     each = 30 * 3 * here(step) + 1797 * here(Pass("small_cnn", "float32", 1000, 0))
     assert trials.hours * 3600 == pytest.approx(40 * each + 3 * here.start.optimizing)
     bits, probabilities = 40 * (2 * 1297 + 500) / 8, 10 * 2 * 1297 * 10
-    assert trials.bytes == pytest.approx(bits + probabilities)
-    scores = config.datasets["digits"].scores.model_copy(update={"margins": True})
+    assert trials.bytes == pytest.approx(bits + probabilities + 40 * 2 * (1297 + 500))
+    scores = config.datasets["digits"].scores.model_copy(update={"margins": False})
     digits = config.datasets["digits"].model_copy(update={"scores": scores})
-    kept = rows(config.model_copy(update={"datasets": {"digits": digits}}))["40 trials, small_cnn"]
-    assert kept.bytes == pytest.approx(bits + probabilities + 40 * 2 * (1297 + 500))
+    less = rows(config.model_copy(update={"datasets": {"digits": digits}}))["40 trials, small_cnn"]
+    assert less.bytes == pytest.approx(bits + probabilities)
     assert found["10 trials, wrn-10-1"].jobs == 1
     dataset = config.datasets["digits"]
     runs, studied = all_runs(dataset), study_runs(dataset)

@@ -21,9 +21,9 @@ def test_margins_change_no_recipe_and_by_default_no_specification():
         configured = {"data": {"source": "digits"}, "scores": scores}
         return all_specifications(load_config({"datasets": {"x": configured}}))
 
-    default, kept = specs(), specs(margins=True)
-    assert specs(margins=False) == default
+    default, without = specs(), specs(margins=False)
+    assert specs(margins=True) == default
     name = ("x", "trials-small_cnn")
     assert "margins" not in default[name]  # the specifications of before have no such key
-    assert kept[name] == default[name] | {"margins": True}
-    assert kept[name]["recipe"] == default[name]["recipe"]
+    assert without[name] == default[name] | {"margins": False}
+    assert without[name]["recipe"] == default[name]["recipe"]
