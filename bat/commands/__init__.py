@@ -6,6 +6,7 @@ VERBS = (
     "memorization",
     "convergence",
     "ensembles",
+    "proxies",
     "groups",
     "train",
     "evaluate",

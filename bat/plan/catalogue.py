@@ -24,6 +24,7 @@ OF_DATASET = {
         for kind in ("memorization", "influence", "test", "disagreement", "confidence")
     },
     "convergence": ("scores/convergence.csv",),
+    "proxies": ("scores/proxies.parquet", "proxies/by_seed.parquet"),
     "groups": ("groups/train.parquet", "groups/test.parquet"),
     "train_groups": ("groups/train.parquet",),
 }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bat.plan.catalogue import OF_DATASET, OF_RUN, Entry, read_catalogue
 from bat.plan.names import ablation_name, study_name
 from bat.scores import ENSEMBLE_SCORES
+from bat.scores.proxies import PROXIES
 
 if TYPE_CHECKING:
     from bat.config import Dataset
@@ -29,7 +30,7 @@ def score_file(table: str) -> str:
     >>> score_file("test"), score_file("convergence")
     ('scores/test.parquet', 'scores/convergence.csv')
     """
-    return OF_DATASET[table][0]
+    return OF_DATASET["proxies" if table in PROXIES else table][0]
 
 
 def absent_tables(dataset: Dataset) -> set[str]:
@@ -47,7 +48,15 @@ def score_files(dataset: Dataset, tables: Iterable[str] = SCORE_TABLES) -> list[
 
 def is_drawn(dataset: Dataset, entry: Entry) -> bool:
     """Whether a data set has all the score tables that a figure or table is made from."""
-    return not absent_tables(dataset) & set(entry.needs)
+    lacking = absent_tables(dataset) | ({"proxies"} if dataset.proxies is None else set())
+    return not lacking & set(entry.needs)
+
+
+def course_files(dataset: Dataset) -> list[str]:
+    """What was seen in the trainings behind the scores of single trainings, a file for each."""
+    proxies = dataset.proxies
+    architecture = proxies.architecture or dataset.scores.architecture
+    return [f"proxies/{architecture}-seed{seed}.parquet" for seed in proxies.seeds]
 
 
 # -- of a run -------------------------------------------------------------------------------
