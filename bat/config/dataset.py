@@ -122,8 +122,14 @@ class Dataset(Section):
         scores = {name: getattr(run, "score", None) for name, run in self.runs.items()}
         asked = {name: score for name, score in scores.items() if score in PROXIES}
         trainer = self.scores.trainer and self.scores.trainer.name
+        brought = "proxies" in self.scores.tables
+        if self.proxies and brought:
+            raise ValueError(
+                "proxies are configured, and listed under scores.tables as brought by the source; "
+                "remove one of them"
+            )
         for name, score in asked.items():
-            if self.proxies is None or score not in self.proxies.names:
+            if not brought and (self.proxies is None or score not in self.proxies.names):
                 raise ValueError(
                     f"runs.{name}.score is {score}, a score of single trainings that is not made; "
                     f"add it to proxies.names, as proxies: {{names: [{score}]}}"

@@ -46,6 +46,18 @@ def score_files(dataset: Dataset, tables: Iterable[str] = SCORE_TABLES) -> list[
     return [score_file(table) for table in tables if table not in absent]
 
 
+def shared_tables(dataset: Dataset) -> list[str]:
+    """The tables that an archive of a data set's scores holds: all that there are."""
+    proxies = dataset.proxies is not None or "proxies" in dataset.scores.tables
+    return [*SCORE_TABLES, *(["proxies"] if proxies else []), "convergence"]
+
+
+def fetched_tables(dataset: Dataset) -> list[str]:
+    """The tables that a data set's source brings."""
+    made_here = {"proxies"} if dataset.proxies is not None else set()
+    return [table for table in shared_tables(dataset) if table not in made_here]
+
+
 def is_drawn(dataset: Dataset, entry: Entry) -> bool:
     """Whether a data set has all the score tables that a figure or table is made from."""
     lacking = absent_tables(dataset) | ({"proxies"} if dataset.proxies is None else set())

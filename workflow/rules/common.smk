@@ -141,10 +141,10 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
-def score_files(name, *more):
-    """The score tables that there are for a data set, and more of their kind."""
-    files = inputs.score_files(CONFIG.datasets[name], [*inputs.SCORE_TABLES, *more])
-    return below(name, files)
+def score_files(name, tables=lambda dataset: inputs.SCORE_TABLES):
+    """The score tables that there are for a data set, of those that a function of it says."""
+    dataset = CONFIG.datasets[name]
+    return below(name, inputs.score_files(dataset, tables(dataset)))
 
 
 def absent(name):

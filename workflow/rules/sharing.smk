@@ -9,7 +9,7 @@ for _dataset, _absent in SOURCED.items():
             spec=spec_file(_dataset, "source"),
             data=f"<results>/{_dataset}/data/dataset.json",
         output:
-            score_files(_dataset, "convergence"),
+            score_files(_dataset, inputs.fetched_tables),
             report(
                 f"<results>/{_dataset}/scores/source.md",
                 caption="../report/source.rst",
@@ -44,7 +44,7 @@ for _dataset, _absent in SOURCED.items():
 
 rule export:
     input:
-        lambda wildcards: score_files(wildcards.dataset, "convergence"),
+        lambda wildcards: score_files(wildcards.dataset, inputs.shared_tables),
         "<results>/{dataset}/data/dataset.json",
     output:
         "<results>/{dataset}/scores-{dataset}.zip",
