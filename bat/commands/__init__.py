@@ -7,6 +7,7 @@ VERBS = (
     "convergence",
     "ensembles",
     "groups",
+    "privacy",
     "train",
     "evaluate",
     "represent",

@@ -84,6 +84,14 @@ SCHEMAS = {
     "confidence": pa.schema(
         [("index", pa.int32()), ("label", pa.int32()), ("confidence", pa.float64())]
     ),
+    "privacy": pa.schema(
+        [
+            ("index", pa.int32()),
+            ("label", pa.int32()),
+            ("auc", pa.float64()),
+            ("auc_se", pa.float64()),
+        ]
+    ),
     "history": pa.schema(
         [
             ("epoch", pa.int32()),

@@ -24,6 +24,7 @@ OF_DATASET = {
         for kind in ("memorization", "influence", "test", "disagreement", "confidence")
     },
     "convergence": ("scores/convergence.csv",),
+    "privacy": ("scores/privacy.parquet", "scores/privacy.csv"),
     "groups": ("groups/train.parquet", "groups/test.parquet"),
     "train_groups": ("groups/train.parquet",),
 }
