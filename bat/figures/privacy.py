@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bat.files import check_inputs
 from bat.plan.catalogue import Entry
 from bat.report.captions import captioned, of_dataset
 from bat.report.folder import Folder
@@ -219,8 +220,11 @@ def write(folder: Folder, out: Path) -> list[Path]:
         The files written, as by `bat.report.saving.save_figure`.
     """
     privacy, metadata = folder.scores("privacy")
+    memorization, about = folder.scores("memorization")
+    trials = {key: digest for key, digest in about.get("inputs", {}).items() if key == "trials"}
+    check_inputs(folder.path / "scores" / "privacy.parquet", metadata, trials)
     threshold = folder.spec["atypical_above"]
-    values = sample_values(folder.scores("memorization")[0], privacy, atypical_above=threshold)
+    values = sample_values(memorization, privacy, atypical_above=threshold)
     rates = folder.rates()
     rates = rates[rates["part"] == "all"].reset_index(drop=True)
     return save_figure(

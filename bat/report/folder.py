@@ -43,9 +43,10 @@ class Folder:
         """``privacy.csv`` of this data set, made of its scores' trials and its groups."""
         path, groups = self.path / "scores" / "privacy.csv", self.path / "groups" / "train.parquet"
         check_rates(path)
-        label = check_label(path, self.prepared.fingerprint)
-        found = {"groups": table_digest(groups, "groups", ["typical", "atypical"])}
-        check_inputs(path, label, found)
+        label, made_of = check_label(path, self.prepared.fingerprint), self.scores("privacy")[1]
+        present = {name: made_of["inputs"][name] for name in ("trials", "margins")}
+        present["groups"] = table_digest(groups, "groups", ["typical", "atypical"])
+        check_inputs(path, label, present)
         return pd.read_csv(path)
 
     def chances(self) -> dict[str, dict]:
