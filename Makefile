@@ -1,6 +1,7 @@
 # make demo    everything for the embedded data set, from a fresh clone
 # make test    every test, from a fresh clone
 # make matrix    every test on Python 3.11 to 3.13, with the oldest and the newest torch
+# make docs    the site, in site/index.html
 # make test-slurm    the workflow on a real Slurm, with everything that dies on a cluster
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +9,7 @@ CORES ?= all
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo install test matrix test-slurm lint format schema clean
+.PHONY: demo install test matrix test-slurm lint format schema pictures docs clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
@@ -55,6 +56,16 @@ format: $(INSTALLED)
 schema: $(INSTALLED)
 	$(BIN)/python -m bat schema > config/schema.json
 	$(BIN)/python -m bat schema --markdown > docs/configuration.md
+
+# those of the code and, where the demo has run, of the demo
+pictures: $(INSTALLED)
+	$(BIN)/python website/house.py > docs/images/house.svg
+	$(BIN)/snakemake --rulegraph dot all | $(BIN)/python website/rules.py > docs/images/rules.svg
+	test ! -d results/digits/figures || $(BIN)/python website/demo.py results/digits docs/images
+
+docs: $(INSTALLED)
+	BAT_NOTEBOOKS=true $(BIN)/mkdocs build --quiet
+	@echo "the site is in site/index.html"
 
 clean:
 	rm -rf results logs .snakemake

@@ -213,4 +213,5 @@ def test_figure_7_shows_the_bursts(followed, photographs):
     ]
     assert table["stands"].sum() >= 3 and table["q"].between(0, 1).all()
     of_a_burst = [one[:-5] == other[:-5] for one, other in pairs]
-    assert all(of_a_burst[: table["stands"].sum()]), pairs
+    standing = of_a_burst[: table["stands"].sum()]  # at a false discovery rate of 0.1
+    assert sum(standing) >= 0.9 * len(standing) and all(of_a_burst[:3]), pairs
