@@ -8,6 +8,7 @@ VERBS = (
     "ensembles",
     "proxies",
     "groups",
+    "privacy",
     "train",
     "evaluate",
     "represent",

@@ -107,6 +107,14 @@ SCHEMAS = {
             *((name, pa.float64()) for name in PROXIES),
         ]
     ),
+    "privacy": pa.schema(
+        [
+            ("index", pa.int32()),
+            ("label", pa.int32()),
+            ("auc", pa.float64()),
+            ("auc_se", pa.float64()),
+        ]
+    ),
     "history": pa.schema(
         [
             ("epoch", pa.int32()),

@@ -25,6 +25,7 @@ OF_DATASET = {
     },
     "convergence": ("scores/convergence.csv",),
     "proxies": ("scores/proxies.parquet", "proxies/by_seed.parquet"),
+    "privacy": ("scores/privacy.parquet", "scores/privacy.csv"),
     "groups": ("groups/train.parquet", "groups/test.parquet"),
     "train_groups": ("groups/train.parquet",),
 }

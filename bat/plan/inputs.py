@@ -34,10 +34,13 @@ def score_file(table: str) -> str:
 
 
 def absent_tables(dataset: Dataset) -> set[str]:
-    """The score tables that a data set lacks: its source brings neither them nor trials."""
+    """The score tables that a data set lacks.
+
+    A source brings neither them nor trials; trials that keep no margins are not attacked.
+    """
     if dataset.scores.source is None:
-        return set()
-    return {*ENSEMBLE_SCORES, "convergence"} - set(dataset.scores.tables)
+        return set() if dataset.scores.margins else {"privacy"}
+    return {*ENSEMBLE_SCORES, "convergence", "privacy"} - set(dataset.scores.tables)
 
 
 def score_files(dataset: Dataset, tables: Iterable[str] = SCORE_TABLES) -> list[str]:

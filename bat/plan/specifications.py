@@ -26,6 +26,7 @@ STAGES = {
     "ensembles": 1,
     "groups": 2,
     "convergence": 2,
+    "privacy": 1,
     "source": 1,
     "training": 1,
     "evaluation": 1,
@@ -82,6 +83,7 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     }
     stages["scores"] = common | trials | about_scores | _unfitted(scores)
     stages["convergence"] = common | trials | {"stage_version": STAGES["convergence"]}
+    stages["privacy"] = common | trials | {"stage_version": STAGES["privacy"]}
     stages["ensembles"] = common | {
         "stage_version": STAGES["ensembles"],
         "recipes": {a: recipes[a] for a in ensemble.architectures},

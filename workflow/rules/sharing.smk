@@ -39,7 +39,11 @@ for _dataset, _absent in SOURCED.items():
             input:
                 lambda wildcards, name=_dataset: absent(name),
             output:
-                [f"<results>/{_dataset}/{inputs.score_file(table)}" for table in sorted(_absent)],
+                [
+                    f"<results>/{_dataset}/{file}"
+                    for table in sorted(_absent)
+                    for file in catalogue.OF_DATASET[table]
+                ],
 
 
 rule export:
