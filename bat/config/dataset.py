@@ -17,16 +17,14 @@ from bat.config.places import WorkflowPlace, no_option
 from bat.config.proxies import Proxies
 from bat.config.runs import (
     RUNS,
-    Ablation,
     Adversary,
     AnyRun,
     Evaluation,
-    External,
     History,
     Selection,
-    Studies,
 )
 from bat.config.scores import Ensemble, Groups, Scores
+from bat.config.studies import Ablation, External, Studies
 from bat.config.trainers import with_trainer
 from bat.config.training import Training
 from bat.config.values import Count, Name, Section, Seed

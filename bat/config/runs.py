@@ -6,12 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bat.config.architectures import Architecture
 from bat.config.code import Code, Settings
-from bat.config.places import WorkflowPlace
 from bat.config.proxies import ProxyName
-from bat.config.scores import EnsembleScore, ScoreName
-from bat.config.training import StudyTraining, Training
+from bat.config.scores import ScoreName
+from bat.config.training import Training
 from bat.config.values import (
     Count,
     Epsilon,
@@ -24,7 +22,7 @@ from bat.config.values import (
     Share,
 )
 from bat.scores.proxies import PROXIES
-from bat.scores.registry import ENSEMBLE_SCORES, default_sigmas
+from bat.scores.registry import default_sigmas
 
 
 class Adversary(Section):
@@ -178,6 +176,40 @@ def with_threshold(run):
     return run
 
 
+class Mail(Section):
+    slope: Number
+    bias: Number
+    begin: Share = Field(
+        0.625,
+        description="share of the training without weights; in the reference 75 of 120 epochs",
+    )
+
+
+class MailAtRun(Mail, ReferenceRun):
+    """Adversarial training weighted by probability margins; slope and bias as in the paper."""
+
+    method: Literal["mail-at"] = "mail-at"
+    gaussian: Epsilon = 0.001
+    slope: Number = 10.0
+    bias: Number = -0.5
+
+
+class MailTradesRun(Mail, TradesRun):
+    """TRADES whose divergence is weighted by probability margins; defaults as in the paper."""
+
+    method: Literal["mail-trades"] = "mail-trades"
+    slope: Number = 2.0
+    bias: Number = 0.0
+
+
+class MailMartRun(Mail, MartRun):
+    """MART whose boosted cross-entropy is so weighted; defaults of the authors' script."""
+
+    method: Literal["mail-mart"] = "mail-mart"
+    slope: Number = 1.0
+    bias: Number = -1.5
+
+
 class BatRun(PgdAtRun):
     """Benign adversarial training."""
 
@@ -228,7 +260,16 @@ class OwnRun(AttackRun):
 
 
 AnyRun = Annotated[
-    ErmRun | PgdAtRun | TradesRun | MartRun | GairatRun | BatRun | OwnRun,
+    ErmRun
+    | PgdAtRun
+    | TradesRun
+    | MartRun
+    | GairatRun
+    | MailAtRun
+    | MailTradesRun
+    | MailMartRun
+    | BatRun
+    | OwnRun,
     Field(discriminator="method"),
 ]
 
@@ -240,41 +281,3 @@ RUNS = {
     "bat-1-0.2": BatRun(alpha=1, beta=0.2),
     "bat-2-0.2": BatRun(alpha=2, beta=0.2),
 }
-
-
-class External(Section):
-    """Anyone's trained model, to be evaluated beside the runs."""
-
-    checkpoint: WorkflowPlace
-    architecture: Architecture | None = Field(
-        None, description="one of `architectures`; by default the first of them"
-    )
-    normalize: bool | None = Field(
-        None,
-        description="whether the model expects images normalized by the channel statistics; "
-        "to be said where its file does not, else both are tried on training samples",
-    )
-    key: Annotated[str, Field(pattern=r"^[\w.-]*$")] | None = Field(
-        None, description="where in the file the weights are, if they could be several"
-    )
-
-
-class Ablation(Section):
-    """BAT over a grid; its (0, 0) cell is the run ``pgd-at`` (paper, figure 4)."""
-
-    alpha: tuple[NotNegative, ...] = (0, 1, 2, 3)
-    beta: tuple[NotNegative, ...] = (0, 0.1, 0.2, 0.3)
-
-
-class Studies(Section):
-    """What memorizing atypical samples does to ERM and to adversarial training."""
-
-    training: StudyTraining = StudyTraining()
-    atypical: tuple[Share, ...] = Field(
-        (0, 0.2, 1), description="shares of the atypical samples beside all typical ones"
-    )
-    seed: Seed = Field(0, description="of the drawn part of the atypical samples")
-    scores: tuple[EnsembleScore, ...] = Field(
-        ENSEMBLE_SCORES,
-        description="scores that take memorization's place in BAT(1, 0.2)",
-    )
