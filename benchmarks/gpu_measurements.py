@@ -49,7 +49,7 @@ def samples(n_train: int, n_test: int, edge: int) -> PreparedData:
     def draw(n: int) -> tuple[np.ndarray, np.ndarray]:
         labels = torch.randint(N_CLASSES, (n,), generator=generator)
         noise = torch.randn(n, 3, edge, edge, generator=generator)
-        images = 0.5 + 0.25 * (patterns[labels] - 0.5) + 0.15 * noise
+        images = 0.5 + 0.6 * (patterns[labels] - 0.5) + 0.15 * noise
         return images.clamp_(0, 1).mul_(255).to(torch.uint8).numpy(), labels.numpy()
 
     (train_images, train_labels), (test_images, test_labels) = draw(n_train), draw(n_test)
