@@ -91,3 +91,11 @@ def test_ratios_of_the_report_are_those_of_the_seconds(benchmark):
 def test_trials_of_jobs_beside_each_other_add_up(benchmark):
     jobs = [{"share": 1.0, "seconds": 18.0}, {"share": 0.5, "seconds": 20.0}]
     assert benchmark("gpu_report").trials_per_hour(jobs) == pytest.approx(3600 * 1.5 / 20)
+
+
+def test_trials_compares_our_loop_with_a_plain_one(call):
+    sizes = "--train 100 --test 20 --edge 8 --epochs 1 --batch-size 20 --repeats 1 --crop 1"
+    text = call("trials", *sizes.split(), "--architecture", "resnet9-4", "--precision", "float32")
+    rows = [line for line in text.splitlines() if line.startswith(("plain", "ours, float32"))]
+    assert len(rows) == 2
+    assert " 1.00x" in rows[0]
