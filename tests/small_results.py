@@ -157,6 +157,12 @@ def _groups(folder: Path) -> None:
     scoring.write_groups(scores, load(folder), spec, out, command="test")
 
 
+def _privacy(folder: Path) -> None:
+    spec, groups = spec_of(folder, "privacy"), folder / "groups" / "train.parquet"
+    given = shards(folder), groups, load(folder), spec, folder / "scores"
+    scoring.write_privacy(*given, command="test")
+
+
 def _train(out: str, folder: Path) -> None:
     name, seed = Path(out).parts[-2:]
     spec = spec_of(folder, f"{ARCHITECTURE}-run-{name}", int(seed.removeprefix("seed")))
@@ -277,6 +283,13 @@ def stages() -> list[Stage]:
             ("ensembles",),
         ),
         Stage("groups", (_DATA, _SCORES), (_GROUPS,), _groups, ("groups",)),
+        Stage(
+            "privacy",
+            (_DATA, "trials/*.parquet", "groups/train.parquet"),
+            ("scores/privacy*",),
+            _privacy,
+            ("privacy",),
+        ),
     ]
     for of in _PAIRS:
         needs = _SHARED[0] if of.startswith("bat") else _SHARED[1] if "atypical" in of else ""
@@ -313,7 +326,8 @@ def stages() -> list[Stage]:
         found.append(Stage(f"poison {of}", reads, (out,), bound(_poison, of), _run_spec(of)))
     shown = ("shown/*", "shown/*/*")
     for figure in [n for n, entry in read_catalogue().items() if entry.scope == "dataset"]:
-        more = ("scores/*", _GROUPS) if figure == "groups" else ("scores/*",)
+        by_group = figure in ("groups", "privacy", "privacy_rates")
+        more = ("scores/*", _GROUPS) if by_group else ("scores/*",)
         found.append(
             Stage(f"figure {figure}", (_DATA, *more), shown, bound(_figure, figure), ("figures",))
         )

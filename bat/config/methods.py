@@ -12,7 +12,7 @@ REFERENCE_EPS, REFERENCE_STEP = 0.031, 0.007
 GAIRAT_EPOCHS = 120
 """Of the training that GAIRAT's reference has its settings for."""
 
-SETTLED_ELSEWHERE = {"train_on", "training", "selection", "score", "sigma"}
+SETTLED_ELSEWHERE = {"train_on", "training", "selection", "score", "sigma", "top"}
 SETTLED_ELSEWHERE |= {"objective", "settings"}  # of a method of one's own
 """Of a run, what is none of its objective's constants."""
 

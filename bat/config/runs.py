@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from bat.config.architectures import Architecture
 from bat.config.code import Code, Settings
 from bat.config.places import WorkflowPlace
+from bat.config.proxies import ProxyName
 from bat.config.scores import EnsembleScore, ScoreName
 from bat.config.training import StudyTraining, Training
 from bat.config.values import (
@@ -22,6 +23,7 @@ from bat.config.values import (
     Seed,
     Share,
 )
+from bat.scores.proxies import PROXIES
 from bat.scores.registry import ENSEMBLE_SCORES, default_sigmas
 
 
@@ -162,6 +164,20 @@ class GairatRun(ReferenceRun):
     )
 
 
+def with_threshold(run):
+    """Refuse a run whose score has two thresholds, or none."""
+    if run.top is not None and (run.sigma is not None or run.score is None):
+        other = "score is not given" if run.score is None else "sigma is another one"
+        raise ValueError(f"top is the threshold of a score, and {other}")
+    if run.score in PROXIES and run.top is None:
+        sigma = "" if run.sigma is None else ", not sigma: its values have no range of their own"
+        raise ValueError(
+            f"score {run.score} needs top, the share of the samples that counts as memorized "
+            f"(as top: 0.1){sigma}"
+        )
+    return run
+
+
 class BatRun(PgdAtRun):
     """Benign adversarial training."""
 
@@ -170,11 +186,22 @@ class BatRun(PgdAtRun):
     beta: NotNegative = 0.2
     temperature: Positive = 0.1
     form: Literal["printed_normalized", "printed_raw", "infonce"] = "printed_normalized"
-    score: ScoreName = "memorization"
+    score: ScoreName | ProxyName = Field(
+        "memorization", description="that says which samples are memorized"
+    )
     sigma: Share | None = Field(
         None,
         description=f"threshold of the score; unset: {default_sigmas()}",
     )
+    top: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="in place of sigma: the share of the samples that counts as memorized, those "
+        "that the score ranks highest; scores of single trainings have no other threshold",
+    )
+
+    @model_validator(mode="after")
+    def _one_threshold(self):
+        return with_threshold(self)
 
 
 class OwnRun(AttackRun):
@@ -187,16 +214,17 @@ class OwnRun(AttackRun):
     method: Literal["own"]
     objective: Code
     settings: Settings = Field({})
-    score: ScoreName | None = Field(
+    score: ScoreName | ProxyName | None = Field(
         None, description="that tells which samples of a batch are memorized, where it asks"
     )
     sigma: Share | None = Field(None, description="threshold of the score; unset: as of bat")
+    top: Annotated[Number, Field(gt=0, lt=1)] | None = Field(None, description="as of bat")
 
     @model_validator(mode="after")
     def _of_a_score(self):
         if self.sigma is not None and self.score is None:
             raise ValueError("sigma is the threshold of a score, and score is not given")
-        return self
+        return with_threshold(self)
 
 
 AnyRun = Annotated[

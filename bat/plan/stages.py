@@ -184,6 +184,8 @@ class Place:
             files[scores / "influence.parquet"] = 1.6 * pairs
             files[scores / "confidence.parquet"] = 12 * self.size.n_train
             files[scores / "convergence.csv"] = 10_000
+            if self.dataset.scores.margins:
+                files[scores / "privacy.parquet"] = 24 * self.size.n_train
         files[groups / "train.parquet"] = self.size.n_train
         done = sum(path.exists() for path in files)
         size = sum(files.values())

@@ -108,7 +108,7 @@ def test_figures_without_their_tables_are_not_drawn():
     source = {"source": "tables.zip", "tables": ["confidence"]}
     raw = {"datasets": {"d": {"data": {"source": "digits"}, "scores": source}}}
     dataset = load_config(raw).datasets["d"]
-    assert inputs.absent_tables(dataset) == {"disagreement", "convergence"}
+    assert inputs.absent_tables(dataset) == {"disagreement", "convergence", "privacy"}
     of_dataset = {
         name: entry for name, entry in read_catalogue().items() if entry.scope == "dataset"
     }

@@ -82,14 +82,14 @@ PAPER_TABLES = {
     f"table{number}": pair for pair, printed in paper.TABLES.items() for number in printed.tables
 }
 
-for _entry in (CATALOGUE[name] for name in FIGURES + COMPARED):
-    for _target in _entry.targets:
+for _target in dict.fromkeys(t for name in FIGURES + COMPARED for t in CATALOGUE[name].targets):
+    _entries = [CATALOGUE[name] for name in FIGURES + COMPARED]
 
-        rule:
-            name:
-                _target
-            input:
-                asked_for(_entry, _target),
+    rule:
+        name:
+            _target
+        input:
+            *(asked_for(entry, _target) for entry in _entries if _target in entry.targets),
 
 
 for _target in sorted({entry.part_of for entry in CATALOGUE.values()} - {""}):
