@@ -61,6 +61,11 @@ class Dataset(Section):
     external: dict[Name, External] = Field({}, description="models by the name of their row")
     ablation: Ablation = Ablation()
     studies: Studies = Studies()
+    only: dict[Name, tuple[Name, ...]] = Field(
+        {},
+        description="figures and tables that are made of an architecture's runs, as "
+        "{resnet18: [methods, fig2]}; of one that is not named, all",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -170,6 +175,15 @@ class Dataset(Section):
                     f"architectures ({', '.join(self.architectures)}), so no table would have "
                     "its row; add it there"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _only_architectures(self):
+        if absent := sorted(set(self.only) - set(self.architectures)):
+            raise ValueError(
+                f"only.{absent[0]} is not among architectures ({', '.join(self.architectures)}), "
+                "so nothing is made of it; add it there, or leave it out here"
+            )
         return self
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from bat.scores import ENSEMBLE_SCORES
 from bat.scores.proxies import PROXIES
 
 if TYPE_CHECKING:
-    from bat.config import Dataset
+    from bat.config import Config, Dataset
 
 # -- of a data set --------------------------------------------------------------------------
 
@@ -141,6 +141,25 @@ def runs_of(names: Iterable[str], comparison: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(run for name in names for run in sets.get(name, [name])))
 
 
+def is_made(entry: Entry, comparison: Mapping[str, Any]) -> bool:
+    """Whether the configuration asks for a figure or table of an architecture's runs."""
+    return entry.name in comparison.get("only", [entry.name])
+
+
+def unknown_entries(config: Config) -> list[str]:
+    """What ``only`` names and nobody makes of an architecture's runs, a line for each."""
+    entries = read_catalogue().values()
+    known = [entry.name for entry in entries if entry.scope == "architecture"]
+    return [
+        f"datasets.{name}.only.{architecture}: {asked} is no figure or table of runs; "
+        f"expected some of {', '.join(known)}"
+        for name, dataset in config.datasets.items()
+        for architecture, names in dataset.only.items()
+        for asked in names
+        if asked not in known
+    ]
+
+
 def trained_runs(entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
     """The runs of a figure or table that are trained here, and so have a specification."""
     return [run for run in runs_of(entry.runs, comparison) if run not in comparison["external"]]
@@ -208,8 +227,10 @@ def jobs(kind: str, comparison: Mapping[str, Any]) -> list[tuple[str, int]]:
     comparison : mapping
         From `bat.plan.specifications.comparison_specification`.
     """
-    found = [annotation_job(comparison)] if kind in ("runs", "poisoning") else []
-    for entry in read_catalogue().values():
+    made = [entry for entry in read_catalogue().values() if is_made(entry, comparison)]
+    annotated = kind in ("runs", "poisoning") and any(e.name == "annotation" for e in made)
+    found = [annotation_job(comparison)] if annotated else []
+    for entry in made:
         if kind == "runs":  # whatever is read of a model, it is trained
             runs = trained_runs(entry, comparison)
         else:

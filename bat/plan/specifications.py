@@ -13,7 +13,9 @@ from bat.addresses import address_variable, is_address, kept_address
 from bat.config import AnyRun, Config, Dataset, Network, Scores
 from bat.config.attacks import attacks
 from bat.data import revisions
+from bat.errors import BatError
 from bat.plan import own
+from bat.plan.inputs import unknown_entries
 from bat.plan.runs import all_runs, external_models, objective, substitution_runs
 from bat.plan.shards import trial_counts
 from bat.scores import SCORES
@@ -40,6 +42,8 @@ STAGES = {
 
 def all_specifications(config: Config) -> dict[tuple[str, str], dict]:
     """The specification of every stage, by data set and stage; runs have theirs without a seed."""
+    if problems := unknown_entries(config):
+        raise BatError("\n".join(problems))
     specs: dict[tuple[str, str], dict] = {}
     for name, dataset in config.datasets.items():
         stages = _score_stages(name, dataset)
@@ -263,4 +267,4 @@ def comparison_specification(name: str, dataset: Dataset, architecture: str) -> 
         "seeds": list(dataset.seeds),
         "ablation": dataset.ablation.model_dump(mode="json"),
         "evaluation": evaluation_specification(name, dataset),
-    }
+    } | ({"only": list(dataset.only[architecture])} if architecture in dataset.only else {})

@@ -70,7 +70,7 @@ class Place:
         self.pace: Pace = Pace(device, self.size.n_classes, self.size.shape)
 
     def rows(self) -> list[Row]:
-        """The stages, in the order in which they run."""
+        """The stages that have jobs, in the order in which they run."""
         rows = [self.prepare()]
         if self.dataset.scores.source is None:
             rows += [self.trials(a, n) for a, n in trial_counts(self.dataset).items()]
@@ -82,7 +82,7 @@ class Place:
                 self.poisoning(architecture),
                 self.representation(architecture),
             ]
-        return rows
+        return [row for row in rows if row.jobs]
 
     def basis(self, architecture: str) -> str:
         """Where hours come from that nothing on disk tells."""

@@ -75,7 +75,7 @@ def asked_for(entry, target):
         return lambda wildcards: figure_asked_for(entry.name)
     if target in PAPER_TABLES:
         return table_files(*PAPER_TABLES[target])
-    return comparison_files(*entry.outputs)
+    return lambda wildcards: comparison_asked_for(entry)
 
 
 PAPER_TABLES = {
@@ -99,10 +99,5 @@ for _target in sorted({entry.part_of for entry in CATALOGUE.values()} - {""}):
             _target
         input:
             comparison_files(
-                *(
-                    file
-                    for entry in CATALOGUE.values()
-                    if entry.part_of == _target
-                    for file in entry.outputs
-                )
+                *(entry.name for entry in CATALOGUE.values() if entry.part_of == _target)
             ),
