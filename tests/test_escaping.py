@@ -199,6 +199,17 @@ def made(tmp_path_factory):
     ]
     header = "part,n_samples,auc,auc_low,auc_high,fpr,tpr,tpr_low,tpr_high"
     (folder / "scores" / "privacy.csv").write_text("\n".join([header, *rows, ""]))
+    n = len(labels)
+    write_table(
+        folder / "proxies" / "by_seed.parquet",
+        "proxies_by_seed",
+        {"seed": np.zeros(n, int), "index": np.arange(n), "csl": np.linspace(0, 1, n)},
+        fingerprint=prepared.fingerprint,
+        recipe={"architecture": hostile, "seeds": [0]},
+        dataset=hostile,
+        cost={"csl": 1.1},
+        command="a test",
+    )
     return folder
 
 

@@ -39,8 +39,10 @@ def folder(few_digits, tmp_path):
     columns |= {name: values.ravel() for name, values in seeds.items()}
     path = place / "proxies" / "by_seed.parquet"
     write_table(path, "proxies_by_seed", columns, **watched)
-    halves = {"split_half_correlation": [0.5], "split_half_spearman": [0.6]}
-    pd.DataFrame(halves).to_csv(place / "scores" / "convergence.csv", index=False)
+    columns = {"n_trials": 100, "repeats": 20, "se_mean": 0.04, "se_p95": 0.08, "undefined": 0.0}
+    columns |= {"split_half_correlation": 0.5, "split_half_correlation_sd": 0.01}
+    columns |= {"split_half_spearman": 0.6, "split_half_spearman_sd": 0.01}
+    pd.DataFrame([columns]).to_csv(place / "scores" / "convergence.csv", index=False)
     return Folder(place, {"atypical_above": 0.15})
 
 
