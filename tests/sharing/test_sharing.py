@@ -1101,7 +1101,7 @@ def test_from_one_clone_to_another(repository, tmp_path):
 
     entry = f"      source: {there / archive}\n      sha256: {sha256_of(there / archive)}\n"
     sourced = SETTINGS.replace("    scores:\n", f"    scores:\n{entry}")
-    tables = "      tables: [disagreement, confidence, proxies, convergence]\n"
+    tables = "      tables: [disagreement, confidence, convergence]\n"
     (here / "c.yaml").write_text(sourced.replace("    scores:\n", f"    scores:\n{tables}"))
     plan = snakemake(here, "-n", "scores", *FIGURES).stdout
     assert re.search(r"^fetch_digits +1$", plan, re.M)
