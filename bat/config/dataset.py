@@ -67,6 +67,11 @@ class Dataset(Section):
         "{resnet18: [methods, fig2]}; of one that is not named, all",
     )
 
+    @property
+    def watched(self) -> str:
+        """The architecture of the single trainings behind ``proxies``, where these are made."""
+        return self.proxies.architecture or self.scores.architecture
+
     @model_validator(mode="before")
     @classmethod
     def _runs(cls, raw: Any) -> Any:
@@ -124,7 +129,6 @@ class Dataset(Section):
     def _proxies_are_trained(self):
         scores = {name: getattr(run, "score", None) for name, run in self.runs.items()}
         asked = {name: score for name, score in scores.items() if score in PROXIES}
-        trainer = self.scores.trainer and self.scores.trainer.name
         brought = "proxies" in self.scores.tables
         if self.proxies and brought:
             raise ValueError(
@@ -137,7 +141,8 @@ class Dataset(Section):
                     f"runs.{name}.score is {score}, a score of single trainings that is not made; "
                     f"add it to proxies.names, as proxies: {{names: [{score}]}}"
                 )
-        if self.proxies and (self.proxies.architecture or self.scores.architecture) == trainer:
+        trainer = self.scores.trainer and self.scores.trainer.name
+        if self.proxies and self.watched == trainer:
             raise ValueError(
                 "proxies watch trainings of ours, and scores.trainer is one of your own; set "
                 "proxies.architecture"
@@ -156,7 +161,7 @@ class Dataset(Section):
         edge = self.data.resize or EDGES.get(self.data.source)
         trained = [] if self.scores.source else [self.scores.architecture]
         trained += [] if self.scores.source else self.ensemble.architectures
-        trained += [self.proxies.architecture] if self.proxies and self.proxies.architecture else []
+        trained += [self.watched] if self.proxies else []
         for architecture in dict.fromkeys([*trained, *self.architectures]):
             if edge is not None and edge < smallest_edge(architecture):
                 raise ValueError(

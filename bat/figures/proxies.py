@@ -59,17 +59,19 @@ def proxy_rows(folder: Folder) -> tuple[pd.DataFrame, dict]:
     noise = folder.prepared.info["label_noise"]
     wrong = np.zeros(len(memorization), bool)
     wrong[noise["changed"]] = True
-    truth = memorization["memorization"].to_numpy()
+    truth, of_reference = memorization["memorization"].to_numpy(), _references(memorization)
     rows = standing_in(
         truth,
-        scores,
+        scores | of_reference,
         wrong=wrong if wrong.any() else None,
         reliability=_reliability(folder),
         threshold=folder.spec["atypical_above"],
     )
-    rows += _of_the_reference(memorization, wrong)
+    kept = ("score", "n_seeds", "auc_wrong", "auc_wrong_low", "auc_wrong_high")
+    for at in range(len(scores), len(rows)):  # nothing else is to be said of the reference
+        rows[at] = {key: rows[at][key] for key in kept}
     ratio, trials = (metadata["recipe"].get(key, np.nan) for key in ("subset_ratio", "trials"))
-    costs |= dict.fromkeys((REFERENCE, BY_MARGINS), trials * ratio)
+    costs |= dict.fromkeys(of_reference, trials * ratio)
     table = pd.DataFrame(rows)
     titles = {name: proxy.title for name, proxy in PROXIES.items()}
     table.insert(1, "title", [titles.get(name, name) for name in table["score"]])
@@ -106,16 +108,12 @@ def _reliability(folder: Folder) -> dict[str, float]:
     }
 
 
-def _of_the_reference(memorization: pd.DataFrame, wrong: np.ndarray) -> list[dict]:
-    """How well the reference itself tells wrong labels; nothing else is to be said of it."""
-    scores = {REFERENCE: memorization["memorization"].to_numpy()}
+def _references(memorization: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Memorization itself, and from margins where it is known."""
+    found = {REFERENCE: memorization["memorization"].to_numpy()}
     if memorization["memorization_margin"].notna().all():
-        scores[BY_MARGINS] = memorization["memorization_margin"].to_numpy()
-    if not wrong.any():
-        return [{"score": name, "n_seeds": 1} for name in scores]
-    kept = ("score", "n_seeds", "auc_wrong", "auc_wrong_low", "auc_wrong_high")
-    rows = standing_in(scores[REFERENCE], scores, wrong=wrong)
-    return [{key: row[key] for key in kept} for row in rows]
+        found[BY_MARGINS] = memorization["memorization_margin"].to_numpy()
+    return found
 
 
 @styled

@@ -69,9 +69,7 @@ def is_drawn(dataset: Dataset, entry: Entry) -> bool:
 
 def course_files(dataset: Dataset) -> list[str]:
     """What was seen in the trainings behind the scores of single trainings, a file for each."""
-    proxies = dataset.proxies
-    architecture = proxies.architecture or dataset.scores.architecture
-    return [f"proxies/{architecture}-seed{seed}.parquet" for seed in proxies.seeds]
+    return [f"proxies/{dataset.watched}-seed{seed}.parquet" for seed in dataset.proxies.seeds]
 
 
 # -- of a run -------------------------------------------------------------------------------

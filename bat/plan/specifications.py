@@ -110,8 +110,7 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
 
 def _proxy_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     """Of the trainings that are watched, which hold for every seed, and of their scores."""
-    proxies = dataset.proxies
-    architecture = proxies.architecture or dataset.scores.architecture
+    proxies, architecture = dataset.proxies, dataset.watched
     training = proxies.training or dataset.scores.training
     recipe = {
         "stage_version": STAGES["courses"],
