@@ -17,7 +17,8 @@ from bat.report.captions import captioned, of_dataset
 from bat.report.folder import Folder
 from bat.report.paper import ATYPICAL_ABOVE
 from bat.report.saving import save_figure
-from bat.report.style import BLACK, BLUE, SERIES, VERMILION, WIDTH, new_axes, styled
+from bat.report.scatter import scatter_by_memorization
+from bat.report.style import BLACK, BLUE, VERMILION, WIDTH, new_axes, styled
 from bat.report.words import interval_text, percent
 from bat.scores.roc import FALSE_POSITIVE_RATES
 from bat.statistics import above, correlation, correlation_interval
@@ -129,21 +130,7 @@ def plot_samples(values: pd.DataFrame, *, note: str = "", ax: Axes | None = None
     Axes
     """
     ax = new_axes(ax, 3.3, 2.7)
-    alpha = float(np.clip(1000 / len(values), 0.1, 0.6))
-    for atypical, group in ((False, "typical"), (True, "atypical")):
-        points = values[values["atypical"] == atypical]
-        color, _, marker = SERIES[group]
-        ax.plot(
-            points["memorization"],
-            points["auc"],
-            linestyle="none",
-            marker=marker,
-            markersize=2.2,
-            markeredgewidth=0,
-            color=color,
-            alpha=alpha,
-            rasterized=True,
-        )
+    scatter_by_memorization(ax, values, "auc")
     ax.axhline(0.5, color=BLACK, linestyle="--", linewidth=0.9)
     ax.set(xlabel="Memorization", ylabel="AUC of the sample")
     ax.set_title(note, loc="left")
