@@ -169,7 +169,7 @@ def alignment(
             row[f"overlap_{100 * top:g}"] = _overlap(ranks[a], ranks[b], top)
         row["auc"] = float("nan")
         if a == "memorization":
-            row["auc"] = _auc(ranks[b], positive)
+            row["auc"] = ranked_auc(ranks[b], positive)
             if np.isnan(row["auc"]):
                 which = "every" if positive.all() else "no"
                 notes.append(f"{which} sample has memorization > {threshold}")
@@ -243,7 +243,7 @@ def _top(ranks, size):
     return above + tied * ((size - above.sum()) / tied.sum())
 
 
-def _auc(ranks, positive) -> float:
+def ranked_auc(ranks, positive) -> float:
     """Area under the ROC curve from mid-ranks (Mann-Whitney), NaN without both kinds."""
     n_positive = int(positive.sum())
     n_negative = len(positive) - n_positive
