@@ -126,8 +126,8 @@ def worth_text(table: pd.DataFrame) -> str:
     return text + (
         " Right: pairs of one class that stand at a false discovery rate of 10\u00a0%, of "
         f"{last['standing_candidates']:,.0f}; with all trials {last['standing_bits']:,.0f} by bits "
-        f"and {last['standing_margins']:,.0f} by margins. Below, bands hold 95\u00a0% of the random "
-        "draws, which share trials."
+        f"and {last['standing_margins']:,.0f} by margins. Below, bands hold 95\u00a0% of the "
+        "random draws, which share trials."
     )
 
 

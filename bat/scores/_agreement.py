@@ -180,7 +180,7 @@ def discoveries(
             n_included = included[draw].sum(axis=0)
             use = np.flatnonzero((n_included > 0) & (n_included < step))
             masks, labels = included[draw][:, use], (train_labels[use], test_labels[test])
-            chance = influence(masks, test_correct[draw][:, test], *labels, keep_above=1.0).chance
+            chance = influence(masks, test_correct[draw][:, test], *labels, keep_above=0.0).chance
             pairs = influence_from_margins(masks, test_margins[draw][:, test], *labels)
             found.append((chance["candidates"], chance["standing"], pairs.standing))
         row = _summary(names, np.array(found, np.float64))
