@@ -6,9 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter
 
-from bat.report.style import BLACK, BLUE, ORANGE, VERMILION, new_axes, plain_ticks, styled
+from bat.report.style import BLACK, BLUE, ORANGE, new_axes, plain_ticks, styled
 
-_LINES = (("bits", "bits", BLUE, "-", "o"), ("margins", "margins", ORANGE, "--", "s"))
+_LINES = (("bits", BLUE, "-", "o"), ("margins", ORANGE, "--", "s"))
 
 
 def has_margins(table: pd.DataFrame) -> bool:
@@ -32,8 +32,8 @@ def plot_agreement(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(ax, 3.3, 2.4)
     rows = _measured(table)
-    for column, name, color, line, marker in _LINES:
-        values = f"agreement_{column}_pearson"
+    for name, color, line, marker in _LINES:
+        values = f"agreement_{name}_pearson"
         x = rows["estimate_trials"]
         ax.plot(x, rows[values], color=color, linestyle=line, marker=marker, label=name)
         _band(ax, x, rows, values, color)
@@ -87,15 +87,15 @@ def plot_standing(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(ax, 3.3, 2.4)
     rows = _measured(table)
-    for column, name, _, line, marker in _LINES:
-        color = BLUE if column == "bits" else VERMILION
-        values = f"standing_{column}"
+    for name, color, line, marker in _LINES:
+        values = f"standing_{name}"
         x = rows["n_trials"]
         ax.plot(x, rows[values], color=color, linestyle=line, marker=marker, label=name)
         _band(ax, x, rows, values, color)
     ax.set(xscale="log", xlabel="Trials", ylabel="Pairs that stand")
     ax.set_yscale("symlog", linthresh=1)
     ax.set_ylim(bottom=0)
+    ax.yaxis.set_major_formatter("{x:,.0f}")
     plain_ticks(ax.xaxis)
     ax.legend(loc="upper left")
     return ax
