@@ -6,7 +6,7 @@ import numpy as np
 
 from bat.scores._influence import influence
 from bat.scores._memorization import where_defined
-from bat.scores.ensembles import ranked_auc
+from bat.scores.ensembles import area_under_roc
 from bat.scores.margin_influence import influence_from_margins
 from bat.scores.margins import memorization_from_margins
 from bat.scores.registry import ATYPICAL_ABOVE
@@ -210,7 +210,7 @@ def _compared(estimates, reference, reliability, threshold):
         found += [
             correlation(estimate[known], reference) / np.sqrt(reliability),
             correlation(own, ranks),
-            ranked_auc(own, above(reference, threshold)),
+            area_under_roc(own, above(reference, threshold)),
         ]
     return found
 
