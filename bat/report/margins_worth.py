@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from bat.report.style import BLACK, BLUE, ORANGE, new_axes, plain_ticks, styled
 
@@ -141,7 +141,8 @@ def _band(ax: Axes, x: pd.Series, rows: pd.DataFrame, name: str, color: str) -> 
 
 
 def _ticks(ax: Axes, numbers: pd.Series) -> None:
-    """Ticks at every other number of trials."""
+    """Ticks at every other number of trials, whether anything is drawn there or not."""
+    ax.set_xlim(0.9 * numbers.min(), 1.1 * numbers.max())
     ax.xaxis.set_major_locator(FixedLocator(numbers.iloc[::-2].tolist()))
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter("{x:,.0f}")

@@ -1,5 +1,7 @@
 """How far the trials go, and how many more are needed."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,9 +59,13 @@ def test_what_margins_are_worth_is_drawn_and_said(convergence_rows):
 
 
 def test_what_margins_are_worth_may_be_unknown(convergence_rows):
-    rows = with_margins(convergence_rows).assign(margins_worth=np.nan)
+    unknown = ["margins_worth", "agreement_bits_pearson", "agreement_margins_pearson"]
+    unknown = [f"{name}{end}" for name in unknown for end in ("", "_low", "_high")]
+    rows = with_margins(convergence_rows).assign(**dict.fromkeys(unknown, np.nan))
     study = convergence.convergence_study(rows, precision=0.025)
-    assert convergence.draw_convergence(study).axes[4].get_title(loc="left") == "not known"
+    figure = convergence.draw_convergence(study)
+    assert figure.axes[4].get_title(loc="left") == "not known"
+    figure.savefig(io.BytesIO())  # though nothing is drawn on logarithmic axes
     text = convergence.caption(study, {"dataset": "made", "recipe": {}})
     assert "How many is not known: too few trials." in text
     assert "margins" not in convergence.caption(
