@@ -101,6 +101,51 @@ def _members(
     return masks
 
 
+def end_verdicts(
+    histories: Mapping[tuple[str, int], pd.DataFrame],
+    groups: pd.DataFrame,
+    info: Mapping[str, Any],
+    max_samples: int | str | None,
+    *,
+    split: str = "test",
+    group: str = "typical",
+) -> dict[tuple[str, str], pd.DataFrame]:
+    """Whether each followed sample of a group is right after the last epoch.
+
+    Parameters
+    ----------
+    histories, info, max_samples
+        As for `along_training`.
+    groups : DataFrame
+        Of the split.
+    split : {'train', 'test'}
+    group : str
+        One of `GROUPS`.
+
+    Returns
+    -------
+    dict of (run, attack) to DataFrame of bool
+        A row for each seed, which is its index, and a column for each sample by its
+        number in the split; no columns where the group is empty.
+    """
+    found: dict[tuple[str, str], dict[int, np.ndarray]] = {}
+    samples = np.array([], np.int64)
+    for (run, seed), history in histories.items():
+        last = history.sort_values("epoch").iloc[-1]  # which is always measured
+        bits = {name: last.get(f"{name}_{FLAGS[0]}") for name in ("train", "test")}
+        measured = followed_samples(info, max_samples, bits)[split]
+        members = _members(groups, measured, info, split)[group]
+        samples = measured[members]
+        for attack in FLAGS:
+            if (packed := last[f"{split}_{attack}"]) is not None:
+                right = unpack(packed, len(measured))[members]
+                found.setdefault((run, attack), {})[seed] = right
+    return {
+        of: pd.DataFrame(np.array(list(by_seed.values())), index=list(by_seed), columns=samples)
+        for of, by_seed in found.items()
+    }
+
+
 def followed(comparison: Comparison, runs: list[str]) -> pd.DataFrame:
     """Clean and PGD accuracy of every split and group along the training of some runs.
 
