@@ -367,7 +367,9 @@ def stages() -> list[Stage]:
         )
     for name, reads in {
         "methods": (f"{place}/evaluations/*/*", "scores/memorization.parquet"),
+        "ladder": (f"{place}/evaluations/*/*", "scores/memorization.parquet"),
         "history": ("groups/*", "scores/*", f"{place}/runs/[bp]*/*/history.parquet"),
+        "overfitting": ("scores/*", f"{place}/runs/[bp]*/*/history.parquet"),
         "typical": ("groups/*", "scores/*", f"{place}/runs/*atypical*/*/history.parquet"),
         "representation": ("groups/*", "scores/*", f"{place}/representation/*/*"),
         "fig3": ("groups/train.parquet", f"{place}/poisoning/*/*"),
