@@ -159,18 +159,16 @@ def end_verdicts(
         A row for each seed, which is its index, and a column for each sample by its
         number in the split; no columns where the group is empty.
     """
+    _check_rows(groups, info[f"n_{split}"], split)
     found: dict[tuple[str, str], dict[int, np.ndarray]] = {}
-    samples = np.array([], np.int64)
     for (run, seed), history in histories.items():
-        last = history.sort_values("epoch").iloc[-1]  # which is always measured
-        bits = {name: last.get(f"{name}_{FLAGS[0]}") for name in ("train", "test")}
-        measured = followed_samples(info, max_samples, bits)[split]
-        members = _members(groups, measured, info, split)[group]
+        measured, verdicts = unpacked(history, info, max_samples)[split]
+        members = _members(groups, measured)[group]
+        for attack, right in verdicts.items():
+            if len(right):
+                last = right.loc[right.index.max()].to_numpy()
+                found.setdefault((run, attack), {})[seed] = last[members]
         samples = measured[members]
-        for attack in FLAGS:
-            if (packed := last[f"{split}_{attack}"]) is not None:
-                right = unpack(packed, len(measured))[members]
-                found.setdefault((run, attack), {})[seed] = right
     return {
         of: pd.DataFrame(np.array(list(by_seed.values())), index=list(by_seed), columns=samples)
         for of, by_seed in found.items()

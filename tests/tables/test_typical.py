@@ -27,6 +27,7 @@ def histories():
         of: pd.DataFrame(
             {
                 "epoch": [1, 2],
+                **dict.fromkeys(("train_clean", "train_pgd")),
                 "test_clean": [nothing, pack(clean)],
                 "test_pgd": [nothing, pack(clean & pgd)],
             }
