@@ -214,6 +214,8 @@ def inputs_of(
         ]
     if "evaluations" in entry.needs and "memorization" in score_kinds(run_specs):
         files.append(score_file("memorization"))  # the caption says what is so by chance
+        if entry.folder == "tables":  # which show the groups of the test samples too
+            files += OF_DATASET["groups"]
     return files
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bat.report.along_training import GROUPS
+from bat.report.captions import sentences
 from bat.report.judged import attack_labels, protocol_text, setting_text
 from bat.report.paper import BASELINE, PaperTable
 from bat.report.words import LABELS, cell_text, difference_text, p_text
@@ -32,7 +34,8 @@ def presentation(
         ``Method`` and a column per attack, percent as ``62.0 ± 0.3 (+0.0)``:
         mean, standard deviation where there are several seeds, difference from
         the baseline where there is one; beside each the column ``..., paper``
-        where the paper has numbers. Missing cells are null.
+        where the paper has numbers; ``Cost`` where it is known of some run.
+        Missing cells are null.
     marked : DataFrame of bool
         Of the same shape: which cells are the best of their attack.
     """
@@ -52,7 +55,19 @@ def presentation(
         if theirs:
             wide[f"{labels[attack]}, paper"] = [theirs.get(run) for run in runs]
             marked[f"{labels[attack]}, paper"] = False
+    costs = table.drop_duplicates("run")["cost"]
+    if costs.notna().any():
+        wide["Cost"] = [None if pd.isna(cost) else f"{cost:.2f}" for cost in costs]
+        marked["Cost"] = False
     return wide, marked
+
+
+def cost_text(attack_steps: int) -> str:
+    """What the column ``Cost`` is, as a sentence."""
+    return (
+        "Cost: of a training step, counted in passes, where a step of PGD-AT with "
+        f"{attack_steps} steps of attack on as large a batch is 1."
+    )
 
 
 def differences(
@@ -94,6 +109,40 @@ def differences(
         "difference is established."
     )
     return Part(text, wide)
+
+
+def by_group(table: pd.DataFrame, attacks: Mapping[str, Mapping[str, Any]], caution: str) -> Part:
+    """Accuracy on the typical and the atypical test samples for readers.
+
+    Parameters
+    ----------
+    table, attacks
+        As for `presentation`.
+    caution : str
+        What must be known of the groups; may be empty.
+
+    Returns
+    -------
+    Part
+        Columns for each attack and group, cells as those of `presentation`.
+    """
+    labels, first = attack_labels(attacks), table.iloc[0]
+    runs = list(dict.fromkeys(table["run"]))
+    wide = pd.DataFrame({"Method": [LABELS.get(run, run) for run in runs]})
+    for attack, rows in table.groupby("attack", sort=False):
+        rows = rows.set_index("run").reindex(runs)
+        for group in GROUPS[1:]:
+            values = rows[[f"{group}_{name}" for name in ("mean", "sd", "difference")]]
+            wide[f"{labels[attack]}, {group}"] = [
+                None if pd.isna(row[0]) else cell_text(*row)
+                for row in values.itertuples(index=False, name=None)
+            ]
+    text = (
+        f"Accuracy (%) on the {first['typical_n']:,.0f} typical and the {first['atypical_n']:,.0f} "
+        "atypical of these test samples, as in the first table; the intervals of the differences "
+        "are in the CSV file."
+    )
+    return Part(sentences(text, caution), wide)
 
 
 def caption(

@@ -80,10 +80,12 @@ def test_files_are_of_every_seed_and_of_the_scores_that_runs_go_by(some, compari
 
     theirs = [file for file in files("methods") if "theirs" in file]
     assert theirs == ["small_cnn-6/evaluations/theirs/seed0.parquet"]
-    assert files("substitution")[-1] == "scores/memorization.parquet"
+    by_memorization = ["scores/memorization.parquet", "groups/train.parquet", "groups/test.parquet"]
+    assert files("substitution")[-3:] == by_memorization
+    assert files("fig4")[-1] == by_memorization[0]
     by_confidence = [specs["d", "small_cnn-6-run-bat-c"]]
-    assert "scores/memorization.parquet" not in inputs.inputs_of(
-        read_catalogue()["substitution"], comparison, by_confidence
+    assert not set(by_memorization) & set(
+        inputs.inputs_of(read_catalogue()["substitution"], comparison, by_confidence)
     )
     assert files("fig1") == [
         "groups/train.parquet",

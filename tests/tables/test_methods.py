@@ -218,3 +218,29 @@ def test_differences_have_intervals_and_corrected_p():
     part = methods_shown.differences(one, ATTACKS, "bat-1-0.2")
     assert part.caption.endswith("no interval is known.")
     assert part.cells.iloc[0].tolist() == ["MART", "−10.0", None]
+
+
+def test_groups_of_test_samples_have_their_own_columns():
+    frames = random_evaluations(**{"bat_1_0.2": 0.5, "mart": 0.8})
+    for (run, _), frame in frames.items():  # atypical ones: never right, and by MART always
+        frame["index"] = np.arange(400) + 100
+        frame.loc[300:, "pgd"] = run == "mart"
+    # of the data set's 500 samples the last 400 were judged
+    groups = pd.DataFrame({"typical": np.arange(500) < 400, "atypical": np.arange(500) >= 400})
+    table = methods.methods_table(frames, groups=groups, costs={"mart": 1.1}).set_index("run")
+    row, other = table.loc["mart"], table.loc["bat-1-0.2"]
+    assert row[["typical_n", "atypical_n"]].tolist() == [300, 100]
+    assert row[["atypical_mean", "atypical_difference"]].tolist() == [1, 1]
+    typical = np.mean([frames["mart", seed]["pgd"][:300].mean() for seed in range(3)])
+    assert row["typical_mean"] == pytest.approx(typical)
+    assert row["typical_low"] < row["typical_difference"] < row["typical_high"]
+    assert row["cost"] == 1.1 and math.isnan(other["cost"])
+
+    part = methods_shown.by_group(table.reset_index(), ATTACKS, "Beware.")
+    assert list(part.cells) == ["Method", "PGD-100, typical", "PGD-100, atypical"]
+    assert part.cells["PGD-100, atypical"].tolist() == ["100.0 ± 0.0 (+100.0)", "0.0 ± 0.0 (+0.0)"]
+    assert "300 typical and the 100 atypical" in part.caption and part.caption.endswith("Beware.")
+    cells, _ = methods_shown.presentation(table.reset_index(), ATTACKS)
+    assert cells["Cost"].fillna("").tolist() == ["1.10", ""]
+    none = groups.assign(atypical=False)
+    assert methods.methods_table(frames, groups=none)["atypical_mean"].isna().all()
