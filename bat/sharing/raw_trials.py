@@ -25,12 +25,17 @@ from pathlib import Path
 import numpy as np
 
 from bat.data import PreparedData
-from bat.errors import ArtifactError, BatError
+from bat.errors import ArtifactError
 from bat.progress import log
 from bat.reading import parse_json
-from bat.scores.estimates import as_mask
-from bat.scores.margins import half_precision
 from bat.sharing.arrays import Arrays
+from bat.sharing.raw_arrays import (
+    check_finite,
+    check_labels,
+    check_predictions,
+    checked_margins,
+    checked_mask,
+)
 
 KEYS = {
     "included": ("trainset_mask", "masks", "included"),
@@ -43,10 +48,6 @@ KEYS = {
 }
 """What arrays with a row for each model are called, by what they are."""
 
-LABELS = {
-    "train": ("labels", "train_labels", "tr_labels"),
-    "test": ("test_labels", "tt_labels"),
-}
 PARTS = ("train", "removed", "test")
 ONE_MODEL = {f"{what}_{part}" for what in ("index", "correctness") for part in PARTS}
 """The keys of a file of one model."""
@@ -123,41 +124,10 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 def _read(path: Path, prepared: PreparedData) -> RawTrials:
     sizes = {"train": len(prepared.train_labels), "test": len(prepared.test_labels)}
     with Arrays(path) as file:
-        _check_labels(file, prepared)
+        check_labels(file, prepared)
         if set(file.keys) >= ONE_MODEL:
             return _one_model(file, sizes)
         return _models(file, sizes, prepared)
-
-
-def _check_labels(file: Arrays, prepared: PreparedData) -> None:
-    """Refuse a file that says it is of other data."""
-    if "fingerprint" in file.keys:
-        found = str(file.read("fingerprint"))
-        if found != prepared.fingerprint:
-            raise ArtifactError(
-                f"{file.path}: trials on the data set with fingerprint {found:.80}, and that of "
-                f"the data in use is {prepared.fingerprint}; give the data that they were "
-                "trained on"
-            )
-    labels = {"train": prepared.train_labels, "test": prepared.test_labels}
-    for split, expected in labels.items():
-        key = next((key for key in LABELS[split] if key in file.keys), None)
-        if key is None:
-            continue
-        found = file.integers(key)
-        if found.shape != expected.shape or (found != expected).any():
-            raise ArtifactError(
-                f"{file.path}: {key!r} are not the {len(expected)} {split} labels of the data in "
-                f"use ({_first_difference(found, expected)}); give the data that these trials "
-                "were trained on, in its order"
-            )
-
-
-def _first_difference(found: np.ndarray, expected: np.ndarray) -> str:
-    if found.shape != expected.shape:
-        return f"there are {len(found)}"
-    at = int((found != expected).argmax())
-    return f"sample {at} has {found[at]}, expected {expected[at]}"
 
 
 # -- a row for each model -------------------------------------------------------------------
@@ -173,14 +143,16 @@ def _models(file: Arrays, sizes: dict[str, int], prepared: PreparedData) -> RawT
     margins = {}
     for split, labels in (("train", prepared.train_labels), ("test", prepared.test_labels)):
         correct, margin, predicted = (f"{split}_{n}" for n in ("correct", "margin", "predictions"))
+        if margin in rows:
+            check_finite(file, *rows[margin])
         if correct not in rows:
             rows[correct] = rows[margin][0], rows[margin][1] > 0
-        rows[correct] = rows[correct][0], _mask(file, *rows[correct])
+        rows[correct] = rows[correct][0], checked_mask(file, *rows[correct])
         if margin in rows:
-            margins[margin] = _margins(file, *rows[margin], rows[correct][1])
+            margins[margin] = checked_margins(file, *rows[margin], rows[correct][1])
         if predicted in rows:
-            _check_predictions(file, *rows[predicted], np.asarray(labels), rows[correct])
-    included = _mask(file, *rows["included"])
+            check_predictions(file, *rows[predicted], np.asarray(labels), rows[correct])
+    included = checked_mask(file, *rows["included"])
     recipe = _recipe(file) if "recipe" in file.keys else {}
     return RawTrials(included, rows["train_correct"][1], rows["test_correct"][1], margins, recipe)
 
@@ -231,53 +203,6 @@ def _rows(file: Arrays, key: str, sizes: dict[str, int], split: str) -> np.ndarr
     )
 
 
-def _mask(file: Arrays, key: str, values: np.ndarray) -> np.ndarray:
-    """Truth values; a byte of a boolean may hold anything."""
-    if values.dtype == bool and (values.view(np.uint8) > 1).any():
-        raise ArtifactError(
-            f"{file.path}: {key!r} holds booleans that are neither 0 nor 1; the file is damaged"
-        )
-    try:
-        return as_mask(repr(key), values)
-    except BatError as error:
-        raise ArtifactError(f"{file.path}: {error}") from None
-
-
-def _margins(file: Arrays, key: str, values: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """Margins in half precision: numbers, of the sign that the correctness says."""
-    known = values.dtype.kind == "f" and np.isfinite(values).all()
-    if not known:
-        raise ArtifactError(
-            f"{file.path}: {key!r} is {values.dtype}, or has values that are not finite; expected "
-            "margins: the logit of the label less the largest other one"
-        )
-    wrong = np.where(correct, values < 0, values > 0)
-    if wrong.any():
-        model, sample = np.argwhere(wrong)[0]
-        raise ArtifactError(
-            f"{file.path}: {key!r} contradicts the correctness of {wrong.sum()} predictions (model "
-            f"{model}, sample {sample}: {values[model, sample]:g}, "
-            f"{'right' if correct[model, sample] else 'wrong'}); expected positive margins where "
-            "the prediction is right"
-        )
-    return half_precision(values, correct)
-
-
-def _check_predictions(
-    file: Arrays, key: str, values: np.ndarray, labels: np.ndarray, correct: tuple
-) -> None:
-    """Refuse trials whose predictions are right at other places than by these labels."""
-    differ = (values == labels) != correct[1]
-    if differ.any():
-        model, sample = np.argwhere(differ)[0]
-        raise ArtifactError(
-            f"{file.path}: by the labels of the data in use, {correct[0]!r} is wrong for "
-            f"{differ.mean():.1%} of {key!r} (model {model}, sample {sample}: predicted "
-            f"{values[model, sample]}, the label is {labels[sample]}); the data have another "
-            "order, or other labels: give those that the trials were trained on"
-        )
-
-
 def _recipe(file: Arrays) -> dict:
     values = file.read("recipe")
     try:
@@ -297,7 +222,7 @@ def _one_model(file: Arrays, sizes: dict[str, int]) -> RawTrials:
     correct = {}
     for part in PARTS:
         key = f"correctness_{part}"
-        correct[part] = _mask(file, key, file.read(key))
+        correct[part] = checked_mask(file, key, file.read(key))
         if correct[part].shape != index[part].shape:
             raise ArtifactError(
                 f"{file.path}: {key!r} has shape {correct[part].shape}, and 'index_{part}' "

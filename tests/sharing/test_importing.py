@@ -199,6 +199,12 @@ def test_values_that_are_no_bits_and_margins_that_contradict_are_refused(few_dig
     refused(saved(margins=margins), few_digits, "'margins' contradicts the correctness of 2400")
     refused(saved(margins=margins * np.inf), few_digits, "'margins' is float64, or has values")
     refused(saved(margins=right), few_digits, "'margins' is bool")
+    texts = right.astype("U5")
+    path = saved(margins=texts, without=["testset_correctness"])
+    refused(path, few_digits, "'margins' is <U5")
+    refused(saved(testset_predictions=texts), few_digits, "'testset_correctness' is wrong")
+    refused(saved(trainset_mask=texts), few_digits, "'trainset_mask' has shape")
+    refused(saved(testset_correctness=texts), few_digits, "'testset_correctness' is <U5")
 
 
 def test_trials_that_leave_scores_unknown_or_repeat_are_refused(few_digits, arrays, saved):
