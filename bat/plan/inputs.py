@@ -114,10 +114,13 @@ def checkpoint_file(architecture: str, run: str, seed: int, which: str = "best")
 
 
 def run_inputs(spec: dict) -> dict[str, str]:
-    """Groups and scores, where a run uses them; keys as `bat.training.Inputs` has them."""
+    """Groups and score tables, where a run uses them; ``dropped`` is that of the left out."""
     inputs = {}
-    if spec["train_on"]["atypical"] is not None:
+    dropped = spec.get("samples", {}).get("drop", {})
+    if spec["train_on"]["atypical"] is not None or "group" in dropped:
         inputs["groups"] = OF_DATASET["train_groups"][0]
+    if "kind" in dropped:
+        inputs["dropped"] = score_file(dropped["kind"])
     if spec["score"] is not None:
         inputs["scores"] = score_file(spec["score"]["kind"])
     return inputs

@@ -17,8 +17,8 @@ from bat.errors import BatError
 from bat.plan import own
 from bat.plan.inputs import unknown_entries
 from bat.plan.runs import all_runs, external_models, objective, substitution_runs
+from bat.plan.samples import sample_problems, samples_specification, score_threshold
 from bat.plan.shards import trial_counts
-from bat.scores import SCORES
 from bat.scores.proxies import needed
 
 STAGES = {
@@ -42,7 +42,7 @@ STAGES = {
 
 def all_specifications(config: Config) -> dict[tuple[str, str], dict]:
     """The specification of every stage, by data set and stage; runs have theirs without a seed."""
-    if problems := unknown_entries(config):
+    if problems := unknown_entries(config) + sample_problems(config):
         raise BatError("\n".join(problems))
     specs: dict[tuple[str, str], dict] = {}
     for name, dataset in config.datasets.items():
@@ -216,7 +216,7 @@ def run_specification(
     """
     score = None
     if getattr(run, "score", None) is not None:
-        score = {"kind": run.score, **_threshold(run)}
+        score = {"kind": run.score, **score_threshold(run)}
     spec = {
         "stage_version": STAGES["training"],
         "dataset": name,
@@ -225,6 +225,7 @@ def run_specification(
         "objective": objective(run, architecture, dataset),
         "score": score,
         "train_on": run.train_on.model_dump(mode="json"),
+        **samples_specification(run),
         "training": run.training.model_dump(mode="json"),
         "selection": (run.selection or dataset.selection).model_dump(mode="json"),
         "history": dataset.history.model_dump(mode="json"),
@@ -232,13 +233,6 @@ def run_specification(
         **own.network(architecture, dataset.networks),
     }
     return spec if seed is None else spec | {"seed": seed}
-
-
-def _threshold(run: AnyRun) -> dict[str, float]:
-    """Which samples a run counts as memorized: those beyond sigma, or the top share."""
-    if run.top is not None:
-        return {"top": run.top}
-    return {"sigma": SCORES[run.score].sigma if run.sigma is None else run.sigma}
 
 
 def evaluation_specification(name: str, dataset: Dataset) -> dict:
