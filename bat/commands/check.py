@@ -23,13 +23,14 @@ def run(arguments: argparse.Namespace) -> None:
     from bat import addresses, config
     from bat.extensions import described
     from bat.plan import own, places
+    from bat.plan.shards import trials_in_words
     from bat.plan.sizes import trials_to_stand
 
     settings = config.read_config(*arguments.configfile)
     if problems := places.absent(settings):
         raise config.ConfigError(" + ".join(map(str, arguments.configfile)), problems)
     for name, dataset in settings.datasets.items():
-        scores = f"{dataset.scores.trials} trials of {dataset.scores.architecture}"
+        scores = f"{trials_in_words(dataset.scores)} trials of {dataset.scores.architecture}"
         if dataset.scores.source is not None:
             scores = f"scores from {addresses.shown_source(dataset.scores.source)}"
         say(f"{name}: {dataset.data.source}, {scores}")

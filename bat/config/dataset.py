@@ -145,6 +145,18 @@ class Dataset(Section):
         return self
 
     @model_validator(mode="after")
+    def _enough_for_members(self):
+        scores, members = self.scores, self.ensemble.members
+        shared = scores.architecture in self.ensemble.architectures
+        if scores.trials == "auto" and shared and members > scores.min_trials:
+            raise ValueError(
+                f"ensemble.members ({members}) must not exceed scores.min_trials "
+                f"({scores.min_trials}) with trials: auto, since members are trials of "
+                f"{scores.architecture}; raise min_trials"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self):
         if self.groups.influence_touch < self.scores.influence.keep_above:
             raise ValueError(

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bat.config import Dataset, Scores
 
 
 def trial_counts(dataset: Dataset) -> dict[str, int]:
-    """Number of trials by architecture, for the scores and for the ensemble."""
+    """Number of trials by architecture, for the scores and for the ensemble; at most, with auto."""
     counts = {name: dataset.ensemble.members for name in dataset.ensemble.architectures}
     main = dataset.scores.architecture
-    return counts | {main: max(dataset.scores.trials, counts.get(main, 0))}
+    return counts | {main: max(most_trials(dataset.scores), counts.get(main, 0))}
+
+
+def most_trials(scores: Scores) -> int:
+    """Trials behind the scores; with ``trials: auto`` the most that there can be."""
+    return scores.max_trials if scores.trials == "auto" else scores.trials
 
 
 def shard_names(architecture: str, n_trials: int, trials_per_job: int) -> list[str]:
@@ -57,9 +64,50 @@ def shard_files(dataset: Dataset, architecture: str, n_trials: int | None = None
     return [f"trials/{name}" for name in names]
 
 
-def score_shards(dataset: Dataset) -> list[str]:
-    """Shards behind memorization and influence."""
-    return shard_files(dataset, dataset.scores.architecture, dataset.scores.trials)
+def score_shards(dataset: Dataset, n_trials: int | None = None) -> list[str]:
+    """Shards behind memorization and influence: of all trials, or of the first so many."""
+    n_trials = n_trials or most_trials(dataset.scores)
+    return shard_files(dataset, dataset.scores.architecture, n_trials)
+
+
+def rounds(scores: Scores) -> list[int]:
+    """Numbers of trials after which ``trials: auto`` may look whether they are enough.
+
+    Each is that of whole jobs, from the first that holds ``min_trials`` to ``max_trials``.
+
+    >>> rounds(Scores(trials="auto", min_trials=60, max_trials=220, trials_per_job=50))
+    [100, 150, 200, 220]
+    """
+    per_job = trials_per_job(scores, scores.architecture)
+    first = -(-scores.min_trials // per_job) * per_job
+    return [*range(first, scores.max_trials, per_job), scores.max_trials]
+
+
+def trials_in_words(scores: Scores) -> str:
+    """How many trials there will be, for readers.
+
+    >>> trials_in_words(Scores(trials="auto"))
+    '100 to 1,000'
+    """
+    if scores.trials != "auto":
+        return f"{scores.trials:,}"
+    return f"{rounds(scores)[0]:,} to {scores.max_trials:,}"
+
+
+def trials_reached(scores: Scores, decided: Callable[[int], dict]) -> int:
+    """Trials with which ``trials: auto`` ended, from what was decided after each round.
+
+    Parameters
+    ----------
+    scores : Scores
+    decided : callable
+        What was decided after so many trials; what it raises where that is not known
+        yet is let through.
+    """
+    n_trials = rounds(scores)[0]
+    while (following := decided(n_trials)["next"]) is not None:
+        n_trials = following
+    return n_trials
 
 
 def ensemble_shards(dataset: Dataset) -> list[str]:
@@ -79,5 +127,7 @@ def covered_trials(dataset: Dataset, architecture: str) -> tuple[int, int]:
     checks that before it trains.
     """
     scores, ensemble = dataset.scores, dataset.ensemble
-    n_trials = scores.trials if architecture == scores.architecture else 0
+    n_trials = 0
+    if architecture == scores.architecture:
+        n_trials = rounds(scores)[0] if scores.trials == "auto" else scores.trials
     return n_trials, ensemble.members if ensemble.samples == "held_out" else 0

@@ -15,12 +15,13 @@ from bat.config.attacks import attacks
 from bat.data import revisions
 from bat.plan import own
 from bat.plan.runs import all_runs, external_models, objective, substitution_runs
-from bat.plan.shards import trial_counts
+from bat.plan.shards import rounds, trial_counts
 from bat.scores import SCORES
 
 STAGES = {
     "data": 1,
     "trials": 1,
+    "enough": 1,
     "scores": 2,
     "ensembles": 1,
     "groups": 2,
@@ -79,6 +80,14 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     }
     stages["scores"] = common | trials | about_scores | _unfitted(scores)
     stages["convergence"] = common | trials | {"stage_version": STAGES["convergence"]}
+    if scores.trials == "auto":
+        stages["enough"] = common | {
+            "stage_version": STAGES["enough"],
+            "recipe": recipes[scores.architecture],
+            "precision": scores.precision,
+            "precise_share": scores.precise_share,
+            "rounds": rounds(scores),
+        }
     stages["ensembles"] = common | {
         "stage_version": STAGES["ensembles"],
         "recipes": {a: recipes[a] for a in ensemble.architectures},

@@ -20,7 +20,7 @@ if BESIDE:
         )
     sys.path.insert(0, str(ROOT))
 try:
-    from bat.files import write_bytes
+    from bat.files import read_signed, write_bytes
     from bat.addresses import kept_addresses
     from bat.plan import catalogue, inputs, shards
     from bat.plan.specifications import all_specifications, whole_addresses
@@ -65,6 +65,8 @@ SOURCED = {
     if dataset.scores.source is not None
 }
 TRAINED = [name for name in CONFIG.datasets if name not in SOURCED]
+# those whose trials are trained until they are enough
+UNTIL_ENOUGH = [name for name in TRAINED if CONFIG.datasets[name].scores.trials == "auto"]
 
 
 pathvars:
@@ -134,6 +136,29 @@ def coverage(wildcards):
     dataset = CONFIG.datasets[wildcards.dataset]
     n_trials, n_held_out = shards.covered_trials(dataset, wildcards.architecture)
     return f"--n-trials {n_trials} --n-held-out {n_held_out}"
+
+
+def score_trials(wildcards):
+    """Shards of the trials behind the scores; with `trials: auto`, once they are known."""
+    name, dataset = wildcards.dataset, CONFIG.datasets[wildcards.dataset]
+    if name not in UNTIL_ENOUGH:
+        return below(name, shards.score_shards(dataset))
+
+    def decided(n_trials):
+        file = checkpoints.enough.get(dataset=name, trials=f"{n_trials:06d}").output[0]
+        try:
+            return read_signed(file)
+        except BatError as error:
+            raise WorkflowError(str(error))
+
+    n_trials = shards.trials_reached(dataset.scores, decided)
+    return below(name, shards.score_shards(dataset, n_trials))
+
+
+def trials_so_far(wildcards):
+    """Shards of the trials of one round of `trials: auto`."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    return below(wildcards.dataset, shards.score_shards(dataset, int(wildcards.trials)))
 
 
 def one_of(names):
