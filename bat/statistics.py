@@ -194,6 +194,40 @@ def correlation(a, b) -> float:
     return float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1, 1))
 
 
+def correlation_interval(found: float, n: int, *, ranks: bool = False) -> tuple[float, float]:
+    """Return the 95 % interval of a correlation of ``n`` independent pairs.
+
+    Parameters
+    ----------
+    found : float
+        In [-1, 1].
+    n : int
+    ranks : bool
+        Whether it is Spearman's, whose interval is wider where it is strong.
+
+    Returns
+    -------
+    low, high : float
+        NaN for fewer than four pairs, or a correlation of NaN.
+
+    Notes
+    -----
+    Normal on Fisher's scale, with variance 1 / (n - 3), for Spearman's times
+    1 + r^2 / 2 (Bonett and Wright, 2000, Psychometrika 65).
+
+    Examples
+    --------
+    >>> low, high = correlation_interval(0.5, 103)
+    >>> round(low, 3), round(high, 3)
+    (0.339, 0.632)
+    """
+    if n < 4 or math.isnan(found):
+        return math.nan, math.nan
+    error = math.sqrt((1 + found**2 / 2 if ranks else 1) / (n - 3))
+    centre = math.atanh(min(max(found, -1 + TOLERANCE), 1 - TOLERANCE))
+    return math.tanh(centre - 1.96 * error), math.tanh(centre + 1.96 * error)
+
+
 def proportion_variance(k, n, dtype=np.float64):
     """Return the variance of the proportion ``k / n``, never 0: Agresti and Caffo's.
 

@@ -45,8 +45,6 @@ from bat.models import build_model
 from bat.objectives import PGDAT
 from bat.training import Training, learning_rate
 
-STEPS = 10  # of the training attack
-
 
 class Images(Dataset):
     """Images and labels one at a time, as torchvision's data sets give them."""
@@ -75,8 +73,11 @@ class Plain:
         options: argparse.Namespace,
         device: Runtime,
         seed: int,
+        *,
+        autocast: bool = False,
     ):
         self.recipe, self.eps, self.clock = options.recipe, options.eps, options.clock
+        self.attack_steps, self.autocast = options.attack_steps, autocast
         self.device, self.model = device.device, model.to(device.device).train()
         self.optimizer = torch.optim.SGD(
             model.parameters(),
@@ -117,18 +118,22 @@ class Plain:
             self.recipe, self.done, len(self.loader)
         )
         delta = self.attack(x, y)
-        loss = F.cross_entropy(self.model((x + delta).clamp(0, 1)), y)
+        loss = self.loss((x + delta).clamp(0, 1), y)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         loss.item()  # for the log
         self.done += 1
 
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            return F.cross_entropy(self.model(x), y)
+
     def attack(self, x: Tensor, y: Tensor) -> Tensor:
         delta = torch.empty_like(x).uniform_(-self.eps, self.eps)
         delta = ((x + delta).clamp(0, 1) - x).requires_grad_()
-        for _ in range(STEPS):
-            F.cross_entropy(self.model(x + delta), y).backward()
+        for _ in range(self.attack_steps):
+            self.loss(x + delta, y).backward()
             with torch.no_grad():
                 moved = (delta + self.eps / 4 * delta.grad.sign()).clamp(-self.eps, self.eps)
                 delta.copy_((x + moved).clamp(0, 1) - x)
@@ -155,7 +160,7 @@ class Ours:
         recipe = options.recipe.model_copy(update={"precision": precision})
         self.training = Training(
             self.model,
-            PGDAT(eps=options.eps, step=options.eps / 4, steps=STEPS, mode=mode),
+            PGDAT(eps=options.eps, step=options.eps / 4, steps=options.attack_steps, mode=mode),
             source,
             torch.arange(len(source.train_labels), device=self.device),
             recipe,
@@ -197,19 +202,19 @@ def load(options: argparse.Namespace, device: torch.device) -> tuple[dict, Devic
     return info, DeviceData(images, labels, images[:1000], labels[:1000])
 
 
-def variants(options: argparse.Namespace) -> dict[str, dict | None]:
-    """Keywords of `Ours` by name; None is the plain loop."""
+def variants(options: argparse.Namespace) -> dict[str, dict]:
+    """Keywords of `Ours` by name; those of `Plain` have no mode."""
     ours = {
         f"{mode} mode, {precision}": {"mode": mode, "precision": precision}
         for precision in options.precision
         for mode in options.mode
     }
-    return {"plain loop": None} | ours
+    return {"plain loop": {}, "plain loop, autocast": {"autocast": True}} | ours
 
 
 def build(
     architecture: str,
-    keywords: dict | None,
+    keywords: dict,
     info: dict,
     source: DeviceData,
     options: argparse.Namespace,
@@ -224,9 +229,8 @@ def build(
         std=info["std"],
         seed=seed,
     )
-    if keywords is None:
-        return Plain(model, source, options, device, seed)
-    return Ours(model, source, options, device, seed, **keywords)
+    kind = Ours if "mode" in keywords else Plain
+    return kind(model, source, options, device, seed, **keywords)
 
 
 def compare_speed(architecture: str, options: argparse.Namespace, device: Runtime) -> None:
@@ -241,7 +245,10 @@ def compare_speed(architecture: str, options: argparse.Namespace, device: Runtim
     for _ in range(options.rounds):
         for name, loop in loops.items():
             seconds[name].append(loop.train(options.steps) / options.steps)
-    print(f"\n{architecture}, batches of {options.recipe.batch_size}, PGD-{STEPS}, ", end="")
+    print(
+        f"\n{architecture}, batches of {options.recipe.batch_size}, PGD-{options.attack_steps}, ",
+        end="",
+    )
     print(f"{options.rounds} rounds of {options.steps} steps each, ", end="")
     print(f"{options.clock} time")
     print(f"{'':24}{'s / step':>10}{'range':>18}{'steps / s':>11}{'x plain':>9}{'range':>14}")
@@ -322,6 +329,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--mode", nargs="+", default=["train", "eval"], help="in our attack")
     parser.add_argument("--precision", nargs="+", default=["float32", "bfloat16"], help="of ours")
     parser.add_argument("--eps", type=float, default=8 / 255, help="steps are a fourth of it")
+    parser.add_argument("--attack-steps", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=0.1)
     parser.add_argument("--crop", type=int, default=4, help="padding in pixels")

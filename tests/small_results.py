@@ -27,10 +27,12 @@ from bat.plan.shards import shard_names
 from bat.plan.specifications import all_specifications
 from bat.report.comparison import Comparison
 from bat.report.folder import Folder
+from bat.scoring.proxies import write_proxies
 from bat.studies import annotation, features, poisoning
 from bat.training import (
     Inputs,
     Training,
+    courses,
     evaluate_checkpoint,
     read_inputs,
     running,
@@ -64,6 +66,7 @@ def configuration(**subsample):
             },
         },
         "ensemble": {"architectures": [ARCHITECTURE, OTHER], "members": 4, "samples": "in_sample"},
+        "proxies": {"names": ["csl", "aum"], "seeds": list(SEEDS)},
         "groups": {"influence_above": 0.4, "influence_touch": 0.4, "min_accuracy": 0.3},
         "architectures": [ARCHITECTURE],
         "seeds": list(SEEDS),
@@ -152,9 +155,28 @@ def _ensembles(folder: Path) -> None:
     scoring.write_ensembles(needed, load(folder), spec, out, command="test")
 
 
+def _watched(seed: int, folder: Path) -> None:
+    path, spec = (
+        folder / "proxies" / f"{ARCHITECTURE}-seed{seed}.parquet",
+        spec_of(folder, "courses"),
+    )
+    courses.record_course(path, load(folder, verify=True), spec, seed, device=CPU, command="test")
+
+
+def _proxies(folder: Path) -> None:
+    given = [folder / "proxies" / f"{ARCHITECTURE}-seed{seed}.parquet" for seed in SEEDS]
+    write_proxies(given, load(folder), spec_of(folder, "proxies"), folder, command="test")
+
+
 def _groups(folder: Path) -> None:
     spec, scores, out = spec_of(folder, "groups"), folder / "scores", folder / "groups"
     scoring.write_groups(scores, load(folder), spec, out, command="test")
+
+
+def _privacy(folder: Path) -> None:
+    spec, groups = spec_of(folder, "privacy"), folder / "groups" / "train.parquet"
+    given = shards(folder), groups, load(folder), spec, folder / "scores"
+    scoring.write_privacy(*given, command="test")
 
 
 def _train(out: str, folder: Path) -> None:
@@ -276,7 +298,31 @@ def stages() -> list[Stage]:
             _ensembles,
             ("ensembles",),
         ),
+        *(
+            Stage(
+                f"watch seed{seed}",
+                (_DATA, f"proxies/*-seed{seed}.parquet"),
+                (f"proxies/*-seed{seed}.parquet",),
+                bound(_watched, seed),
+                ("courses",),
+            )
+            for seed in SEEDS
+        ),
+        Stage(
+            "proxies",
+            (_DATA, "proxies/*-seed*.parquet"),
+            ("scores/proxies*", "proxies/by_seed*"),
+            _proxies,
+            ("proxies",),
+        ),
         Stage("groups", (_DATA, _SCORES), (_GROUPS,), _groups, ("groups",)),
+        Stage(
+            "privacy",
+            (_DATA, "trials/*.parquet", "groups/train.parquet"),
+            ("scores/privacy*",),
+            _privacy,
+            ("privacy",),
+        ),
     ]
     for of in _PAIRS:
         needs = _SHARED[0] if of.startswith("bat") else _SHARED[1] if "atypical" in of else ""
@@ -313,7 +359,9 @@ def stages() -> list[Stage]:
         found.append(Stage(f"poison {of}", reads, (out,), bound(_poison, of), _run_spec(of)))
     shown = ("shown/*", "shown/*/*")
     for figure in [n for n, entry in read_catalogue().items() if entry.scope == "dataset"]:
-        more = ("scores/*", _GROUPS) if figure == "groups" else ("scores/*",)
+        by_group = figure in ("groups", "privacy", "privacy_rates")
+        more = ("scores/*", _GROUPS) if by_group else ("scores/*",)
+        more = ("scores/*", "proxies/by_seed*") if figure == "proxies" else more
         found.append(
             Stage(f"figure {figure}", (_DATA, *more), shown, bound(_figure, figure), ("figures",))
         )

@@ -35,6 +35,7 @@ KINDS = {
     "trials": "trials/*.parquet",
     "interrupted trials": "trials/.partial/*/*",
     "scores": "scores/*",
+    "watched trainings": "proxies/*",
     "groups": "groups/*",
     "models": "*/runs/*/*/[bl]*.pt",
     "states": "*/runs/*/*/resume.pt",

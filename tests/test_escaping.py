@@ -178,6 +178,38 @@ def made(tmp_path_factory):
         folder / "groups",
         command="a test",
     )
+    labels, hostile = np.asarray(prepared.train_labels), hostile["architecture"]
+    about = read_metadata(folder / "scores" / "memorization.parquet", "memorization")
+    made_of = {"trials": about["inputs"]["trials"], "margins": "m"}
+    write_table(
+        folder / "scores" / "privacy.parquet",
+        "privacy",
+        {"index": np.arange(len(labels)), "label": labels}
+        | {name: np.full(len(labels), value) for name, value in (("auc", 0.6), ("auc_se", 0.1))},
+        fingerprint=prepared.fingerprint,
+        recipe=about["recipe"],
+        dataset=hostile,
+        command="a test",
+        inputs=made_of,
+    )
+    rows = [
+        f"{part},{len(labels)},0.6,0.5,0.7,{fpr},{10 * fpr},{fpr},{20 * fpr}"
+        for part in ("all", "class 0", "class 1", "class 2")
+        for fpr in (0.001, 0.01)
+    ]
+    header = "part,n_samples,auc,auc_low,auc_high,fpr,tpr,tpr_low,tpr_high"
+    (folder / "scores" / "privacy.csv").write_text("\n".join([header, *rows, ""]))
+    n = len(labels)
+    write_table(
+        folder / "proxies" / "by_seed.parquet",
+        "proxies_by_seed",
+        {"seed": np.zeros(n, int), "index": np.arange(n), "csl": np.linspace(0, 1, n)},
+        fingerprint=prepared.fingerprint,
+        recipe={"architecture": hostile, "seeds": [0]},
+        dataset=hostile,
+        cost={"csl": 1.1},
+        command="a test",
+    )
     return folder
 
 

@@ -36,7 +36,7 @@ CONFIG = {
     },
 }
 MEMORIZATION = "results/digits/scores/memorization.parquet"
-FIGURES = ("fig5", "fig6", "fig7", "alignment", "convergence", "groups")
+FIGURES = ("fig5", "fig6", "fig7", "alignment", "convergence", "privacy", "groups")
 TARGETS = ("scores", *FIGURES)
 TABLES = ("memorization", "influence", "test", "disagreement", "confidence")
 
@@ -155,9 +155,13 @@ def test_a_second_run_does_nothing(made):
 
 def test_an_unrelated_key_trains_nothing_again(copied):
     copied.configure(groups={"min_accuracy": 0.7})
-    assert copied.planned(*TARGETS) == {"group_tables": 1, "draw_groups": 1}
+    attacked = dict.fromkeys(("membership_inference", "draw_privacy", "privacy_rates_table"), 1)
+    assert copied.planned(*TARGETS) == {"group_tables": 1, "draw_groups": 1} | attacked
     copied.configure(scores={"precision": 0.04})
-    assert set(copied.planned(*TARGETS)) == {f"draw_{name}" for name in FIGURES}
+    assert set(copied.planned(*TARGETS)) == {
+        "privacy_rates_table",
+        *(f"draw_{name}" for name in FIGURES),
+    }
     copied.configure(training={"epochs": 200})  # of the adversarial runs
     assert "Nothing to be done" in copied.run(*TARGETS)
     copied.configure()

@@ -22,12 +22,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Do it, for what was parsed: all mistakes of configuration files, or what they ask for."""
     from bat import addresses, config
     from bat.extensions import described
-    from bat.plan import own, places
+    from bat.plan import inputs, own, places
     from bat.plan.shards import trials_in_words
     from bat.plan.sizes import trials_to_stand
 
     settings = config.read_config(*arguments.configfile)
-    if problems := places.absent(settings):
+    if problems := places.absent(settings) + inputs.unknown_entries(settings):
         raise config.ConfigError(" + ".join(map(str, arguments.configfile)), problems)
     for name, dataset in settings.datasets.items():
         scores = f"{trials_in_words(dataset.scores)} trials of {dataset.scores.architecture}"

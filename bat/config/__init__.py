@@ -35,28 +35,29 @@ from bat.config.places import AddressOrPlace, Files, Place, WorkflowPlace
 from bat.config.reading import load_config, read_config
 from bat.config.runs import (
     RUNS,
-    Ablation,
     Adversary,
     AnyRun,
     AttackRun,
     BatRun,
     ErmRun,
     Evaluation,
-    External,
     GairatRun,
     History,
+    MailAtRun,
+    MailMartRun,
+    MailTradesRun,
     MartRun,
     OwnRun,
     PgdAtRun,
     ReferenceRun,
     Run,
     Selection,
-    Studies,
     TradesRun,
     TrainOn,
 )
 from bat.config.schema import json_schema
 from bat.config.scores import Ensemble, Groups, Influence, Scores
+from bat.config.studies import Ablation, External, Studies
 from bat.config.trainers import Trainer
 from bat.config.training import Augmentation, Optimization, StudyTraining, SubsetTraining, Training
 from bat.config.values import (
@@ -118,6 +119,9 @@ __all__ = [
     "ImageFolderData",
     "Influence",
     "LabelNoise",
+    "MailAtRun",
+    "MailMartRun",
+    "MailTradesRun",
     "MartRun",
     "Name",
     "Network",

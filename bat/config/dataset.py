@@ -14,21 +14,21 @@ from bat.config.data import EDGES, AnyData
 from bat.config.networks import Network, gathered
 from bat.config.overlaying import overlay
 from bat.config.places import WorkflowPlace, no_option
+from bat.config.proxies import Proxies
 from bat.config.runs import (
     RUNS,
-    Ablation,
     Adversary,
     AnyRun,
     Evaluation,
-    External,
     History,
     Selection,
-    Studies,
 )
 from bat.config.scores import Ensemble, Groups, Scores
+from bat.config.studies import Ablation, External, Studies
 from bat.config.trainers import with_trainer
 from bat.config.training import Training
 from bat.config.values import Count, Name, Section, Seed
+from bat.scores.proxies import PROXIES
 
 
 class Dataset(Section):
@@ -38,6 +38,9 @@ class Dataset(Section):
     scores: Scores = Scores()
     ensemble: Ensemble = Ensemble()
     groups: Groups = Groups()
+    proxies: Proxies | None = Field(
+        None, description="scores of single trainings; unset: none are made"
+    )
     networks: dict[Name, Network] = Field(
         {},
         description="networks of your own by name; one may also be defined where it is first "
@@ -58,6 +61,16 @@ class Dataset(Section):
     external: dict[Name, External] = Field({}, description="models by the name of their row")
     ablation: Ablation = Ablation()
     studies: Studies = Studies()
+    only: dict[Name, tuple[Name, ...]] = Field(
+        {},
+        description="figures and tables that are made of an architecture's runs, as "
+        "{resnet18: [methods, fig2]}; of one that is not named, all",
+    )
+
+    @property
+    def watched(self) -> str:
+        """The architecture of the single trainings behind ``proxies``, where these are made."""
+        return self.proxies.architecture or self.scores.architecture
 
     @model_validator(mode="before")
     @classmethod
@@ -113,6 +126,30 @@ class Dataset(Section):
         return self
 
     @model_validator(mode="after")
+    def _proxies_are_trained(self):
+        scores = {name: getattr(run, "score", None) for name, run in self.runs.items()}
+        asked = {name: score for name, score in scores.items() if score in PROXIES}
+        brought = "proxies" in self.scores.tables
+        if self.proxies and brought:
+            raise ValueError(
+                "proxies are configured, and listed under scores.tables as brought by the source; "
+                "remove one of them"
+            )
+        for name, score in asked.items():
+            if not brought and (self.proxies is None or score not in self.proxies.names):
+                raise ValueError(
+                    f"runs.{name}.score is {score}, a score of single trainings that is not made; "
+                    f"add it to proxies.names, as proxies: {{names: [{score}]}}"
+                )
+        trainer = self.scores.trainer and self.scores.trainer.name
+        if self.proxies and self.watched == trainer:
+            raise ValueError(
+                "proxies watch trainings of ours, and scores.trainer is one of your own; set "
+                "proxies.architecture"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _named_once(self):
         twice = sorted(self.runs.keys() & self.external.keys())
         if twice:
@@ -124,6 +161,7 @@ class Dataset(Section):
         edge = self.data.resize or EDGES.get(self.data.source)
         trained = [] if self.scores.source else [self.scores.architecture]
         trained += [] if self.scores.source else self.ensemble.architectures
+        trained += [self.watched] if self.proxies else []
         for architecture in dict.fromkeys([*trained, *self.architectures]):
             if edge is not None and edge < smallest_edge(architecture):
                 raise ValueError(
@@ -153,6 +191,15 @@ class Dataset(Section):
                 f"ensemble.members ({members}) must not exceed scores.min_trials "
                 f"({scores.min_trials}) with trials: auto, since members are trials of "
                 f"{scores.architecture}; raise min_trials"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _only_architectures(self):
+        if absent := sorted(set(self.only) - set(self.architectures)):
+            raise ValueError(
+                f"only.{absent[0]} is not among architectures ({', '.join(self.architectures)}), "
+                "so nothing is made of it; add it there, or leave it out here"
             )
         return self
 

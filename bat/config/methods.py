@@ -7,12 +7,15 @@ file; its objective in `bat.objectives` takes them from here.
 from __future__ import annotations
 
 REFERENCE_EPS, REFERENCE_STEP = 0.031, 0.007
-"""Of TRADES, MART and GAIRAT in their authors' code, on the [0, 1] scale."""
+"""Of TRADES, MART, GAIRAT and MAIL in their authors' code, on the [0, 1] scale."""
 
 GAIRAT_EPOCHS = 120
 """Of the training that GAIRAT's reference has its settings for."""
 
-SETTLED_ELSEWHERE = {"train_on", "training", "selection", "score", "sigma"}
+MAIL_EPOCHS = 120
+"""Of the training that MAIL's reference has its settings for."""
+
+SETTLED_ELSEWHERE = {"train_on", "training", "selection", "score", "sigma", "top"}
 SETTLED_ELSEWHERE |= {"objective", "settings"}  # of a method of one's own
 """Of a run, what is none of its objective's constants."""
 
@@ -25,6 +28,11 @@ def mart_beta(architecture: str) -> float:
 def begin_epoch(share: float, epochs: int) -> int:
     """The first epoch, counted from 1, with GAIRAT's weights."""
     return round(share * epochs)
+
+
+def first_weighted_epoch(share: float, epochs: int) -> int:
+    """The first epoch, counted from 1, with MAIL's weights, after this share without them."""
+    return round(share * epochs) + 1
 
 
 def constants(run, architecture: str, adversary) -> dict:
@@ -53,8 +61,11 @@ def constants(run, architecture: str, adversary) -> dict:
         own = run.method in ("pgd-at", "bat", "own")
         step = REFERENCE_STEP / REFERENCE_EPS * settings["eps"]
         settings["step"] = adversary.step if own else step
-    if run.method == "mart" and run.beta is None:
+    if run.method in ("mart", "mail-mart") and run.beta is None:
         settings["beta"] = mart_beta(architecture)
     if run.method == "gairat":
         settings["begin_epoch"] = begin_epoch(settings.pop("begin"), run.training.epochs)
+    if run.method.startswith("mail-"):
+        begin = settings.pop("begin")
+        settings["begin_epoch"] = first_weighted_epoch(begin, run.training.epochs)
     return settings

@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bat.config.architectures import Architecture
 from bat.config.code import Code, Settings
-from bat.config.places import WorkflowPlace
-from bat.config.scores import EnsembleScore, ScoreName
-from bat.config.training import StudyTraining, Training
+from bat.config.proxies import ProxyName
+from bat.config.scores import ScoreName
+from bat.config.training import Training
 from bat.config.values import (
     Count,
     Epsilon,
@@ -22,7 +21,8 @@ from bat.config.values import (
     Seed,
     Share,
 )
-from bat.scores.registry import ENSEMBLE_SCORES, default_sigmas
+from bat.scores.proxies import PROXIES
+from bat.scores.registry import default_sigmas
 
 
 class Adversary(Section):
@@ -162,6 +162,54 @@ class GairatRun(ReferenceRun):
     )
 
 
+def with_threshold(run):
+    """Refuse a run whose score has two thresholds, or none."""
+    if run.top is not None and (run.sigma is not None or run.score is None):
+        other = "score is not given" if run.score is None else "sigma is another one"
+        raise ValueError(f"top is the threshold of a score, and {other}")
+    if run.score in PROXIES and run.top is None:
+        sigma = "" if run.sigma is None else ", not sigma: its values have no range of their own"
+        raise ValueError(
+            f"score {run.score} needs top, the share of the samples that counts as memorized "
+            f"(as top: 0.1){sigma}"
+        )
+    return run
+
+
+class Mail(Section):
+    slope: Number
+    bias: Number
+    begin: Share = Field(
+        0.625,
+        description="share of the training without weights; in the reference 75 of 120 epochs",
+    )
+
+
+class MailAtRun(Mail, ReferenceRun):
+    """Adversarial training weighted by probability margins; slope and bias as in the paper."""
+
+    method: Literal["mail-at"] = "mail-at"
+    gaussian: Epsilon = 0.001
+    slope: Number = 10.0
+    bias: Number = -0.5
+
+
+class MailTradesRun(Mail, TradesRun):
+    """TRADES whose divergence is weighted by probability margins; defaults as in the paper."""
+
+    method: Literal["mail-trades"] = "mail-trades"
+    slope: Number = 2.0
+    bias: Number = 0.0
+
+
+class MailMartRun(Mail, MartRun):
+    """MART whose boosted cross-entropy is so weighted; defaults of the authors' script."""
+
+    method: Literal["mail-mart"] = "mail-mart"
+    slope: Number = 1.0
+    bias: Number = -1.5
+
+
 class BatRun(PgdAtRun):
     """Benign adversarial training."""
 
@@ -170,11 +218,22 @@ class BatRun(PgdAtRun):
     beta: NotNegative = 0.2
     temperature: Positive = 0.1
     form: Literal["printed_normalized", "printed_raw", "infonce"] = "printed_normalized"
-    score: ScoreName = "memorization"
+    score: ScoreName | ProxyName = Field(
+        "memorization", description="that says which samples are memorized"
+    )
     sigma: Share | None = Field(
         None,
         description=f"threshold of the score; unset: {default_sigmas()}",
     )
+    top: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="in place of sigma: the share of the samples that counts as memorized, those "
+        "that the score ranks highest; scores of single trainings have no other threshold",
+    )
+
+    @model_validator(mode="after")
+    def _one_threshold(self):
+        return with_threshold(self)
 
 
 class OwnRun(AttackRun):
@@ -187,20 +246,30 @@ class OwnRun(AttackRun):
     method: Literal["own"]
     objective: Code
     settings: Settings = Field({})
-    score: ScoreName | None = Field(
+    score: ScoreName | ProxyName | None = Field(
         None, description="that tells which samples of a batch are memorized, where it asks"
     )
     sigma: Share | None = Field(None, description="threshold of the score; unset: as of bat")
+    top: Annotated[Number, Field(gt=0, lt=1)] | None = Field(None, description="as of bat")
 
     @model_validator(mode="after")
     def _of_a_score(self):
         if self.sigma is not None and self.score is None:
             raise ValueError("sigma is the threshold of a score, and score is not given")
-        return self
+        return with_threshold(self)
 
 
 AnyRun = Annotated[
-    ErmRun | PgdAtRun | TradesRun | MartRun | GairatRun | BatRun | OwnRun,
+    ErmRun
+    | PgdAtRun
+    | TradesRun
+    | MartRun
+    | GairatRun
+    | MailAtRun
+    | MailTradesRun
+    | MailMartRun
+    | BatRun
+    | OwnRun,
     Field(discriminator="method"),
 ]
 
@@ -212,41 +281,3 @@ RUNS = {
     "bat-1-0.2": BatRun(alpha=1, beta=0.2),
     "bat-2-0.2": BatRun(alpha=2, beta=0.2),
 }
-
-
-class External(Section):
-    """Anyone's trained model, to be evaluated beside the runs."""
-
-    checkpoint: WorkflowPlace
-    architecture: Architecture | None = Field(
-        None, description="one of `architectures`; by default the first of them"
-    )
-    normalize: bool | None = Field(
-        None,
-        description="whether the model expects images normalized by the channel statistics; "
-        "to be said where its file does not, else both are tried on training samples",
-    )
-    key: Annotated[str, Field(pattern=r"^[\w.-]*$")] | None = Field(
-        None, description="where in the file the weights are, if they could be several"
-    )
-
-
-class Ablation(Section):
-    """BAT over a grid; its (0, 0) cell is the run ``pgd-at`` (paper, figure 4)."""
-
-    alpha: tuple[NotNegative, ...] = (0, 1, 2, 3)
-    beta: tuple[NotNegative, ...] = (0, 0.1, 0.2, 0.3)
-
-
-class Studies(Section):
-    """What memorizing atypical samples does to ERM and to adversarial training."""
-
-    training: StudyTraining = StudyTraining()
-    atypical: tuple[Share, ...] = Field(
-        (0, 0.2, 1), description="shares of the atypical samples beside all typical ones"
-    )
-    seed: Seed = Field(0, description="of the drawn part of the atypical samples")
-    scores: tuple[EnsembleScore, ...] = Field(
-        ENSEMBLE_SCORES,
-        description="scores that take memorization's place in BAT(1, 0.2)",
-    )

@@ -16,7 +16,7 @@ from bat.scores import ATYPICAL_ABOVE, ENSEMBLE_SCORES, INFLUENCE_ABOVE, SCORES
 
 ScoreName = Literal[tuple(SCORES)]
 EnsembleScore = Literal[ENSEMBLE_SCORES]
-ScoreTable = Literal[*ENSEMBLE_SCORES, "convergence"]
+ScoreTable = Literal[*ENSEMBLE_SCORES, "proxies", "convergence"]
 
 
 class Influence(Section):

@@ -93,19 +93,22 @@ def _holds(out: Path, info: dict) -> bool:
 
 
 def _refuse_foreign(out: Path) -> None:
-    if out.is_dir():
-        own = {INFO, RECORD, *(f"{name}.npy" for name in ARRAYS)}
-        ours = re.compile(rf"\.snake.*|\.({re.escape(INFO)}|{re.escape(RECORD)})\..*\.tmp")
-        foreign = sorted(
-            p.name for p in out.iterdir() if p.name not in own and not ours.fullmatch(p.name)
+    try:
+        names = sorted(os.listdir(out))
+    except FileNotFoundError:  # also for the moment in which another writer replaces it
+        return
+    except NotADirectoryError:
+        raise DataError(
+            f"{out} is a file; the prepared data set needs a folder of that name"
+        ) from None
+    own = {INFO, RECORD, *(f"{name}.npy" for name in ARRAYS)}
+    ours = re.compile(rf"\.snake.*|\.({re.escape(INFO)}|{re.escape(RECORD)})\..*\.tmp")
+    foreign = [name for name in names if name not in own and not ours.fullmatch(name)]
+    if foreign:
+        raise DataError(
+            f"{out} holds {foreign[0]!r}, which is no part of a prepared data set; choose "
+            "another folder, or move that away"
         )
-        if foreign:
-            raise DataError(
-                f"{out} holds {foreign[0]!r}, which is no part of a prepared data set; choose "
-                "another folder, or move that away"
-            )
-    elif out.exists():
-        raise DataError(f"{out} is a file; the prepared data set needs a folder of that name")
 
 
 def _sibling(out: Path) -> Path:

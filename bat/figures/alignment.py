@@ -18,7 +18,8 @@ from bat.report.captions import captioned, of_dataset, sentences
 from bat.report.folder import Folder
 from bat.report.paper import ATYPICAL_ABOVE
 from bat.report.saving import save_figure
-from bat.report.style import BLACK, BLUE, ORANGE, PALE, SERIES, WIDTH, new_axes, styled
+from bat.report.scatter import scatter_by_memorization
+from bat.report.style import BLACK, BLUE, ORANGE, PALE, WIDTH, new_axes, styled
 from bat.scores.chance import memorization_by_chance, warning_text
 from bat.scores.ensembles import alignment
 from bat.statistics import above
@@ -92,21 +93,7 @@ def plot_metric(
     Axes
     """
     ax = new_axes(ax, 2.6, 2.4)
-    alpha = float(np.clip(1000 / len(table), 0.1, 0.6))
-    for atypical, group in ((False, "typical"), (True, "atypical")):
-        points = table[table["atypical"] == atypical]
-        color, _, marker = SERIES[group]
-        ax.plot(
-            points["memorization"],
-            points[metric],
-            linestyle="none",
-            marker=marker,
-            markersize=2.2,
-            markeredgewidth=0,
-            color=color,
-            alpha=alpha,
-            rasterized=True,
-        )
+    scatter_by_memorization(ax, table, metric)
     ax.set(xlabel="Memorization", ylabel=metric[0].upper() + metric[1:])
     ax.set_title(note, loc="left")
     return ax

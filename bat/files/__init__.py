@@ -23,7 +23,15 @@ from bat.files.schemas import (
     STATISTICS,
     schema_of,
 )
-from bat.files.tables import COPYING, column, read_table, table_digest, write_table, written_before
+from bat.files.tables import (
+    COPYING,
+    column,
+    empty_rows,
+    read_table,
+    table_digest,
+    write_table,
+    written_before,
+)
 from bat.files.tensors import values_digest, write_torch
 from bat.files.writing import atomic_path, remove_leftovers, write_bytes
 
@@ -46,6 +54,7 @@ __all__ = [
     "column",
     "column_digest",
     "columns_digest",
+    "empty_rows",
     "json_digest",
     "place_of",
     "read_json",

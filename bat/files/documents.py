@@ -63,16 +63,17 @@ def write_label(path: Path, **label: Any) -> None:
     write_json(_label_of(path), signed(content))
 
 
-def check_label(path: Path, fingerprint: str) -> None:
-    """Refuse a file that is not what its label says, where it has one (`write_label`)."""
+def check_label(path: Path, fingerprint: str) -> dict:
+    """Refuse a file that is not what its label says (`write_label`); the label, empty if none."""
     if not _label_of(path).exists():
-        return
+        return {}
     label = read_signed(_label_of(path))
     if label.get("fingerprint") != fingerprint or label.get("sha256") != sha256_of(path):
         raise ArtifactError(
             f"{path}: is not the file that {_label_of(path).name} beside it speaks of (edited, or "
             f"of other data); {REMAKE}"
         )
+    return label
 
 
 def _label_of(path: Path) -> Path:

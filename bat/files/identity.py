@@ -17,6 +17,7 @@ _PLACES = [
         r"/(?P<architecture>[^/]+)/runs/(?P<run>[^/]+)/seed(?P<seed>\d+)"
         r"/(?:(?P<checkpoint>best|last|resume)\.pt|history\.\w+)$",
         r"/trials/(?P<architecture>[^/]+)-(?P<first>\d{6})-(?P<last>\d{6})\.parquet$",
+        r"/proxies/(?P<architecture>[^/]+)-seed(?P<seed>\d+)\.parquet$",
         r"/groups/(?P<split>train|test)\.parquet$",
     )
 ]

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from bat.config.attacks import ATTACKS
+from bat.scores.proxies import OBSERVATIONS, PASSES, PROXIES
 
 FORMAT_VERSION = 1
 
@@ -84,6 +85,36 @@ SCHEMAS = {
     "confidence": pa.schema(
         [("index", pa.int32()), ("label", pa.int32()), ("confidence", pa.float64())]
     ),
+    "courses": pa.schema(
+        [
+            ("epoch", pa.int32()),
+            ("seconds", pa.float64()),
+            *((f"{name}_seconds", pa.float64()) for name in PASSES),
+            *((name, pa.binary()) for name in OBSERVATIONS),
+        ]
+    ),
+    "proxies": pa.schema(
+        [
+            ("index", pa.int32()),
+            ("label", pa.int32()),
+            *((n, pa.float64()) for name in PROXIES for n in (name, f"{name}_se")),
+        ]
+    ),
+    "proxies_by_seed": pa.schema(
+        [
+            ("seed", pa.int64()),
+            ("index", pa.int32()),
+            *((name, pa.float64()) for name in PROXIES),
+        ]
+    ),
+    "privacy": pa.schema(
+        [
+            ("index", pa.int32()),
+            ("label", pa.int32()),
+            ("auc", pa.float64()),
+            ("auc_se", pa.float64()),
+        ]
+    ),
     "history": pa.schema(
         [
             ("epoch", pa.int32()),
@@ -126,6 +157,8 @@ def schema_of(kind: str, recipe: Any) -> pa.Schema:
     return schema
 
 
+_PROXY_COLUMNS = {n for name in PROXIES for n in (name, f"{name}_se")}
+
 NULLABLE = {
     "trials": {"probabilities", "train_margin", "test_margin"},
     "memorization": {
@@ -134,6 +167,9 @@ NULLABLE = {
     },
     "influence": {"influence_se", "q", "influence_margin", "influence_margin_se", "q_margin"},
     "test": {"accuracy"},
+    "courses": {*OBSERVATIONS, *(f"{name}_seconds" for name in PASSES)},
+    "proxies": _PROXY_COLUMNS,
+    "proxies_by_seed": _PROXY_COLUMNS,
     "history": {
         *STATISTICS,
         "selection_accuracy",
@@ -148,5 +184,8 @@ LEFT_OUT = {
     "trials": {"train_margin", "test_margin"},
     "memorization": {"memorization_margin", "memorization_margin_se"},
     "influence": {"influence_margin", "influence_margin_se", "q_margin"},
+    "courses": NULLABLE["courses"],
+    "proxies": _PROXY_COLUMNS,
+    "proxies_by_seed": _PROXY_COLUMNS,
 }
 """Columns that a file lacks where no row has a value, by kind: it is then as those of before."""

@@ -168,6 +168,30 @@ def _check_growth(path: Path, kind: str) -> None:
         )
 
 
+def empty_rows(path: str | Path, kind: str, name: str) -> int:
+    """How many rows of a table have no value in a column, where its footer tells.
+
+    Parameters
+    ----------
+    path : path-like
+    kind : str
+    name : str
+        The column; where the file has none of the name, no row has a value.
+
+    Raises
+    ------
+    ArtifactError
+        As `read_metadata` does; the values are not read.
+    """
+    read_metadata(path, kind)
+    footer = pq.read_metadata(path)
+    names = footer.schema.names
+    if name not in names:
+        return footer.num_rows
+    groups = [footer.row_group(at).column(names.index(name)) for at in range(footer.num_row_groups)]
+    return sum(one.statistics.null_count or 0 for one in groups if one.statistics is not None)
+
+
 def table_digest(path: str | Path, kind: str, columns: Sequence[str]) -> str:
     """What stands for some columns of a table in the ``inputs`` of what is made of them.
 

@@ -1,4 +1,4 @@
-"""Training objectives: ERM, PGD-AT, TRADES, MART, GAIRAT and BAT, one file each.
+"""Training objectives: ERM, PGD-AT, TRADES, MART, GAIRAT, MAIL and BAT, one file each.
 
 An objective is what one training loop calls for each batch::
 
@@ -23,6 +23,7 @@ from bat.objectives.bat import (
 )
 from bat.objectives.erm import ERM
 from bat.objectives.gairat import GAIRAT, geometry_weights
+from bat.objectives.mail import MailAT, MailMART, MailTRADES, mail_weights
 from bat.objectives.mart import MART, mart_loss
 from bat.objectives.own import build_objective
 from bat.objectives.pgd_at import PGDAT
@@ -39,12 +40,16 @@ __all__ = [
     "PGDAT",
     "TRADES",
     "Batch",
+    "MailAT",
+    "MailMART",
+    "MailTRADES",
     "Objective",
     "Statistics",
     "build_objective",
     "discrimination",
     "discrimination_loss",
     "geometry_weights",
+    "mail_weights",
     "mart_loss",
     "poisoning_weights",
     "trades_loss",

@@ -60,14 +60,22 @@ class MART(CleanAndAdversarial):
 
 
 def mart_loss(
-    clean: Tensor, adversarial: Tensor, y: Tensor, *, beta: float
+    clean: Tensor, adversarial: Tensor, y: Tensor, *, beta: float, weights: Tensor | None = None
 ) -> tuple[Tensor, Statistics]:
-    """Loss of `MART` from clean and adversarial logits, shape (batch, classes)."""
+    """Loss of `MART` from clean and adversarial logits, shape (batch, classes).
+
+    With ``weights``, shape (batch,), each sample's boosted cross-entropy is multiplied by its own.
+    """
     label = y[:, None]
     log_clean = F.log_softmax(clean, dim=1)
     under_attack = F.softmax(adversarial, dim=1)
     wrong = under_attack.scatter(1, label, -1.0).max(dim=1).values
-    boosted = F.cross_entropy(adversarial, y) - (1.0001 - wrong + 1e-12).log().mean()
+    boost = (1.0001 - wrong + 1e-12).log()
+    if weights is None:
+        boosted = F.cross_entropy(adversarial, y) - boost.mean()
+    else:
+        losses = F.cross_entropy(adversarial, y, reduction="none")
+        boosted = (weights * (losses - boost)).mean()
     divergences = F.kl_div(
         (under_attack + 1e-12).log(), log_clean, log_target=True, reduction="none"
     ).sum(dim=1)

@@ -57,16 +57,19 @@ class TRADES(CleanAndAdversarial):
 
 
 def trades_loss(
-    clean: Tensor, adversarial: Tensor, y: Tensor, *, beta: float
+    clean: Tensor, adversarial: Tensor, y: Tensor, *, beta: float, weights: Tensor | None = None
 ) -> tuple[Tensor, Statistics]:
-    """Loss of `TRADES` from clean and adversarial logits, shape (batch, classes)."""
+    """Loss of `TRADES` from clean and adversarial logits, shape (batch, classes).
+
+    With ``weights``, shape (batch,), each sample's divergence is multiplied by its own.
+    """
     clean_loss = F.cross_entropy(clean, y)
-    divergence = F.kl_div(
-        F.log_softmax(adversarial, dim=1),
-        F.log_softmax(clean, dim=1),
-        log_target=True,
-        reduction="batchmean",
-    )
+    logs = F.log_softmax(adversarial, dim=1), F.log_softmax(clean, dim=1)
+    if weights is None:
+        divergence = F.kl_div(*logs, log_target=True, reduction="batchmean")
+    else:
+        divergences = F.kl_div(*logs, log_target=True, reduction="none").sum(dim=1)
+        divergence = (weights * divergences).mean()
     loss = clean_loss + beta * divergence
     return loss, {
         "loss": loss.detach(),

@@ -24,6 +24,8 @@ OF_DATASET = {
         for kind in ("memorization", "influence", "test", "disagreement", "confidence")
     },
     "convergence": ("scores/convergence.csv",),
+    "proxies": ("scores/proxies.parquet", "proxies/by_seed.parquet"),
+    "privacy": ("scores/privacy.parquet", "scores/privacy.csv"),
     "groups": ("groups/train.parquet", "groups/test.parquet"),
     "train_groups": ("groups/train.parquet",),
 }

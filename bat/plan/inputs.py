@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from bat.plan.catalogue import OF_DATASET, OF_RUN, Entry, read_catalogue
 from bat.plan.names import ablation_name, study_name
 from bat.scores import ENSEMBLE_SCORES
+from bat.scores.proxies import PROXIES
 
 if TYPE_CHECKING:
-    from bat.config import Dataset
+    from bat.config import Config, Dataset
 
 # -- of a data set --------------------------------------------------------------------------
 
@@ -29,14 +30,17 @@ def score_file(table: str) -> str:
     >>> score_file("test"), score_file("convergence")
     ('scores/test.parquet', 'scores/convergence.csv')
     """
-    return OF_DATASET[table][0]
+    return OF_DATASET["proxies" if table in PROXIES else table][0]
 
 
 def absent_tables(dataset: Dataset) -> set[str]:
-    """The score tables that a data set lacks: its source brings neither them nor trials."""
+    """The score tables that a data set lacks.
+
+    A source brings neither them nor trials; trials that keep no margins are not attacked.
+    """
     if dataset.scores.source is None:
-        return set()
-    return {*ENSEMBLE_SCORES, "convergence"} - set(dataset.scores.tables)
+        return set() if dataset.scores.margins else {"privacy"}
+    return {*ENSEMBLE_SCORES, "convergence", "privacy"} - set(dataset.scores.tables)
 
 
 def score_files(dataset: Dataset, tables: Iterable[str] = SCORE_TABLES) -> list[str]:
@@ -45,9 +49,27 @@ def score_files(dataset: Dataset, tables: Iterable[str] = SCORE_TABLES) -> list[
     return [score_file(table) for table in tables if table not in absent]
 
 
+def shared_tables(dataset: Dataset) -> list[str]:
+    """The tables that an archive of a data set's scores holds: all that there are."""
+    proxies = dataset.proxies is not None or "proxies" in dataset.scores.tables
+    return [*SCORE_TABLES, *(["proxies"] if proxies else []), "convergence"]
+
+
+def fetched_tables(dataset: Dataset) -> list[str]:
+    """The tables that a data set's source brings."""
+    made_here = {"proxies"} if dataset.proxies is not None else set()
+    return [table for table in shared_tables(dataset) if table not in made_here]
+
+
 def is_drawn(dataset: Dataset, entry: Entry) -> bool:
     """Whether a data set has all the score tables that a figure or table is made from."""
-    return not absent_tables(dataset) & set(entry.needs)
+    lacking = absent_tables(dataset) | ({"proxies"} if dataset.proxies is None else set())
+    return not lacking & set(entry.needs)
+
+
+def course_files(dataset: Dataset) -> list[str]:
+    """What was seen in the trainings behind the scores of single trainings, a file for each."""
+    return [f"proxies/{dataset.watched}-seed{seed}.parquet" for seed in dataset.proxies.seeds]
 
 
 # -- of a run -------------------------------------------------------------------------------
@@ -117,6 +139,25 @@ def runs_of(names: Iterable[str], comparison: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(run for name in names for run in sets.get(name, [name])))
 
 
+def is_made(entry: Entry, comparison: Mapping[str, Any]) -> bool:
+    """Whether the configuration asks for a figure or table of an architecture's runs."""
+    return entry.name in comparison.get("only", [entry.name])
+
+
+def unknown_entries(config: Config) -> list[str]:
+    """What ``only`` names and nobody makes of an architecture's runs, a line for each."""
+    entries = read_catalogue().values()
+    known = [entry.name for entry in entries if entry.scope == "architecture"]
+    return [
+        f"datasets.{name}.only.{architecture}: {asked} is no figure or table of runs; "
+        f"expected some of {', '.join(known)}"
+        for name, dataset in config.datasets.items()
+        for architecture, names in dataset.only.items()
+        for asked in names
+        if asked not in known
+    ]
+
+
 def trained_runs(entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
     """The runs of a figure or table that are trained here, and so have a specification."""
     return [run for run in runs_of(entry.runs, comparison) if run not in comparison["external"]]
@@ -184,8 +225,10 @@ def jobs(kind: str, comparison: Mapping[str, Any]) -> list[tuple[str, int]]:
     comparison : mapping
         From `bat.plan.specifications.comparison_specification`.
     """
-    found = [annotation_job(comparison)] if kind in ("runs", "poisoning") else []
-    for entry in read_catalogue().values():
+    made = [entry for entry in read_catalogue().values() if is_made(entry, comparison)]
+    annotated = kind in ("runs", "poisoning") and any(e.name == "annotation" for e in made)
+    found = [annotation_job(comparison)] if annotated else []
+    for entry in made:
         if kind == "runs":  # whatever is read of a model, it is trained
             runs = trained_runs(entry, comparison)
         else:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from bat.config import Dataset, Scores
+from bat.errors import ArtifactError
+from bat.files import empty_rows, read_metadata
 
 
 def trial_counts(dataset: Dataset) -> dict[str, int]:
@@ -118,6 +121,39 @@ def ensemble_shards(dataset: Dataset) -> list[str]:
         for architecture in ensemble.architectures
         for shard in shard_files(dataset, architecture, ensemble.members)
     ]
+
+
+def may_lack_margins(dataset: Dataset, folder: Path, recipe: dict) -> bool:
+    """Whether trials behind the scores have no margins, or may turn out to have none.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    folder : path
+        Results folder of the data set.
+    recipe : dict
+        Of the trials; those of another one are trained again, and so not looked at.
+
+    Returns
+    -------
+    bool
+        True also where somebody's own training, which may give no logits, has yet to
+        train its trials.
+    """
+    paths = [folder / shard for shard in score_shards(dataset)]
+    if dataset.scores.trainer is not None and not all(path.exists() for path in paths):
+        return True
+    paths += (folder / "trials" / ".partial" / dataset.scores.architecture).glob("*.parquet")
+    return any(_lacks_margins(path, recipe) for path in paths if path.exists())
+
+
+def _lacks_margins(path: Path, recipe: dict) -> bool:
+    try:
+        if read_metadata(path, "trials")["recipe"] != recipe:
+            return False
+        return empty_rows(path, "trials", "train_margin") > 0
+    except (ArtifactError, OSError):  # its trials are trained again
+        return False
 
 
 def covered_trials(dataset: Dataset, architecture: str) -> tuple[int, int]:

@@ -13,10 +13,13 @@ from bat.addresses import address_variable, is_address, kept_address
 from bat.config import AnyRun, Config, Dataset, Network, Scores
 from bat.config.attacks import attacks
 from bat.data import revisions
+from bat.errors import BatError
 from bat.plan import own
+from bat.plan.inputs import unknown_entries
 from bat.plan.runs import all_runs, external_models, objective, substitution_runs
 from bat.plan.shards import rounds, trial_counts
 from bat.scores import SCORES
+from bat.scores.proxies import needed
 
 STAGES = {
     "data": 1,
@@ -26,17 +29,22 @@ STAGES = {
     "ensembles": 1,
     "groups": 2,
     "convergence": 2,
+    "privacy": 1,
     "source": 1,
     "training": 1,
     "evaluation": 1,
     "poisoning": 1,
     "representation": 2,
+    "courses": 1,
+    "proxies": 1,
 }
 """Raised when a change of the code changes what a stage gives."""
 
 
 def all_specifications(config: Config) -> dict[tuple[str, str], dict]:
     """The specification of every stage, by data set and stage; runs have theirs without a seed."""
+    if problems := unknown_entries(config):
+        raise BatError("\n".join(problems))
     specs: dict[tuple[str, str], dict] = {}
     for name, dataset in config.datasets.items():
         stages = _score_stages(name, dataset)
@@ -88,6 +96,7 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
             "precise_share": scores.precise_share,
             "rounds": rounds(scores),
         }
+    stages["privacy"] = common | trials | {"stage_version": STAGES["privacy"]}
     stages["ensembles"] = common | {
         "stage_version": STAGES["ensembles"],
         "recipes": {a: recipes[a] for a in ensemble.architectures},
@@ -103,7 +112,31 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
         "influence_above": dataset.groups.influence_above,
         "precision": scores.precision,
     }
+    if dataset.proxies is not None:
+        stages |= _proxy_stages(name, dataset)
     return stages
+
+
+def _proxy_stages(name: str, dataset: Dataset) -> dict[str, dict]:
+    """Of the trainings that are watched, which hold for every seed, and of their scores."""
+    proxies, architecture = dataset.proxies, dataset.watched
+    training = proxies.training or dataset.scores.training
+    recipe = {
+        "stage_version": STAGES["courses"],
+        "architecture": architecture,
+        "training": training.model_dump(mode="json"),
+        **own.network(architecture, dataset.networks),
+    }
+    return {
+        "courses": {"dataset": name, "recipe": recipe, "observe": list(needed(proxies.names))},
+        "proxies": {
+            "dataset": name,
+            "stage_version": STAGES["proxies"],
+            "recipe": recipe,
+            "names": list(proxies.names),
+            "seeds": list(proxies.seeds),
+        },
+    }
 
 
 def _unfitted(scores: Scores) -> dict:
@@ -192,8 +225,7 @@ def run_specification(
     """
     score = None
     if getattr(run, "score", None) is not None:
-        sigma = SCORES[run.score].sigma if run.sigma is None else run.sigma
-        score = {"kind": run.score, "sigma": sigma}
+        score = {"kind": run.score, **_threshold(run)}
     spec = {
         "stage_version": STAGES["training"],
         "dataset": name,
@@ -209,6 +241,13 @@ def run_specification(
         **own.network(architecture, dataset.networks),
     }
     return spec if seed is None else spec | {"seed": seed}
+
+
+def _threshold(run: AnyRun) -> dict[str, float]:
+    """Which samples a run counts as memorized: those beyond sigma, or the top share."""
+    if run.top is not None:
+        return {"top": run.top}
+    return {"sigma": SCORES[run.score].sigma if run.sigma is None else run.sigma}
 
 
 def evaluation_specification(name: str, dataset: Dataset) -> dict:
@@ -236,4 +275,4 @@ def comparison_specification(name: str, dataset: Dataset, architecture: str) -> 
         "seeds": list(dataset.seeds),
         "ablation": dataset.ablation.model_dump(mode="json"),
         "evaluation": evaluation_specification(name, dataset),
-    }
+    } | ({"only": list(dataset.only[architecture])} if architecture in dataset.only else {})

@@ -70,7 +70,7 @@ class Place:
         self.pace: Pace = Pace(device, self.size.n_classes, self.size.shape)
 
     def rows(self) -> list[Row]:
-        """The stages, in the order in which they run."""
+        """The stages that have jobs, in the order in which they run."""
         rows = [self.prepare()]
         if self.dataset.scores.source is None:
             rows += [
@@ -84,7 +84,7 @@ class Place:
                 self.poisoning(architecture),
                 self.representation(architecture),
             ]
-        return rows
+        return [row for row in rows if row.jobs]
 
     def basis(self, architecture: str) -> str:
         """Where hours come from that nothing on disk tells."""
@@ -197,6 +197,8 @@ class Place:
             files[scores / "influence.parquet"] = 1.6 * pairs
             files[scores / "confidence.parquet"] = 12 * self.size.n_train
             files[scores / "convergence.csv"] = 10_000
+            if self.dataset.scores.margins:
+                files[scores / "privacy.parquet"] = 24 * self.size.n_train
         files[groups / "train.parquet"] = self.size.n_train
         done = sum(path.exists() for path in files)
         size = sum(files.values())

@@ -119,7 +119,7 @@ class Comparison:
     def caution(self, runs: Iterable[str]) -> str:
         """For captions: whether the samples that BAT treats apart are so by chance."""
         scores = [spec.get("score") for spec in self.specs(runs).values()]
-        sigmas = {s["sigma"] for s in scores if s and s["kind"] == "memorization"}
+        sigmas = {s["sigma"] for s in scores if s and s["kind"] == "memorization" and "sigma" in s}
         if not sigmas:
             return ""
         table, _ = self.folder.scores("memorization")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from bat import data
-from bat.files import check_inputs, read_metadata
+from bat.files import check_inputs, check_label, read_metadata, table_digest
 from bat.scores.chance import caution
 from bat.scores.fit import fit_sentence
-from bat.validation import groups_inputs, read_checked
+from bat.validation import check_rates, groups_inputs, read_checked
 
 
 class Folder:
@@ -38,6 +38,16 @@ class Folder:
         if "inputs" in metadata:
             check_inputs(self.path / name, metadata, groups_inputs(self.path / "scores"))
         return table, metadata
+
+    def rates(self) -> pd.DataFrame:
+        """``privacy.csv`` of this data set, made of its scores' trials and its groups."""
+        path, groups = self.path / "scores" / "privacy.csv", self.path / "groups" / "train.parquet"
+        check_rates(path)
+        label, made_of = check_label(path, self.prepared.fingerprint), self.scores("privacy")[1]
+        present = {name: made_of["inputs"][name] for name in ("trials", "margins")}
+        present["groups"] = table_digest(groups, "groups", ["typical", "atypical"])
+        check_inputs(path, label, present)
+        return pd.read_csv(path)
 
     def chances(self) -> dict[str, dict]:
         """What is expected by chance of the atypical groups, by split; empty if not stated."""

@@ -15,6 +15,9 @@ LABELS = {
     "trades": "TRADES",
     "mart": "MART",
     "gairat": "GAIRAT",
+    "mail-at": "MAIL-AT",
+    "mail-trades": "MAIL-TRADES",
+    "mail-mart": "MAIL-MART",
     "bat-1-0.2": "BAT(1, 0.2)",
     "bat-2-0.2": "BAT(2, 0.2)",
     "bat-1-0.2-disagreement": "BAT(1, 0.2), disagreement",
@@ -52,6 +55,17 @@ def difference_text(
 
     text = signed(difference)
     return text if pd.isna(low) else f"{text} [{signed(low)}, {signed(high)}]"
+
+
+def interval_text(low: float, high: float, *, scale: float = 100, digits: int = 1) -> str:
+    """Write an interval in brackets; empty where it is not known.
+
+    >>> interval_text(0.012, 0.0345), interval_text(0.4, 0.6, scale=1, digits=2)
+    ('[1.2, 3.5]', '[0.40, 0.60]')
+    """
+    if pd.isna(low) or pd.isna(high):
+        return ""
+    return f"[{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
 
 
 def cell_text(mean: float, sd: float, difference: float) -> str:

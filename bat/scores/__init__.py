@@ -1,5 +1,6 @@
 """Estimators on arrays: memorization, influence, disagreement, confidence, groups; no files."""
 
+from bat.scores._agreement import agreement, discoveries
 from bat.scores._convergence import convergence, influence_convergence
 from bat.scores._influence import InfluenceScores, influence
 from bat.scores._memorization import MemorizationScores, memorization
@@ -14,7 +15,9 @@ __all__ = [
     "InfluenceScores",
     "MemorizationScores",
     "Score",
+    "agreement",
     "convergence",
+    "discoveries",
     "influence",
     "influence_convergence",
     "memorization",

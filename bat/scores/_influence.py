@@ -45,6 +45,11 @@ class InfluenceScores:
     each sample's counts; and the number of pairs ``standing``, of a ``q`` up to
     ``level``. ``q_of_bin`` are the q-values of p-values of any other pairs, by
     `significance.STEP`.
+
+    Of trials with margins, ``influence_margin``, ``influence_margin_se`` and
+    ``q_margin`` (float32, of shape (n_pairs,)) are as in
+    `bat.scores.margin_influence.MarginPairs`, whose pairs are then among these, and
+    None otherwise.
     """
 
     train_index: np.ndarray
@@ -57,12 +62,17 @@ class InfluenceScores:
     max_influence_train_index: np.ndarray
     chance: dict
     q_of_bin: np.ndarray | None = field(default=None, repr=False)
+    influence_margin: np.ndarray | None = None
+    influence_margin_se: np.ndarray | None = None
+    q_margin: np.ndarray | None = None
 
     def to_frame(self, labels=None) -> pd.DataFrame:
         """A row for each kept pair, with the ``label`` of the training sample where given."""
         import pandas as pd
 
-        names = ("train_index", "test_index", "influence", "influence_se", "q")
+        names = ["train_index", "test_index", "influence", "influence_se", "q"]
+        if self.q_margin is not None:
+            names += ["influence_margin", "influence_margin_se", "q_margin"]
         frame = pd.DataFrame({name: getattr(self, name) for name in names})
         if labels is not None:
             frame.insert(2, "label", np.asarray(labels)[self.train_index])

@@ -41,7 +41,9 @@ class MemorizationScores:
     ``memorization`` (float64, in [-1, 1], high is atypical) is
     ``accuracy_included - accuracy_excluded`` (float64), the accuracies on the
     sample of the ``n_included`` and ``n_excluded`` (int32) trials with and
-    without it; ``memorization_se`` (float64) is its standard error.
+    without it; ``memorization_se`` (float64) is its standard error. Of trials with
+    margins, ``memorization_margin`` and ``memorization_margin_se`` (float64) are as in
+    `bat.scores.margins.MarginScores`, and None otherwise.
     """
 
     memorization: np.ndarray
@@ -50,10 +52,14 @@ class MemorizationScores:
     n_excluded: np.ndarray
     accuracy_included: np.ndarray
     accuracy_excluded: np.ndarray
+    memorization_margin: np.ndarray | None = None
+    memorization_margin_se: np.ndarray | None = None
 
     def to_frame(self, labels=None) -> pd.DataFrame:
         """A row for each training sample, with ``index`` and, where given, ``label``."""
-        return samples_frame({f.name: getattr(self, f.name) for f in fields(self)}, labels)
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}
+        known = {name: values for name, values in columns.items() if values is not None}
+        return samples_frame(known, labels)
 
 
 def memorization(included: np.ndarray, correct: np.ndarray) -> MemorizationScores:

@@ -166,10 +166,10 @@ def alignment(
         if np.isnan(row["spearman"]):
             notes.append("a metric is constant")
         for top in tops:
-            row[f"overlap_{100 * top:g}"] = _overlap(ranks[a], ranks[b], top)
+            row[f"overlap_{100 * top:g}"] = top_overlap(ranks[a], ranks[b], top)
         row["auc"] = float("nan")
         if a == "memorization":
-            row["auc"] = _auc(ranks[b], positive)
+            row["auc"] = area_under_roc(ranks[b], positive)
             if np.isnan(row["auc"]):
                 which = "every" if positive.all() else "no"
                 notes.append(f"{which} sample has memorization > {threshold}")
@@ -231,7 +231,8 @@ def _entropy(p):
     return -np.einsum("...k,...k->...", p, np.log(np.maximum(p, _TINY)))
 
 
-def _overlap(a, b, top) -> float:
+def top_overlap(a, b, top) -> float:
+    """The part of the one's top share that is in the other's; ties at the edge share its places."""
     size = max(1, round(top * len(a)))
     return float(_top(a, size) @ _top(b, size)) / size
 
@@ -243,7 +244,7 @@ def _top(ranks, size):
     return above + tied * ((size - above.sum()) / tied.sum())
 
 
-def _auc(ranks, positive) -> float:
+def area_under_roc(ranks, positive) -> float:
     """Area under the ROC curve from mid-ranks (Mann-Whitney), NaN without both kinds."""
     n_positive = int(positive.sum())
     n_negative = len(positive) - n_positive

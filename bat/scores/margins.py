@@ -25,6 +25,9 @@ _SAMPLES = 4096
 """Samples whose margins are in memory in float64 at a time."""
 
 
+_FARTHEST = float(np.finfo(np.float16).max)
+
+
 @dataclass(frozen=True)
 class MarginScores:
     """One value for each training sample, float64 of shape (n_train,).
@@ -65,6 +68,30 @@ def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     others = np.array(logits)
     np.put_along_axis(others, at, -np.inf, axis=-1)
     return own - others.max(axis=-1)
+
+
+def half_precision(margins: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    """Margins in float16, as trials keep them.
+
+    Parameters
+    ----------
+    margins : ndarray of float, shape (n,)
+    correct : ndarray of bool, shape (n,)
+        Which predictions are right.
+
+    Returns
+    -------
+    ndarray of float16, shape (n,)
+        Finite; 0 where rounding made a tie that the prediction broke otherwise.
+
+    Examples
+    --------
+    >>> half_precision(np.array([1.5, 1e9, 1e-9]), np.array([True, True, False]))
+    array([1.50e+00, 6.55e+04, 0.00e+00], dtype=float16)
+    """
+    found = np.clip(margins, -_FARTHEST, _FARTHEST).astype(np.float16)
+    found[np.where(correct, found < 0, found > 0)] = 0
+    return found
 
 
 def memorization_from_margins(included: np.ndarray, margins: np.ndarray) -> MarginScores:

@@ -6,7 +6,7 @@ own margin says how much likelier the one is than the other. Trials are attacked
 fold with those of the other folds, so the attacked model is never in the fit, and all that
 is compared was attacked with one fit: with each trial left out alone, a margin above the
 others leaves a fit below them, and the attack looks worse than a coin where there is
-nothing to find.
+nothing to find. How well members are told in all is in `bat.scores.roc`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bat.errors import BatError
-from bat.scores.margins import checked_margins, shrinkage
-
-FALSE_POSITIVE_RATES = (0.001, 0.01)
-"""At which the share of members that are found is reported."""
+from bat.scores.margins import checked_shape, refuse_nan, shrinkage
 
 FOLDS = 5
 """Trials are attacked a fifth at a time; trial ``t`` is in fold ``t mod 5``."""
+
+_SAMPLES = 2048
+"""Samples whose margins are in memory in float64 at a time."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,17 @@ class Attack:
     ``scores`` (float32, of shape (n_trials, n_train)) are log likelihood ratios, high
     where the sample was in the trial's subset; NaN where fewer than two trials of the
     other folds are with or without it. ``fold`` (int, of shape (n_trials,)) says which
-    trials were attacked with one fit. ``sample_auc`` (float64, of shape (n_train,)) is
-    the chance that of two trials of a fold, one with the sample and one without, the one
-    with it has the higher score.
+    trials were attacked with one fit. ``sample_auc`` (float64, of shape (n_train,), in
+    [0, 1]) is the chance that of two trials of a fold, one with the sample and one
+    without, the one with it has the higher score: 0.5 gives nothing away.
+    ``sample_auc_se`` is its standard error over trials, above 0; both are NaN where no
+    fold has such a pair.
     """
 
     scores: np.ndarray
     fold: np.ndarray
     sample_auc: np.ndarray
+    sample_auc_se: np.ndarray
 
 
 def membership_attack(included: np.ndarray, margins: np.ndarray) -> Attack:
@@ -51,7 +54,7 @@ def membership_attack(included: np.ndarray, margins: np.ndarray) -> Attack:
         Whether trial ``t``'s subset held sample ``i``.
     margins : ndarray of float, shape (n_trials, n_train)
         The margin of trial ``t``'s model on sample ``i``; see
-        `bat.scores.margins.margins`.
+        `bat.scores.margins.margins`. float16 will do.
 
     Returns
     -------
@@ -68,6 +71,13 @@ def membership_attack(included: np.ndarray, margins: np.ndarray) -> Attack:
     towards that of all samples as in `bat.scores.margins`, apart for models with and
     without the sample. The prior of the shrinkage alone is fitted to all trials.
 
+    The standard error of a sample's AUC is that of DeLong et al. (1988), Biometrics 44:
+    the variance of the share of non-members below each member, over the members, and
+    of the share of members above each non-member. One 0 and one 1 are added to each of
+    the two, as Agresti and Caffo do, since most samples of few trials are told without
+    an error, which is not to be certain. The fits are taken as given: in simulation, 1.96
+    errors cover 89 % where nothing is given away, and 97 % or more where something is.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)
@@ -81,123 +91,52 @@ def membership_attack(included: np.ndarray, margins: np.ndarray) -> Attack:
             f"included is {included.dtype} of shape {included.shape}; expected booleans of shape "
             "(n_trials, n_train)"
         )
-    margins = checked_margins(margins, included.shape)
+    checked_shape(margins, included.shape)
     fold = np.arange(len(included)) % FOLDS
-    priors = [_prior(side, margins) for side in (included, ~included)]
+    starts = range(0, included.shape[1], _SAMPLES)
+    parts = [slice(start, start + _SAMPLES) for start in starts]
+    priors = [shrinkage(*values) for values in _variances(included, margins, parts)]
     scores = np.empty(included.shape, np.float32)
-    for number in range(FOLDS):
-        attacked, fit = fold == number, fold != number
-        inside, values = included[fit], margins[fit]
-        scores[attacked] = _log_density(margins[attacked], inside, values, priors[0])
-        scores[attacked] -= _log_density(margins[attacked], ~inside, values, priors[1])
-    return Attack(scores, fold, _auc_by_sample(included, scores, fold))
+    area, error = np.empty(included.shape[1]), np.empty(included.shape[1])
+    for part in parts:
+        inside, values = included[:, part], np.asarray(margins[:, part], np.float64)
+        for number in range(FOLDS):
+            attacked, fit = fold == number, fold != number
+            of_fit = inside[fit], values[fit]
+            ratio = _log_density(values[attacked], *of_fit, priors[0])
+            ratio -= _log_density(values[attacked], ~of_fit[0], of_fit[1], priors[1])
+            scores[attacked, part] = ratio
+        area[part], error[part] = _auc_by_sample(inside, scores[:, part], fold)
+    return Attack(scores, fold, area, error)
 
 
-def roc(included: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the receiver operating characteristic of scores, all trials and samples together.
-
-    Parameters
-    ----------
-    included : ndarray of bool
-    scores : ndarray of float, of the same shape
-        High is a member; NaN is left out.
-
-    Returns
-    -------
-    false_positive_rate, true_positive_rate : ndarray of float64
-        From (0, 0) to (1, 1), a point for each distinct score.
-    """
-    known = np.isfinite(scores)
-    values, member = scores[known], included[known]
-    order = np.argsort(-values, kind="stable")
-    values, member = values[order], member[order]
-    last = np.append(np.flatnonzero(np.diff(values)), values.size - 1)
-    found = np.cumsum(member)[last]
-    false = last + 1 - found
-    members, others = member.sum(), (~member).sum()
-    if not members or not others:
-        raise BatError("a ROC needs members and non-members; found only one of them")
-    return np.append(0.0, false / others), np.append(0.0, found / members)
-
-
-def rates(included, scores, fold, levels) -> np.ndarray:
-    """Return the share of members that are found at false positive rates.
-
-    Parameters
-    ----------
-    included, scores : ndarray, shape (n_trials, n_train)
-    fold : ndarray of int, shape (n_trials,)
-    levels : sequence of float
-        False positive rates in (0, 1].
-
-    Returns
-    -------
-    ndarray of float64, shape (n_levels,)
-        In each fold the largest true positive rate at no more false positives than the
-        level allows; the mean over the folds.
-    """
+def _variances(included, margins, parts):
+    """Variance of each sample's margins, and its degrees of freedom, with and without it."""
     found = []
-    for number in np.unique(fold):
-        fpr, tpr = roc(included[fold == number], scores[fold == number])
-        found.append(tpr[np.searchsorted(fpr, levels, side="right") - 1])
-    return np.mean(found, axis=0)
+    for part in parts:
+        inside, values = included[:, part], np.asarray(margins[:, part], np.float64)
+        refuse_nan(values, part.start)
+        for chosen in (inside, ~inside):
+            n, _, squares = _moments(chosen, values)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                found.append((squares / (n - 1), n - 1))
+    sides = found[::2], found[1::2]
+    return [tuple(map(np.concatenate, zip(*side, strict=True))) for side in sides]
 
 
-def rates_with_intervals(
-    attack: Attack,
-    included: np.ndarray,
-    levels=FALSE_POSITIVE_RATES,
-    *,
-    repeats: int = 200,
-    generator: np.random.Generator,
-) -> list[dict]:
-    """Return `rates` with their 95 % intervals over trials.
-
-    Parameters
-    ----------
-    attack : Attack
-    included : ndarray of bool, shape (n_trials, n_train)
-    levels : sequence of float
-    repeats : int
-        Bootstrap draws of trials within their folds: they are what another run would
-        draw anew.
-    generator : numpy.random.Generator
-
-    Returns
-    -------
-    list of dict
-        A row for each level: ``fpr``, ``tpr``, ``low``, ``high``. By chance ``tpr`` is
-        ``fpr``.
-    """
-    folds = [np.flatnonzero(attack.fold == number) for number in np.unique(attack.fold)]
-    draws = []
-    for _ in range(repeats):
-        chosen = np.concatenate([generator.choice(rows, rows.size) for rows in folds])
-        draws.append(rates(included[chosen], attack.scores[chosen], attack.fold[chosen], levels))
-    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
-    whole = rates(included, attack.scores, attack.fold, levels)
-    return [
-        {"fpr": float(level), "tpr": float(tpr), "low": float(a), "high": float(b)}
-        for level, tpr, a, b in zip(levels, whole, low, high, strict=True)
-    ]
-
-
-def _prior(chosen, margins):
-    """Freedom and variance of the prior of a sample's variance among the chosen trials."""
+def _moments(chosen, margins):
+    """Number, mean and sum of squared deviations of the chosen trials, of each sample."""
     n = chosen.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(chosen, margins, 0).sum(axis=0) / n
-        squares = np.where(chosen, (margins - mean) ** 2, 0).sum(axis=0)
-        return shrinkage(squares / (n - 1), n - 1)
+        return n, mean, np.where(chosen, (margins - mean) ** 2, 0).sum(axis=0)
 
 
 def _log_density(attacked, chosen, margins, prior):
     """Log density of attacked margins under the Gaussian of the chosen ones of the fit."""
     freedom, pooled = prior
-    n = chosen.sum(axis=0)
+    n, mean, squares = _moments(chosen, margins)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(chosen, margins, 0).sum(axis=0) / n
-        squares = np.where(chosen, (margins - mean) ** 2, 0).sum(axis=0)
         variance = np.full(n.shape, pooled)
         if np.isfinite(freedom):
             variance = (freedom * pooled + squares) / (freedom + n - 1)
@@ -207,16 +146,32 @@ def _log_density(attacked, chosen, margins, prior):
 
 
 def _auc_by_sample(included, scores, fold):
-    """Mann and Whitney's over the pairs within folds, of each column; NaN without a pair."""
+    """Mann and Whitney's over the pairs within folds, of each column, and its standard error."""
     from scipy.stats import rankdata
 
-    won, pairs = np.zeros(included.shape[1]), np.zeros(included.shape[1])
+    shape = included.shape[1]
+    won, pairs = np.zeros(shape), np.zeros(shape)
+    sums, counts = np.zeros((2, 2, shape)), np.zeros((2, shape))
     for number in np.unique(fold):
         member, values = included[fold == number], scores[fold == number]
-        known = np.isfinite(values).all(axis=0)
-        ranks = rankdata(values[:, known], axis=0)
-        n = member[:, known].sum(axis=0)
-        won[known] += (ranks * member[:, known]).sum(axis=0) - n * (n + 1) / 2
-        pairs[known] += n * (len(member) - n)
-    with np.errstate(invalid="ignore"):
-        return np.where(pairs > 0, won / pairs, np.nan)
+        n_in = member.sum(axis=0)
+        n_out = len(member) - n_in
+        known = np.isfinite(values).all(axis=0) & (n_in > 0) & (n_out > 0)
+        member, values = member[:, known], values[:, known]
+        n_in, n_out = n_in[known], n_out[known]
+        ranks = rankdata(values, axis=0)
+        among = [rankdata(np.where(m, values, np.inf), axis=0) for m in (member, ~member)]
+        below = np.where(member, (ranks - among[0]) / n_out, 0)  # share of the non-members
+        above = np.where(member, 0, 1 - (ranks - among[1]) / n_in)  # share of the members
+        won[known] += below.sum(axis=0) * n_out
+        pairs[known] += n_in * n_out
+        for side, (share, n) in enumerate(((below, n_in), (above, n_out))):
+            sums[side, 0, known] += share.sum(axis=0)
+            sums[side, 1, known] += (share**2).sum(axis=0)
+            counts[side, known] += n
+    more = counts + 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = (sums[:, 1] + 1) / more - ((sums[:, 0] + 1) / more) ** 2
+        error = np.sqrt((variance / counts).sum(axis=0))
+        found = won / pairs
+    return np.where(pairs > 0, found, np.nan), np.where(pairs > 0, error, np.nan)

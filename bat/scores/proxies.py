@@ -11,7 +11,7 @@ says otherwise.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,22 @@ OBSERVATIONS = {
 }
 """What is observed of a sample after an epoch. All but the last three come from one pass of the
 logits."""
+
+
+PASSES = ("logits", "input_gradient", "curvature", "weight_gradient")
+"""What observing costs after an epoch, each timed by itself: a forward pass, the backward pass that
+follows it, the ten of both at random steps, and one of each sample alone."""
+
+_PASSES_OF = {
+    "input_gradient": ("logits", "input_gradient"),
+    "curvature": ("logits", "input_gradient", "curvature"),
+    "weight_gradient": ("weight_gradient",),
+}
+
+
+def passes_of(observation: str) -> tuple[str, ...]:
+    """The passes that an observation takes; those of the logits take the first alone."""
+    return _PASSES_OF.get(observation, ("logits",))
 
 
 @dataclass(frozen=True)
@@ -116,6 +132,12 @@ PROXIES = {
 """Scores by name. The learning time is 1 less the share of epochs at which the running mean of the
 norm is below its mean over all epochs and samples; a sample that was never right was forgotten in
 every epoch."""
+
+
+def needed(names: Iterable[str]) -> tuple[str, ...]:
+    """The observations that some scores need, in the order of `OBSERVATIONS`."""
+    wanted = {PROXIES[name].needs for name in names}
+    return tuple(name for name in OBSERVATIONS if name in wanted)
 
 
 def proxy_scores(course: Course, names=None) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from bat.scoring.convergence import CONVERGENCE_REPEATS, write_convergence
 from bat.scoring.groups import write_groups
+from bat.scoring.privacy import write_privacy
 from bat.scoring.tables import write_ensembles, write_scores
 from bat.scoring.trials import ShardTrials, read_trials
 
@@ -12,5 +13,6 @@ __all__ = [
     "write_convergence",
     "write_ensembles",
     "write_groups",
+    "write_privacy",
     "write_scores",
 ]

@@ -13,6 +13,7 @@ from bat.errors import ArtifactError
 from bat.files import column, read_metadata, write_table
 from bat.progress import log
 from bat.scoring.tables import write_scores
+from bat.validation.trials import holding
 
 
 def merge(
@@ -127,13 +128,8 @@ def _add(rows: dict[int, tuple[pa.Table, Path]], trial: int, row: pa.Table, shar
                 f"{shard}: trial {trial} is also in {where}, with another content ({name}); leave "
                 "one of the two out. Trials repeat bit for bit only on the same kind of device"
             )
-    if _holding(row) > _holding(other):
+    if holding(row) > holding(other):
         rows[trial] = row, shard
-
-
-def _holding(row: pa.Table) -> tuple[bool, bool]:
-    """Whether a trial's row has class probabilities, and margins."""
-    return row["probabilities"][0].is_valid, row["train_margin"][0].is_valid
 
 
 def differences(found: dict, expected: dict, prefix: str = "") -> list[str]:

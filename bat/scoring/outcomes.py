@@ -21,6 +21,7 @@ from bat.scores import (
     estimates,
 )
 from bat.scores.groups import Groups, test_groups, train_groups
+from bat.scoring import own_margins
 from bat.scoring.merging import differences, shards_of
 from bat.validation import read_checked
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MASKS = ("included", "train_correct", "test_correct")
+MARGINS = ("train_margin", "test_margin")
 
 
 class BothGroups(NamedTuple):
@@ -56,6 +58,9 @@ class Trials:
         What the trials share: name, seed, ratio, settings, numbers of samples.
     fingerprint : str or None
         Of the data, where it is known.
+    train_margin, test_margin : ndarray of float16, shapes (n_trials, n_train), (n_trials, n_test)
+        The logit of the label less the largest other, NaN in trials without margins;
+        None where no trial has any.
     """
 
     number: np.ndarray
@@ -65,6 +70,8 @@ class Trials:
     seconds: np.ndarray
     recipe: dict[str, Any]
     fingerprint: str | None = None
+    train_margin: np.ndarray | None = None
+    test_margin: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.number)
@@ -94,21 +101,23 @@ class Trials:
     # -- estimates --------------------------------------------------------------------------
 
     def memorization(self) -> MemorizationScores:
-        """Memorization of each training sample; see `bat.memorization`."""
-        return estimates.memorization(self.included, self.train_correct)
+        """Memorization of each training sample; see `bat.memorization`.
+
+        Where all trials have margins, with the estimate of `bat.memorization_from_margins`.
+        """
+        return own_margins.memorization_of(self.included, self.train_correct, self.train_margin)
 
     def influence(
         self, train_labels, test_labels, *, pairs: str = "same_class", keep_above: float = 0.02
     ) -> InfluenceScores:
-        """Influence of training samples on test samples; see `bat.influence`."""
-        return estimates.influence(
-            self.included,
-            self.test_correct,
-            train_labels,
-            test_labels,
-            pairs=pairs,
-            keep_above=keep_above,
-        )
+        """Influence of training samples on test samples; see `bat.influence`.
+
+        Where four trials or more have margins, and all do, with the columns of
+        `bat.influence_from_margins` and the pairs that stand by them, whatever their influence.
+        """
+        outcomes = self.included, self.test_correct, self.test_margin
+        asked = {"pairs": pairs, "keep_above": keep_above}
+        return own_margins.influence_of(*outcomes, train_labels, test_labels, **asked)
 
     def convergence(
         self, *, steps: Sequence[int] | None = None, repeats: int = estimates.REPEATS, seed: int = 0
@@ -165,6 +174,7 @@ class Trials:
             "seed": np.full(len(self), self.recipe["seed"]),
             **{name: [pack(row) for row in getattr(self, name)] for name in MASKS},
             **means,
+            **{n: own_margins.as_bytes(self.margin_rows(n)) for n in MARGINS},
             "seconds": self.seconds,
             "device": ["not stated"] * len(self),
         }
@@ -212,10 +222,16 @@ class Trials:
             name: np.array([unpack(row, length[name]) for row in table[name].to_pylist()], bool)
             for name in MASKS
         }
+        margins = {n: own_margins.from_bytes(table[n].to_pylist()) for n in MARGINS}
         number = column(table, "trial").astype(np.int64)
         seconds = column(table, "seconds")
         recipe, fingerprint = metadata["recipe"], metadata["fingerprint"]
-        return cls(number, **masks, seconds=seconds, recipe=recipe, fingerprint=fingerprint)
+        about = {"recipe": recipe, "fingerprint": fingerprint}
+        return cls(number, **masks, **margins, seconds=seconds, **about)
+
+    def margin_rows(self, name: str) -> list[np.ndarray | None]:
+        """The margins of each trial, None where it has none."""
+        return own_margins.unstacked(getattr(self, name), len(self))
 
     def about(self) -> dict[str, Any]:
         """What trials must share to be joined."""
@@ -241,7 +257,7 @@ def merge_trials(*trials: Trials | str | Path, data: PreparedData | None = None)
     ------
     ArtifactError
         If there are none, recipes or data differ, or a trial's number comes with
-        two contents.
+        two contents. One with margins and one without are the same.
 
     Examples
     --------
@@ -276,9 +292,12 @@ def merge_trials(*trials: Trials | str | Path, data: PreparedData | None = None)
                 "of the two out"
             )
     seconds = np.concatenate([part.seconds for part in found])[at]
-    masks = {name: values[at] for name, values in joined.items()}
+    values = {name: values[at] for name, values in joined.items()}
+    for name in MARGINS:
+        rows = [row for part in found for row in part.margin_rows(name)]
+        values[name] = own_margins.joined(rows, again, number, name)
     return Trials(
-        number, **masks, seconds=seconds, recipe=first.recipe, fingerprint=first.fingerprint
+        number, **values, seconds=seconds, recipe=first.recipe, fingerprint=first.fingerprint
     )
 
 

@@ -15,9 +15,11 @@ from bat.errors import ArtifactError, BatError
 from bat.progress import log, messages_shown, progress
 from bat.scores import trials_for_coverage
 from bat.scores.estimates import as_mask
+from bat.scores.margins import half_precision
 from bat.scores.subsets import subset
+from bat.scoring import own_margins
 from bat.scoring.merging import differences
-from bat.scoring.outcomes import MASKS, Trials
+from bat.scoring.outcomes import MARGINS, MASKS, Trials
 
 KEEP_EVERY = 1.0  # seconds between two writes of the file, at least
 WRITING = 0.05  # share of the time that goes into writing, at most
@@ -47,7 +49,8 @@ def run_trials(
         training samples, in the subset or not, and for all test samples, whether
         the model predicts the label. Truth values, or margins as floats (the
         logit of the label less the largest other one), of which those above 0
-        are right. ``trial`` is its number: derive every seed from it.
+        are right, and which are kept in float16 where both are margins.
+        ``trial`` is its number: derive every seed from it.
     n_trials : int or iterable of int
         How many, from trial 0; or their numbers, as ``range(50, 100)`` for a
         second machine.
@@ -142,8 +145,9 @@ class _Outcomes:
             )
         self.recipe = found.recipe
         columns = [found.number.tolist(), *(getattr(found, name) for name in (*MASKS, "seconds"))]
+        columns += [found.margin_rows(name) for name in MARGINS]
         for trial, *values in zip(*columns, strict=True):
-            self.rows[trial] = dict(zip((*MASKS, "seconds"), values, strict=True))
+            self.rows[trial] = dict(zip((*MASKS, "seconds", *MARGINS), values, strict=True))
         self.kept = len(self.rows)
         log.info("%s: %d trials are there already", self.path, self.kept)
 
@@ -164,7 +168,11 @@ class _Outcomes:
         test = _right(f"trial {trial}: test_correct", found[1], self.recipe.get("n_test"))
         self.recipe = self.recipe | {"n_test": len(test)}
         self.rows[trial] = dict(
-            included=included, train_correct=train, test_correct=test, seconds=seconds
+            included=included,
+            train_correct=train,
+            test_correct=test,
+            seconds=seconds,
+            **_margins(found, (train, test)),
         )
         if time.monotonic() - self.written > max(KEEP_EVERY, self.cost / WRITING):
             self.keep()
@@ -186,6 +194,9 @@ class _Outcomes:
             name: np.array([self.rows[trial][name] for trial in number.tolist()])
             for name in (*MASKS, "seconds")
         }
+        for name in MARGINS:
+            rows = [self.rows[trial][name] for trial in number.tolist()]
+            values[name] = own_margins.stacked(rows)
         return Trials(number, **values, recipe=self.recipe, fingerprint=_fingerprint(self.data))
 
 
@@ -235,6 +246,15 @@ def _right(what: str, values, n: int | None) -> np.ndarray:
             f"sample {wrong[0]}): the training diverged"
         )
     return values > 0
+
+
+def _margins(found: Sequence, correct: tuple[np.ndarray, np.ndarray]) -> dict:
+    """Margins of both splits in half precision, or of neither."""
+    found = [np.asarray(values) for values in found]
+    if any(values.dtype.kind != "f" for values in found):
+        return dict.fromkeys(MARGINS)
+    kept = [half_precision(*both) for both in zip(found, correct, strict=True)]
+    return dict(zip(MARGINS, kept, strict=True))
 
 
 def _warn_of_coverage(wanted: list[int], recipe: dict) -> None:

@@ -198,5 +198,6 @@ def card(source: Source, found: dict, licence: str) -> str:
 
 _CONTENT = {
     **{name: SCORES[name].content for name in ENSEMBLE_SCORES},
+    "proxies": "scores of single trainings",
     "convergence": "how the scores settle with the number of models",
 }

@@ -27,7 +27,7 @@ from bat.sharing import published
 from bat.sharing.lists import is_score_list
 
 REQUIRED = ("memorization", "influence", "test")
-OPTIONAL = (*ENSEMBLE_SCORES, "convergence")
+OPTIONAL = (*ENSEMBLE_SCORES, "proxies", "convergence")
 FILE_NAMES = {kind: f"{kind}.parquet" for kind in (*REQUIRED, *OPTIONAL)}
 FILE_NAMES["convergence"] = "convergence.csv"
 SOURCE_INDEX = {split: f"{split}_source_index.npy" for split in ("train", "test")}

@@ -112,7 +112,8 @@ def validate(path: Path, prepared: PreparedData | None = None) -> Iterator[tuple
             yield str(file), text
     elif path.is_dir():
         files = [p for p in sorted(path.rglob("*.parquet")) if not _hidden(p, path)]
-        beside = [p.with_name(FILE_NAMES["convergence"]) for p in files if p.stem == REQUIRED[0]]
+        names = {REQUIRED[0]: FILE_NAMES["convergence"], "privacy": "privacy.csv"}
+        beside = [p.with_name(names[p.stem]) for p in files if p.stem in names]
         files += [p for p in beside if p.is_file()]
         if not files:
             raise ArtifactError(f"{path}: no table there")

@@ -21,7 +21,8 @@ from bat.validation import check_convergence, check_together, read_checked
 if TYPE_CHECKING:
     import pandas as pd
 
-SPLIT = {"memorization": "train", "disagreement": "train", "confidence": "train", "test": "test"}
+SPLIT = dict.fromkeys(("memorization", "disagreement", "confidence", "proxies"), "train")
+SPLIT |= {"test": "test"}
 """Whose samples the rows of a table are, by kind."""
 
 
@@ -35,7 +36,7 @@ class ScoreTables:
         Where they come from.
     tables : dict of str to DataFrame
         Those that were found: ``memorization``, ``influence``, ``test``,
-        ``disagreement``, ``confidence``, ``convergence``; each is also an
+        ``disagreement``, ``confidence``, ``proxies``, ``convergence``; each is also an
         attribute. ``index`` is the sample's position in the prepared data and,
         where it is known, ``source_index`` that in the data set's own order.
     metadata : dict of str to dict
@@ -87,6 +88,11 @@ class ScoreTables:
     def confidence(self) -> pd.DataFrame:
         """A row for each training sample; low is atypical."""
         return self.table("confidence")
+
+    @property
+    def proxies(self) -> pd.DataFrame:
+        """A row for each training sample: scores of single trainings, and their errors."""
+        return self.table("proxies")
 
     @property
     def convergence(self) -> pd.DataFrame:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -11,7 +13,7 @@ from torch.nn import functional
 
 from bat.data import as_float
 from bat.errors import BatError
-from bat.scores.proxies import OBSERVATIONS, PROXIES, early_epoch, proxy_scores
+from bat.scores.proxies import OBSERVATIONS, PASSES, early_epoch, passes_of, proxy_scores
 from bat.training.loop import Recorder, Training
 
 STEP = 1e-3
@@ -47,6 +49,11 @@ class Dynamics(Recorder):
     BatError
         If an observation is not known.
 
+    Attributes
+    ----------
+    seconds : list of dict
+        What each look took, by pass (`bat.scores.proxies.PASSES`).
+
     Examples
     --------
     >>> recorder = Dynamics(3)
@@ -64,6 +71,7 @@ class Dynamics(Recorder):
         self.n, self.observe, self.seed = n, tuple(observe), seed
         self._rows: dict[str, list[np.ndarray]] = {}
         self._seen = np.zeros(n, np.int64)
+        self.seconds: list[dict[str, float]] = []
 
     def step(self, index, logits, labels) -> None:
         """Take in a batch; the k-th time that a sample comes is its k-th epoch.
@@ -137,7 +145,7 @@ class Dynamics(Recorder):
         early = epochs is None or epoch == early_epoch(epochs)
         chosen = [name for name in self.observe if name != "weight_gradient" or early]
         generator = torch.Generator(images.device).manual_seed(self.seed * 100_003 + epoch)
-        training = model.training
+        training, clock = model.training, _Clock(images.device)
         model.eval()
         try:
             for start in range(0, len(images), batch_size):
@@ -145,11 +153,12 @@ class Dynamics(Recorder):
                 x = images[part]
                 x = as_float(x) if x.dtype == torch.uint8 else x
                 at = np.arange(start, start + len(x))
-                for name, values in _observe(model, x, labels[part], chosen, generator):
+                for name, values in _observe(model, x, labels[part], chosen, generator, clock):
                     self._place(name, np.full(len(at), epoch), at, values.cpu().numpy())
         finally:
             model.train(training)
         self._seen[:] = epoch + 1
+        self.seconds.append(clock.spent)
 
     def course(self) -> dict[str, np.ndarray]:
         """All observations, float32 of shape (n_epochs, n); NaN where there is none."""
@@ -167,12 +176,14 @@ class Dynamics(Recorder):
     def state_dict(self) -> dict:
         """All that a recorder needs to go on."""
         course = {name: torch.from_numpy(values) for name, values in self.course().items()}
-        return {"course": course, "seen": torch.from_numpy(self._seen.copy())}
+        seen = torch.from_numpy(self._seen.copy())
+        return {"course": course, "seen": seen, "seconds": list(self.seconds)}
 
     def load_state_dict(self, state: dict) -> None:
         """Go on from what `state_dict` gave."""
         self._rows = {name: list(values.numpy().copy()) for name, values in state["course"].items()}
         self._seen = state["seen"].numpy().copy()
+        self.seconds = list(state["seconds"])
 
     def _place(self, name, epochs, index, values):
         rows = self._rows.setdefault(name, [])
@@ -183,10 +194,9 @@ class Dynamics(Recorder):
             rows[epoch][index[now]] = values[now]
 
 
-def needed(names: Collection[str]) -> tuple[str, ...]:
-    """The observations that some scores need, in the order of `OBSERVATIONS`."""
-    wanted = {PROXIES[name].needs for name in names}
-    return tuple(name for name in OBSERVATIONS if name in wanted)
+@contextmanager
+def _no_clock(name: str) -> Iterator[None]:
+    yield
 
 
 def _of_logits(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -200,33 +210,55 @@ def _of_logits(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _observe(model, x, labels, names, generator) -> Iterator[tuple[str, Tensor]]:
+class _Clock:
+    """Seconds by pass; on a GPU each pass is waited for."""
+
+    def __init__(self, device: torch.device):
+        self.device, self.spent = device, dict.fromkeys(PASSES, 0.0)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.spent[name] += time.perf_counter() - start
+
+
+def _observe(model, x, labels, names, generator, clock) -> Iterator[tuple[str, Tensor]]:
     """The chosen observations of a batch, sharing the passes that they share."""
-    by_input = {"input_gradient", "curvature"} & set(names)
-    if by_input:
-        logits, gradient = _input_gradient(model, x, labels)
-    else:
-        with torch.no_grad():
-            logits = model(x).float()
-    of_logits = _of_logits(logits, labels)
+    passes = {name for observation in names for name in passes_of(observation)}
+    gradient, of_logits = None, {}
+    if "input_gradient" in passes:
+        logits, gradient = _input_gradient(model, x, labels, clock)
+        of_logits = _of_logits(logits, labels)
+    elif "logits" in passes:
+        with clock("logits"), torch.no_grad():
+            of_logits = _of_logits(model(x).float(), labels)
     for name in names:
         if name in of_logits:
             yield name, of_logits[name]
         elif name == "input_gradient":
             yield name, gradient.flatten(1).norm(dim=1)
         elif name == "curvature":
-            yield name, _curvature(model, x, labels, gradient, generator)
+            with clock("curvature"):
+                found = _curvature(model, x, labels, gradient, generator)
+            yield name, found
         else:
-            yield name, _weight_gradient(model, x, labels)
+            with clock("weight_gradient"):
+                found = _weight_gradient(model, x, labels)
+            yield name, found
 
 
-def _input_gradient(model, x, labels) -> tuple[Tensor, Tensor]:
+def _input_gradient(model, x, labels, clock=_no_clock) -> tuple[Tensor, Tensor]:
     """Logits, and the gradient of each sample's own loss by its image."""
     with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        logits = model(x).float()
-        loss = functional.cross_entropy(logits, labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, x)
+        with clock("logits"):
+            x = x.detach().requires_grad_()
+            logits = model(x).float()
+        with clock("input_gradient"):
+            loss = functional.cross_entropy(logits, labels, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, x)
     return logits.detach(), gradient
 
 

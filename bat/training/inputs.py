@@ -14,6 +14,7 @@ from bat.errors import BatError
 from bat.files import column
 from bat.scores import SCORES
 from bat.scores.fit import fit_facts
+from bat.scores.proxies import PROXIES
 from bat.streams import generator
 from bat.validation import read_checked
 
@@ -72,11 +73,13 @@ def read_inputs(prepared: PreparedData, spec: dict, inputs: Inputs) -> MadeOf:
         wanted["groups"] = inputs.groups / "train.parquet", "groups", ["typical", "atypical"]
     if spec["score"] is not None:
         kind = spec["score"]["kind"]
-        wanted["scores"] = inputs.scores / f"{kind}.parquet", kind, [kind]
+        table = "proxies" if kind in PROXIES else kind
+        wanted["scores"] = inputs.scores / f"{table}.parquet", table, [kind]
     tables, digests, since, facts = {}, {}, 0.0, []
     for name, (path, kind, columns) in wanted.items():
         tables[name], metadata = read_checked(path, kind, prepared)
-        digests[kind] = files.columns_digest(tables[name].select(columns))
+        made_of = columns[0] if kind == "proxies" else kind
+        digests[made_of] = files.columns_digest(tables[name].select(columns))
         since = max(since, files.written_before(path, metadata, columns))
         facts.append(fit_facts(metadata))
     fit = min(facts, key=lambda f: f.get("accuracies", {}).get("included", 1.0), default={})
@@ -129,21 +132,39 @@ def hold_out(index: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np
 def score_masks(spec: dict, scores: pa.Table | None) -> tuple[np.ndarray | None, np.ndarray | None]:
     """BAT's masks of all training samples: above sigma, and below it (equations 7 and 9).
 
-    Where low scores are atypical the two change places. Other methods need none.
+    Where low scores are atypical the two change places. With ``top`` the highest share counts as
+    above, and all others as below. Other methods need none.
     """
     if spec["score"] is None:
         return None, None
-    kind, sigma = spec["score"]["kind"], spec["score"]["sigma"]
+    kind, threshold = spec["score"]["kind"], _threshold(spec["score"])
     values = column(scores, kind)
-    memorized, unmemorized = SCORES[kind].split(values, sigma)
+    memorized, unmemorized = _split(spec["score"], values)
     for what, mask in (("atypical", memorized), ("typical", unmemorized)):
         if not mask.any():
             raise BatError(
-                f"no training sample of {spec['dataset']} is {what} with {kind} and sigma = "
-                f"{sigma:g} (scores from {values.min():.3g} to {values.max():.3g}); "
-                f"set another sigma for the run {spec['run']}"
+                f"no training sample of {spec['dataset']} is {what} with {kind} and {threshold} "
+                f"(scores from {values.min():.3g} to {values.max():.3g}); set another threshold "
+                f"for the run {spec['run']}"
             )
     return memorized, unmemorized
+
+
+def _threshold(score: dict) -> str:
+    name = "top" if "top" in score else "sigma"
+    return f"{name} = {score[name]:g}"
+
+
+def _split(score: dict, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The samples that count as memorized, and the others."""
+    kind = score["kind"]
+    if "top" not in score:
+        return SCORES[kind].split(values, score["sigma"])
+    high = PROXIES[kind].high_is_atypical if kind in PROXIES else SCORES[kind].atypical == "high"
+    order = np.argsort(-values if high else values, kind="stable")
+    memorized = np.zeros(len(values), bool)
+    memorized[order[: round(score["top"] * len(values))]] = True
+    return memorized, ~memorized
 
 
 def identity(spec: dict) -> dict:

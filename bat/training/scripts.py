@@ -90,7 +90,8 @@ def train(
     objective : Objective or str
         One of `bat.objectives`, as ``bat.objectives.TRADES(beta=6)``, or a method's
         name with its defaults: ``erm``, ``pgd-at``, ``trades``, ``mart``, ``gairat``,
-        ``bat``. One's own derives from ``bat.objectives.Objective``.
+        ``mail-at``, ``mail-trades``, ``mail-mart``, ``bat``.
+        One's own derives from ``bat.objectives.Objective``.
     data : PreparedData
     index : array-like of int, optional
         Training samples that take part, as positions in ``data``; by default all.

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from bat.files.bits import pack
-
-FARTHEST = float(np.finfo(np.float16).max)
+from bat.scores.margins import half_precision
 
 
 def trial_row(
@@ -63,9 +62,6 @@ def trial_row(
 
 
 def _half(margins: np.ndarray | None, correct: np.ndarray) -> bytes | None:
-    """Margins in float16, 0 where rounding made a tie that the prediction broke otherwise."""
     if margins is None:
         return None
-    found = np.clip(margins, -FARTHEST, FARTHEST).astype(np.float16)
-    found[np.where(correct, found < 0, found > 0)] = 0
-    return found.tobytes()
+    return half_precision(margins, correct).tobytes()

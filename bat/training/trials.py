@@ -31,6 +31,7 @@ from bat.training.loop import DivergedError, Training
 from bat.training.own_trials import OwnTrainer
 from bat.training.trial_rows import trial_row
 from bat.validation import read_checked
+from bat.validation.trials import holding
 
 EVALUATION_BATCH = 1000
 
@@ -135,14 +136,9 @@ def _find(
             log.warning("not used, its trials are trained again: %s", error)
             continue
         for trial in found.keys() & set(wanted):
-            if trial not in rows or _holding(found[trial]) > _holding(rows[trial]):
+            if trial not in rows or holding(found[trial]) > holding(rows[trial]):
                 rows[trial] = found[trial]
     return rows
-
-
-def _holding(row: pa.Table) -> tuple[bool, bool]:
-    """Whether a trial's row has class probabilities, and margins."""
-    return row["probabilities"][0].is_valid, row["train_margin"][0].is_valid
 
 
 def check_coverage(prepared: PreparedData, recipe: dict, n_trials: int, n_held_out: int) -> None:

@@ -11,6 +11,7 @@ from bat.validation.folders import check_all, check_files
 from bat.validation.groups import GROUPS_MADE_OF, groups_inputs
 from bat.validation.kinds import kind_of
 from bat.validation.metadata import check_metadata
+from bat.validation.privacy import check_rates
 from bat.validation.reading import check_table, made_already, read_checked
 from bat.validation.rows import ROUNDING
 from bat.validation.runs import check_model
@@ -26,6 +27,7 @@ __all__ = [
     "check_files",
     "check_metadata",
     "check_model",
+    "check_rates",
     "check_table",
     "check_together",
     "groups_inputs",

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from bat.data import PreparedData
 from bat.validation.convergence import check_convergence
+from bat.validation.privacy import check_rates
 from bat.validation.reading import check_table
 from bat.validation.together import check_together
 
@@ -21,7 +22,7 @@ def check_files(
     Parameters
     ----------
     paths : list of path
-        Parquet tables of ours, and ``convergence.csv``.
+        Parquet tables of ours, ``convergence.csv`` and ``privacy.csv``.
     prepared : PreparedData, optional
         The data set; rows, labels, classes and subsets are then checked too.
 
@@ -37,6 +38,9 @@ def check_files(
     """
     by_folder: dict[Path, dict[str, tuple[pa.Table, dict]]] = {}
     for path in paths:
+        if path.name == "privacy.csv":
+            yield path, f"privacy, {check_rates(path)} rows"
+            continue
         if path.suffix == ".csv":
             yield path, f"convergence, {check_convergence(path)} rows"
             continue

@@ -32,6 +32,12 @@ def check_groups(rows: Rows, metadata: dict, prepared: PreparedData | None) -> N
             f"{rows.path}: the metadata state {chance.get('members')!r} atypical samples, and the "
             f"rows give {members}"
         )
+    asked = metadata.get("thresholds", {}).get("false_discovery")
+    if chance and chance.get("false_discovery") != asked:
+        raise ArtifactError(
+            f"{rows.path}: the metadata state the false discovery rate "
+            f"{chance.get('false_discovery')!r}, and the thresholds ask for {asked!r}"
+        )
 
 
 GROUPS_MADE_OF = ("memorization", "influence", "test")

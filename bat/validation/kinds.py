@@ -18,6 +18,8 @@ from bat.validation.influence import check_influence, check_test
 from bat.validation.memorization import check_memorization
 from bat.validation.metrics import check_metric
 from bat.validation.poisoning import check_poisoning
+from bat.validation.privacy import check_privacy
+from bat.validation.proxies import check_by_seed, check_courses, check_proxies
 from bat.validation.rows import Rows
 from bat.validation.runs import check_evaluations, check_history
 from bat.validation.trials import check_trials
@@ -32,11 +34,17 @@ CHECKS: dict[str, Callable[[Rows, dict, PreparedData | None], None]] = {
     "evaluations": check_evaluations,
     "history": check_history,
     "poisoning": check_poisoning,
+    "courses": check_courses,
+    "proxies": check_proxies,
+    "proxies_by_seed": check_by_seed,
+    "privacy": check_privacy,
 }
 
 SPLIT = {
     **dict.fromkeys(SCORES, "train"),
     "poisoning": "train",
+    "proxies": "train",
+    "privacy": "train",
     "test": "test",
 }
 """Whose samples the rows of a kind are."""

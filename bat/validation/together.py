@@ -36,7 +36,7 @@ def check_together(folder: Path, tables: dict[str, tuple[pa.Table, dict]]) -> No
             raise ArtifactError(
                 f"{folder}: {first}.parquet and {name}.parquet speak of different data sets"
             )
-    one_run = [name for name in ("memorization", "influence", "test") if name in tables]
+    one_run = [n for n in ("memorization", "influence", "test", "privacy") if n in tables]
     for name in one_run[1:]:
         made_of = [tables[kind][1].get("inputs", {}).get("trials") for kind in (one_run[0], name)]
         if None not in made_of and made_of[0] != made_of[1]:
@@ -52,7 +52,7 @@ def check_together(folder: Path, tables: dict[str, tuple[pa.Table, dict]]) -> No
             ours, theirs = (column(tables[n][0], "label") for n in ("memorization", name))
             if not np.array_equal(ours, theirs):
                 raise ArtifactError(f"{folder / name}.parquet: labels differ from memorization's")
-    if len(one_run) < 3:
+    if not {"memorization", "influence", "test"} <= tables.keys():
         return
     memorization, test = tables["memorization"][0], tables["test"][0]
     pairs, metadata = tables["influence"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from bat import files
@@ -72,6 +73,11 @@ def check_trials(rows: Rows, metadata: dict, prepared: PreparedData | None) -> N
                     f"{path}: trial {number} states {name}_accuracy {row[f'{name}_accuracy']}, and "
                     f"its predictions give {mask.mean()}"
                 )
+
+
+def holding(row: pa.Table) -> tuple[bool, bool]:
+    """Whether a trial's row has class probabilities, and margins: the larger holds more."""
+    return row["probabilities"][0].is_valid, row["train_margin"][0].is_valid
 
 
 def _check_margins(path: Path, row: dict, correct: dict[str, np.ndarray]) -> None:

@@ -18,8 +18,12 @@ from bat.objectives import (
     PGDAT,
     TRADES,
     Batch,
+    MailAT,
+    MailMART,
+    MailTRADES,
     discrimination_loss,
     geometry_weights,
+    mail_weights,
     mart_loss,
     poisoning_weights,
     trades_loss,
@@ -416,6 +420,101 @@ def test_gairat_in_its_burn_in_is_pgd_at_bit_for_bit():
     assert not same(plain, train(GAIRAT(**attack), epoch=59))
 
 
+MAIL = {MailAT: (10.0, -0.5), MailTRADES: (2.0, 0.0), MailMART: (1.0, -1.5)}
+
+
+def slow_mail(logits, y, slope, bias):
+    """Each sample's weight, from its definition."""
+    weights = []
+    for z, label in zip(logits, y, strict=True):
+        p = softmax(z)
+        margin = max(p[k] for k in range(len(p)) if k != label) - p[label]
+        weights.append(3 / (1 + math.exp(-slope * (margin + bias))))
+    return np.array(weights)
+
+
+def slow_mail_step(net, batch, draws, method):
+    """The loss of one batch, by the plain attack and a loop over the samples of the loss."""
+    x, y = batch.x, batch.y
+    start = x + torch.empty_like(x).normal_(0, 0.001, generator=draws)
+    x_adv, _ = plain_attack(
+        net, x, y, start, method, mode="eval", kl=isinstance(method, MailTRADES)
+    )
+    net.zero_grad()
+    clean = net(x) if not isinstance(method, MailAT) else None
+    logits = net(x_adv)
+    weights = slow_mail(logits.detach().numpy(), y.numpy(), *MAIL[type(method)])
+    assert np.ptp(weights) > 0.1
+    total = 0.0
+    for i, (w, label) in enumerate(zip(weights, y.tolist(), strict=True)):
+        q = logits[i].softmax(dim=0)
+        if clean is None:
+            total = total - w * q[label].log()
+            continue
+        p = clean[i].softmax(dim=0)
+        if isinstance(method, MailTRADES):
+            total = total - p[label].log() + method.beta * w * (p * (p / q).log()).sum()
+            continue
+        wrong = torch.stack([q[k] for k in range(len(q)) if k != label]).max()
+        kl = (p * (p.log() - (q + 1e-12).log())).sum()
+        total = total + w * (-q[label].log() - (1.0001 - wrong + 1e-12).log())
+        total = total + method.beta * kl * (1.0000001 - p[label])
+    return total / len(y)
+
+
+@pytest.mark.parametrize("method", list(MAIL))
+def test_mail_trains_as_its_slow_twin(method):
+    ours, twin = SmallNet().double().train(), SmallNet().double().train()
+    objective = method(steps=3, begin_epoch=1)
+    slow = [generator(7), torch.optim.SGD(twin.parameters(), lr=0.05, momentum=0.9)]
+    fast = [generator(7), torch.optim.SGD(ours.parameters(), lr=0.05, momentum=0.9)]
+    for step in range(4):
+        batch = make_batch(seed=step, dtype=torch.float64)
+        loss, statistics = objective(ours, batch, fast[0])
+        expected = slow_mail_step(twin, batch, slow[0], objective)
+        assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-9)
+        assert 0 < float(statistics["mean_weight"]) < 3
+        for net_loss, (_, optimizer) in ((loss, fast), (expected, slow)):
+            optimizer.zero_grad()
+            net_loss.backward()
+            optimizer.step()
+    moved = SmallNet().double()
+    for name, weight in ours.named_parameters():
+        torch.testing.assert_close(weight, twin.get_parameter(name), rtol=1e-8, atol=1e-10)
+        assert not torch.equal(weight, moved.get_parameter(name))
+
+
+@pytest.mark.parametrize(
+    ("method", "plain"), [(MailAT, None), (MailTRADES, TRADES), (MailMART, MART)]
+)
+def test_mail_before_its_weights_is_the_plain_method(method, plain):
+    attack = {"steps": 3, "eps": 0.031, "step": 0.007}
+    weighted = train(method(begin_epoch=60, **attack), epoch=58)
+    if plain is None:  # no method of ours but MAIL attacks the cross-entropy from normal noise
+        twin = SmallNet().train()
+        optimizer = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
+        draws = generator(3)
+        for step in range(6):
+            batch = make_batch(seed=step)
+            settings = {"loss": "ce", "start": "gaussian", "gaussian": 0.001, **attack}
+            x = linf_attack(twin, batch.x, batch.y, generator=draws, **settings).x
+            optimizer.zero_grad()
+            F.cross_entropy(twin(x), batch.y, reduction="none").mean().backward()
+            optimizer.step()
+        unweighted = dict(twin.state_dict())
+    else:
+        unweighted = train(plain(**attack), epoch=58)
+    assert same(unweighted, weighted)
+    assert not same(unweighted, train(method(begin_epoch=60, **attack), epoch=59))
+
+
+def test_mail_weights_rise_as_the_margin_falls_and_carry_no_gradient():
+    logits = torch.tensor([[9.0, 0.0], [0.0, 0.0], [0.0, 9.0]], requires_grad=True)
+    weights = mail_weights(logits, torch.zeros(3, dtype=torch.int64), slope=10.0, bias=0.0)
+    assert not weights.requires_grad
+    assert weights.tolist() == pytest.approx([0.0, 1.5, 3.0], abs=1e-3)
+
+
 def test_trades_with_beta_0_is_clean_erm():
     batch = make_batch()
     net, twin = SmallNet().train(), SmallNet().train()
@@ -435,12 +534,16 @@ def test_defaults_are_the_references():
         10,
         "train",
     )
-    for method in (TRADES(), MART(), GAIRAT()):
+    for method in (TRADES(), MART(), GAIRAT(), MailAT(), MailTRADES(), MailMART()):
         assert (method.eps, method.step, method.steps) == (0.031, 0.007, 10)
     assert (TRADES().beta, TRADES().gaussian, MART().beta) == (5.0, 0.001, 5.0)
     assert (GAIRAT().shift, GAIRAT().begin_epoch) == (-1.0, 60)
     assert (BAT().alpha, BAT().beta, BAT().temperature) == (1.0, 0.2, 0.1)
-    assert set(OBJECTIVES) == {"erm", "pgd-at", "trades", "mart", "gairat", "bat"}
+    assert (MailAT().slope, MailAT().bias, MailAT().begin_epoch) == (10.0, -0.5, 76)
+    assert (MailTRADES().slope, MailTRADES().bias, MailTRADES().begin_epoch) == (2.0, 0.0, 76)
+    assert (MailMART().slope, MailMART().bias, MailMART().begin_epoch) == (1.0, -1.5, 76)
+    mail = {"mail-at", "mail-trades", "mail-mart"}
+    assert set(OBJECTIVES) == {"erm", "pgd-at", "trades", "mart", "gairat", "bat"} | mail
 
 
 @pytest.mark.parametrize("method", OBJECTIVES.values())

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from bat.config import Compute, History, Selection, load_config
+from bat.config import Compute, History, Selection, load_config, read_config
 from bat.errors import BatError
 from bat.files import SCHEMAS, write_table
 from bat.plan.costs import plan, planned_device
@@ -245,6 +245,24 @@ def test_plan_takes_files_as_check_does(repository, run_bat, tmp_path):
     assert run_bat("plan", "--configfile", *files, cwd=tmp_path).stdout == named.stdout
     wrong = run_bat("plan", tmp_path / "none.yaml", cwd=tmp_path, check=False)
     assert (wrong.returncode, "does not exist" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "networks"),
+    [("paper", 3700, {"resnet18", "resnet32", "wrn-28-10"}), ("paper-lite", 300, {"resnet18"})],
+)
+def test_configurations_of_the_paper_pass_the_check_and_cost_what_they_say(
+    repository, run_bat, tmp_path, name, most, networks
+):
+    run_bat("check", f"config/{name}.yaml", cwd=repository)
+    raw = read_config(repository / "config" / f"{name}.yaml")
+    changes = {"results": tmp_path, "compute": Compute(device="cuda")}
+    found = plan(raw.model_copy(update=changes), tmp_path)
+    assert 100 < sum(row.hours for row in found) < most
+    trained = {row.stage.split(", ")[1] for row in found if row.stage.startswith("training")}
+    assert trained == networks
+    of_runs = {row.stage for row in found if row.dataset == "cifar10" and "wrn-28" in row.stage}
+    assert of_runs <= {"training, wrn-28-10", "representation, wrn-28-10"}
 
 
 def test_paper_is_planned_for_gpus(repository, run_bat):

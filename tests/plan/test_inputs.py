@@ -10,7 +10,8 @@ from collections import Counter
 
 import pytest
 
-from bat.config import load_config
+from bat.config import ConfigError, load_config
+from bat.errors import BatError
 from bat.plan import inputs
 from bat.plan.catalogue import read_catalogue
 from bat.plan.costs import plan
@@ -107,7 +108,7 @@ def test_figures_without_their_tables_are_not_drawn():
     source = {"source": "tables.zip", "tables": ["confidence"]}
     raw = {"datasets": {"d": {"data": {"source": "digits"}, "scores": source}}}
     dataset = load_config(raw).datasets["d"]
-    assert inputs.absent_tables(dataset) == {"disagreement", "convergence"}
+    assert inputs.absent_tables(dataset) == {"disagreement", "convergence", "privacy"}
     of_dataset = {
         name: entry for name, entry in read_catalogue().items() if entry.scope == "dataset"
     }
@@ -116,13 +117,62 @@ def test_figures_without_their_tables_are_not_drawn():
     assert inputs.score_files(dataset)[-1] == "scores/confidence.parquet"
 
 
-def test_jobs_that_are_planned_are_those_that_the_workflow_would_run(some, repository, tmp_path):
+def test_only_what_is_asked_for_of_an_architecture_has_jobs(some):
     raw, config = some
+    raw["datasets"]["d"]["only"] = {"small_cnn-4": ["fig1", "methods"], "small_cnn-6": []}
+    specs = all_specifications(load_config(raw))
+    some_of, nothing = (specs["d", f"comparison-small_cnn-{width}"] for width in (4, 6))
+    trained = dict(inputs.jobs("runs", some_of))
+    assert {"pgd-at-all", "trades", "bat-c"} <= trained.keys()
+    assert not {"erm-all", "pgd-at-atypical-0", "bat-0.5-0"} & trained.keys()
+    assert {run for run, _ in inputs.jobs("evaluations", some_of)} == {*some_of["runs"]}
+    assert inputs.jobs("poisoning", some_of) == inputs.jobs("representation", some_of) == []
+    assert not any(inputs.jobs(kind, nothing) for kind in inputs.NEEDS)
+    before = all_specifications(config)
+    changed = {key for key in before if specs[key] != before[key]}
+    assert changed == {("d", "comparison-small_cnn-4"), ("d", "comparison-small_cnn-6")}
+
+
+def test_only_names_what_is_made_of_the_runs_of_an_architecture(some, run_bat, tmp_path):
+    raw, _ = some
+    raw["datasets"]["d"]["only"] = {"small_cnn-4": ["fig1", "fig6"]}
     (tmp_path / "config.json").write_text(json.dumps(raw))
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", "all"]
-    command += ["--snakefile", repository / "workflow" / "Snakefile", "--directory", tmp_path]
-    command += ["--configfile", tmp_path / "config.json"]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    with pytest.raises(BatError, match="fig6 is no figure or table of runs; expected some of"):
+        all_specifications(load_config(raw))
+    refused = run_bat("check", tmp_path / "config.json", check=False)
+    assert "datasets.d.only.small_cnn-4: fig6 is no figure or table" in refused.stderr
+    raw["datasets"]["d"]["only"] = {"resnet18": ["fig1"]}
+    with pytest.raises(ConfigError, match="resnet18 is not among architectures"):
+        load_config(raw)
+
+
+def test_only_that_leaves_a_target_nothing_is_said(some, repository, tmp_path):
+    raw, _ = some
+    raw["datasets"]["d"]["only"] = {"small_cnn-4": ["fig1"], "small_cnn-6": ["fig1", "fig4"]}
+    listed = dry_run(raw, repository, tmp_path, "fig4")
+    assert listed.returncode == 0, listed.stdout + listed.stderr
+    assert re.search(r"^draw_fig4 +1$", listed.stdout, re.M)
+    refused = dry_run(raw, repository, tmp_path, "fig2")
+    assert "fig2 is made of no architecture: every `only`" in refused.stdout + refused.stderr
+
+
+def dry_run(raw: dict, repository, folder, target: str) -> subprocess.CompletedProcess:
+    """What Snakemake would run for a target of a configuration."""
+    (folder / "config.json").write_text(json.dumps(raw))
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", target]
+    command += ["--snakefile", repository / "workflow" / "Snakefile", "--directory", folder]
+    command += ["--configfile", folder / "config.json"]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("only", [{}, {"small_cnn-6": ["fig3", "typical"], "small_cnn-4": []}])
+def test_jobs_that_are_planned_are_those_that_the_workflow_would_run(
+    some, repository, tmp_path, only
+):
+    raw, _ = some
+    raw["datasets"]["d"]["only"] = only
+    config = load_config(raw)
+    done = dry_run(raw, repository, tmp_path, "all")
     assert done.returncode == 0, done.stdout + done.stderr
     listed = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, re.M))
     rules = {"training": "train", "evaluation": "evaluate", "poisoning scores": "poisoning_scores"}

@@ -43,6 +43,19 @@ def test_gairat_begins_after_its_share_of_the_epochs():
     assert objective("gairat", training={"epochs": 30, "milestones": [20]})["begin_epoch"] == 15
 
 
+@pytest.mark.parametrize("method", ["mail-at", "mail-trades", "mail-mart"])
+def test_mail_weighs_after_its_share_of_the_epochs(method):
+    def resolved(**settings):
+        return objective("m", "wrn-28-10", runs={"m": {"method": method, **settings}}, **brief)
+
+    brief = {"training": {"epochs": 120}}
+    assert resolved()["begin_epoch"] == 76  # as in the reference
+    assert resolved(begin=0)["begin_epoch"] == 1
+    assert resolved(begin=1)["begin_epoch"] == 121  # never
+    assert resolved()["step"] / resolved()["eps"] == pytest.approx(0.007 / 0.031)
+    assert resolved().get("beta") == {"mail-trades": 5.0, "mail-mart": 6.0}.get(method)
+
+
 def test_an_external_model_belongs_to_one_architecture():
     models = {"a": {"checkpoint": "a.pt"}, "b": {"checkpoint": "b.pt", "architecture": "resnet9"}}
     chosen = dataset(architectures=["resnet18", "resnet9"], external=models)

@@ -70,7 +70,94 @@ def test_margins_above_zero_are_right(trials):
     def fit(index, trial):
         return tuple(np.where(right, 3.5, -0.25) for right in lookup(index, trial))
 
-    assert same(bat.run_trials(fit, n_train=N, n_trials=3000, ratio=0.25), trials)
+    found = bat.run_trials(fit, n_train=N, n_trials=3000, ratio=0.25)
+    assert same(found, trials)
+    assert (found.train_margin == np.where(found.train_correct, 3.5, -0.25)).all()
+    assert trials.train_margin is None and trials.test_margin is None
+
+
+# -- margins --------------------------------------------------------------------------------
+
+
+def by_margins(index, trial):
+    """Margins of the learner; the largest is beyond half precision, the least rounds to 0."""
+    rng = np.random.default_rng(trial)
+    found = [np.where(r, 1, -1) * rng.uniform(0.1, 2, len(r)) for r in lookup(index, trial)]
+    found[0][0] *= 1e6
+    found[0][1] *= 1e-12
+    return tuple(found)
+
+
+def test_margins_are_kept_and_estimated_from(tmp_path):
+    settings = {"n_train": N, "ratio": 0.25}
+    found = bat.run_trials(by_margins, n_trials=60, out=tmp_path, **settings)
+    bits = bat.run_trials(lookup, n_trials=60, **settings)
+    assert same(found, bits)
+    again = bat.Trials.read(tmp_path)
+    for name in ("train_margin", "test_margin"):
+        kept = getattr(found, name)
+        assert kept.dtype == np.float16 and np.isfinite(kept).all()
+        assert np.array_equal(getattr(again, name), kept)
+    assert np.abs(found.train_margin).max() == np.finfo(np.float16).max
+    scores, plain = found.memorization(), bits.memorization()
+    direct = bat.memorization_from_margins(found.included, found.train_margin)
+    assert np.array_equal(scores.memorization_margin, direct.memorization_margin)
+    frame = scores.to_frame()
+    assert list(frame.columns[-2:]) == ["memorization_margin", "memorization_margin_se"]
+    assert frame[plain.to_frame().columns].equals(plain.to_frame())
+    pairs, of_bits = (t.influence(CLASSES, TEST_CLASSES) for t in (found, bits))
+    assert list(pairs.to_frame().columns[-3:]) == [
+        "influence_margin",
+        "influence_margin_se",
+        "q_margin",
+    ]
+    above = pairs.to_frame()[pairs.influence > 0.02].reset_index(drop=True)
+    assert above[of_bits.to_frame().columns].equals(of_bits.to_frame())
+    assert pairs.chance == of_bits.chance
+    assert "q_margin" not in of_bits.to_frame()
+    assert found.groups(CLASSES, TEST_CLASSES).test.atypical.all()
+
+
+def test_trials_with_and_without_margins_are_joined(tmp_path):
+    settings = {"n_train": N, "ratio": 0.25}
+    first = bat.run_trials(lookup, n_trials=40, out=tmp_path, **settings)
+    assert "train_margin" not in read_table(tmp_path / "own.parquet", "trials")[1]["content"]
+    mixed = bat.run_trials(by_margins, n_trials=60, out=tmp_path, **settings)
+    lacking = [row is None for row in mixed.margin_rows("test_margin")]
+    assert lacking == [True] * 40 + [False] * 20
+    assert mixed.memorization().memorization_margin is None  # not of twenty trials alone
+    assert mixed.influence(CLASSES, TEST_CLASSES).q_margin is None
+    more = bat.run_trials(by_margins, n_trials=range(30, 80), **settings)
+    whole = bat.run_trials(by_margins, n_trials=80, **settings)
+    for parts in ((mixed, more), (more, first, mixed)):
+        joined = bat.merge_trials(*parts)
+        lacking = [row is None for row in joined.margin_rows("train_margin")]
+        assert lacking == [True] * 30 + [False] * 50
+        assert np.array_equal(joined.train_margin[30:], whole.train_margin[30:])
+    joined.save(tmp_path / "joined.parquet")
+    again = bat.Trials.read(tmp_path / "joined.parquet")
+    assert np.array_equal(again.test_margin, joined.test_margin, equal_nan=True)
+
+
+def test_two_margins_of_one_trial_are_not_joined():
+    settings = {"n_train": N, "n_trials": 3, "ratio": 0.25}
+    ours = bat.run_trials(by_margins, **settings)
+
+    def others(index, trial):
+        train, test = by_margins(index, trial)
+        return train, 2 * test
+
+    with pytest.raises(ArtifactError, match="trial 0 is there twice, with another test_margin"):
+        bat.merge_trials(ours, bat.run_trials(others, **settings))
+
+
+def test_margins_of_one_split_alone_are_bits():
+    def fit(index, trial):
+        train, test = by_margins(index, trial)
+        return train, test > 0
+
+    found = bat.run_trials(fit, n_train=N, n_trials=5, ratio=0.25)
+    assert found.train_margin is None and found.test_margin is None
 
 
 @pytest.mark.parametrize(

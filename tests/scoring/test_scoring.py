@@ -24,7 +24,7 @@ from bat.scores import memorization
 from bat.scores.fit import fit_sentence
 from bat.scores.subsets import subset
 from bat.training import trials
-from bat.validation import check_together, groups_inputs, read_checked
+from bat.validation import check_convergence, check_together, groups_inputs, read_checked
 
 # -- a learner whose scores are known -------------------------------------------------------
 
@@ -286,6 +286,21 @@ def test_convergence_of_a_lookup_learner(shards, objects, tmp_path):
     assert table["n_trials"].iloc[-1] == N_TRIALS
     assert table["se_mean"].is_monotonic_decreasing
     assert table["split_half_correlation"].iloc[-1] > 0.99
+
+
+def test_convergence_of_trials_without_margins_is_what_it_was(objects, tmp_path):
+    spec = SPEC | {"trials": 120}
+    tables = {}
+    for n_with in (0, 1, 120):
+        out = tmp_path / f"{n_with}.csv"
+        scoring.write_convergence([write_margins(tmp_path, n_with)], objects, spec, out)
+        tables[n_with] = out.read_bytes()
+    assert tables[0] == tables[1]  # some margins are none
+    before, after = (pd.read_csv(tmp_path / f"{n}.csv") for n in (0, 120))
+    pd.testing.assert_frame_equal(after[before.columns], before)
+    more = set(after) - set(before)
+    assert {"agreement_margins_auc_low", "margins_worth", "standing_margins_high"} <= more
+    assert check_convergence(tmp_path / "120.csv") == len(after)
 
 
 # -- shards that cannot be used -------------------------------------------------------------

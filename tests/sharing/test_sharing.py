@@ -93,9 +93,13 @@ def made(few_digits, tmp_path_factory):
     scoring.write_convergence([shard], few_digits, spec, folder / "scores" / "convergence.csv")
     labels = np.asarray(few_digits.train_labels)
     rng = np.random.default_rng(0)
-    for kind, high in (("disagreement", 0.69), ("confidence", 1.0)):
+    for kind, name, high in (
+        ("disagreement", "disagreement", 0.69),
+        ("confidence", "confidence", 1.0),
+        ("proxies", "csl", 50.0),
+    ):
         columns = {"index": np.arange(len(labels)), "label": labels}
-        columns[kind] = high * rng.random(len(labels))
+        columns[name] = high * rng.random(len(labels))
         provenance = {"fingerprint": few_digits.fingerprint, "recipe": {}, "command": "a test"}
         write_table(folder / "scores" / f"{kind}.parquet", kind, columns, **provenance)
     return folder
@@ -162,7 +166,7 @@ def test_same_content_same_bytes(made, archive, copy, tmp_path):
     entry = sharing.export(copy, tmp_path / "again.zip", licence="CC-BY-4.0")
     assert (tmp_path / "again.zip").read_bytes() == archive.read_bytes()
     assert hashlib.sha256(archive.read_bytes()).hexdigest() in entry
-    assert "tables: [disagreement, confidence, convergence]" in entry
+    assert "tables: [disagreement, confidence, proxies, convergence]" in entry
 
 
 def test_an_archive_holds_the_tables_a_card_and_checksums(made, archive, tmp_path):

@@ -222,7 +222,7 @@ def test_everything_goes_through_sbatch(site, cluster, undisturbed):
     for job, rule in zip(head.jobs, rules, strict=True):
         asked = cluster.command("scontrol", "-o", "show", "job", job)
         assert ("TresPerJob=gres:gpu:1" in asked) == (rule == "trials")
-    tables = {"convergence_table", "ensembles", "memorization"}
+    tables = {"convergence_table", "ensembles", "membership_inference", "memorization"}
     assert set(rules) >= tables | {"trials", "train", "evaluate"}
     assert not [rule for rule in rules if rule.startswith(("draw_", "group_", "prepare"))]
     assert all(rules.count(rule) == 1 for rule in tables)

@@ -12,9 +12,9 @@ from bat.devices import Runtime
 from bat.errors import BatError
 from bat.models import build_model
 from bat.objectives import ERM
-from bat.scores.proxies import OBSERVATIONS
+from bat.scores.proxies import OBSERVATIONS, needed
 from bat.training import Training
-from bat.training.dynamics import DRAWS, STEP, Dynamics, needed
+from bat.training.dynamics import DRAWS, STEP, Dynamics
 
 N = 30
 

@@ -61,9 +61,27 @@ def test_every_method_trains_and_records_its_history(run, few_digits, inputs, tm
     assert not (tmp_path / "resume.pt").exists()
 
 
-@pytest.mark.parametrize("run", ["pgd-at", "mart", "bat-1-0.2"])
+@pytest.mark.parametrize("method", ["mail-at", "mail-trades", "mail-mart"])
+def test_mail_goes_on_bit_for_bit_from_the_middle_of_an_epoch(
+    method, few_digits, inputs, tmp_path, stop
+):
+    spec = specification(method, runs={method: {"method": method, "begin": 0.34}})
+    assert spec["objective"]["begin_epoch"] == 2
+    train(tmp_path / "undisturbed", few_digits, spec, inputs)
+    with stop(before=5):  # in the second epoch of three steps, the first with weights
+        train(tmp_path / "stopped", few_digits, spec, inputs)
+    train(tmp_path / "stopped", few_digits, spec, inputs)
+    assert files(tmp_path / "stopped") == files(tmp_path / "undisturbed")
+    table, _ = read_table(tmp_path / "stopped" / "history.parquet", "history")
+    weights = column(table, "mean_weight")
+    assert np.isnan(weights[0])
+    assert ((weights[1:] > 0) & (weights[1:] < 3)).all()
+
+
+@pytest.mark.parametrize("run", ["pgd-at", "mart", "mail-at", "bat-1-0.2"])
 def test_a_compiled_model_learns_the_same(run, few_digits, inputs, tmp_path, compiled):
-    spec = specification(run)
+    mail = {"mail-at": {"method": "mail-at", "begin": 0}}
+    spec = specification(run, runs=mail)
     train(tmp_path / "plain", few_digits, spec, inputs)
     train(tmp_path / "compiled", few_digits, spec, inputs, device=compiled)
     losses = [

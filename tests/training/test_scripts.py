@@ -13,6 +13,7 @@ from bat import config
 from bat.data import to_device
 from bat.devices import Runtime
 from bat.errors import ArtifactError
+from bat.objectives import OBJECTIVES
 from bat.streams import torch_seed
 from bat.training import Training
 
@@ -68,9 +69,7 @@ def test_it_is_the_loop_of_runs_bit_for_bit(few_digits):
     assert not model.training
 
 
-@pytest.mark.parametrize(
-    "method", sorted(set(["erm", "pgd-at", "trades", "mart", "gairat", "bat"]))
-)
+@pytest.mark.parametrize("method", sorted(OBJECTIVES))
 def test_every_method_trains_a_network_of_ones_own(few_digits, method):
     scores = {"scores": np.linspace(0, 1, 200), "sigma": 0.5} if method == "bat" else {}
     model = small()

@@ -67,6 +67,14 @@ SOURCED = {
 TRAINED = [name for name in CONFIG.datasets if name not in SOURCED]
 # those whose trials are trained until they are enough
 UNTIL_ENOUGH = [name for name in TRAINED if CONFIG.datasets[name].scores.trials == "auto"]
+# those with trials of before margins were kept: what is made of margins is not asked for by `all`
+WITHOUT_MARGINS = [
+    name
+    for name in TRAINED
+    if shards.may_lack_margins(
+        CONFIG.datasets[name], Path(RESULTS, name), SPECS[name, "scores"]["recipe"]
+    )
+]
 
 
 pathvars:
@@ -166,10 +174,10 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
-def score_files(name, *more):
-    """The score tables that there are for a data set, and more of their kind."""
-    files = inputs.score_files(CONFIG.datasets[name], [*inputs.SCORE_TABLES, *more])
-    return below(name, files)
+def score_files(name, tables=lambda dataset: inputs.SCORE_TABLES):
+    """The score tables that there are for a data set, of those that a function of it says."""
+    dataset = CONFIG.datasets[name]
+    return below(name, inputs.score_files(dataset, tables(dataset)))
 
 
 def absent(name):
@@ -181,13 +189,15 @@ def absent(name):
     )
 
 
-def figure_files(figures):
-    """Files of the named figures for every data set that they can be drawn for."""
+def figure_files(figures, without_margins=()):
+    """Files of the named figures for every data set that they can be drawn for; what is made of
+    margins is left out for some data sets."""
     return [
         f"{RESULTS}/{name}/{file}"
         for name, dataset in CONFIG.datasets.items()
         for figure in figures
         if inputs.is_drawn(dataset, CATALOGUE[figure])
+        if name not in without_margins or "privacy" not in CATALOGUE[figure].needs
         for file in CATALOGUE[figure].outputs
     ]
 
@@ -195,6 +205,11 @@ def figure_files(figures):
 def figure_asked_for(figure):
     """Files of one figure; refused where no data set has what it is drawn from."""
     files = figure_files([figure])
+    if not files and "privacy" in CATALOGUE[figure].needs:
+        raise WorkflowError(
+            f"{figure} needs trials that keep margins; set scores.margins to true, and remove "
+            "scores.source to train"
+        )
     if not files:
         raise WorkflowError(
             f"{figure} needs a table that no configured source of scores brings (it is drawn from "

@@ -75,21 +75,21 @@ def asked_for(entry, target):
         return lambda wildcards: figure_asked_for(entry.name)
     if target in PAPER_TABLES:
         return table_files(*PAPER_TABLES[target])
-    return comparison_files(*entry.outputs)
+    return lambda wildcards: comparison_asked_for(entry)
 
 
 PAPER_TABLES = {
     f"table{number}": pair for pair, printed in paper.TABLES.items() for number in printed.tables
 }
 
-for _entry in (CATALOGUE[name] for name in FIGURES + COMPARED):
-    for _target in _entry.targets:
+for _target in dict.fromkeys(t for name in FIGURES + COMPARED for t in CATALOGUE[name].targets):
+    _entries = [CATALOGUE[name] for name in FIGURES + COMPARED]
 
-        rule:
-            name:
-                _target
-            input:
-                asked_for(_entry, _target),
+    rule:
+        name:
+            _target
+        input:
+            *(asked_for(entry, _target) for entry in _entries if _target in entry.targets),
 
 
 for _target in sorted({entry.part_of for entry in CATALOGUE.values()} - {""}):
@@ -99,10 +99,5 @@ for _target in sorted({entry.part_of for entry in CATALOGUE.values()} - {""}):
             _target
         input:
             comparison_files(
-                *(
-                    file
-                    for entry in CATALOGUE.values()
-                    if entry.part_of == _target
-                    for file in entry.outputs
-                )
+                *(entry.name for entry in CATALOGUE.values() if entry.part_of == _target)
             ),

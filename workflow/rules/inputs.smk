@@ -93,19 +93,39 @@ def annotated_scores(wildcards):
     return below(wildcards.dataset, [file])
 
 
-def comparison_files(*files):
-    """Files of every configured data set and architecture."""
+def pairs_of(entry):
+    """Data sets and architectures that a figure or table of runs is made of."""
     return [
-        f"{RESULTS}/{name}/{architecture}/{file}"
+        (name, architecture)
         for name, dataset in CONFIG.datasets.items()
         for architecture in dataset.architectures
-        for file in files
+        if inputs.is_made(entry, SPECS[name, f"comparison-{architecture}"])
     ]
+
+
+def comparison_files(*names, files=None):
+    """Files of figures and tables of runs, all of each by default, wherever they are made."""
+    return [
+        f"{RESULTS}/{name}/{architecture}/{file}"
+        for entry in map(CATALOGUE.get, names)
+        for name, architecture in pairs_of(entry)
+        for file in files or entry.outputs
+    ]
+
+
+def comparison_asked_for(entry):
+    """Files of one figure or table of runs; refused where it is made of no architecture."""
+    if files := comparison_files(entry.name):
+        return files
+    raise WorkflowError(
+        f"{entry.name} is made of no architecture: every `only` in the configuration leaves it "
+        "out; add it there, or ask for its file"
+    )
 
 
 def table_files(name, architecture):
     """The table of a pair that the paper has; of every configured pair where it is not."""
-    pairs = [(n, a) for n, dataset in CONFIG.datasets.items() for a in dataset.architectures]
+    pairs = pairs_of(CATALOGUE["methods"])
     wanted = [(name, architecture)] if (name, architecture) in pairs else pairs
     return [f"{RESULTS}/{n}/{a}/tables/methods.csv" for n, a in wanted]
 

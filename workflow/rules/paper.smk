@@ -4,10 +4,11 @@
 rule paper_page:
     input:
         [f"{RESULTS}/{name}/{inputs.score_file('memorization')}" for name in CONFIG.datasets],
-        comparison_files(
-            *(f"tables/{table}.csv" for table in ("methods", "typical", "representation")),
-            "figures/fig1.csv",
-        ),
+        [
+            file
+            for file in comparison_files("methods", "typical", "representation", "fig1")
+            if file.endswith(".csv")
+        ],
         annotation_tables(),
     output:
         outputs(CATALOGUE["paper_page"]),

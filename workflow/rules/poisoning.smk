@@ -84,10 +84,10 @@ rule write_annotation_table:
 
 rule annotation_sheet:
     input:
-        comparison_files("annotation/sheet.html"),
+        comparison_files("annotation", files=["annotation/sheet.html"]),
 
 
 rule annotation_table:
     input:
         # without any answers the tables are asked for all the same, and say what they wait for
-        annotation_tables() or comparison_files("tables/annotation.csv"),
+        annotation_tables() or comparison_files("annotation", files=["tables/annotation.csv"]),

@@ -144,6 +144,36 @@ rule convergence_table:
         " --shards {input.shards:q} --log {log:q}"
 
 
+rule membership_inference:
+    input:
+        spec=specification("privacy"),
+        data="<results>/{dataset}/data/dataset.json",
+        groups="<results>/{dataset}/groups/train.parquet",
+        shards=of_dataset(shards.score_shards),
+    output:
+        update("<results>/{dataset}/scores/privacy.parquet"),
+        "<results>/{dataset}/scores/privacy.csv",
+    log:
+        "<logs>/{dataset}/privacy.log",
+    benchmark:
+        "<logs>/{dataset}/privacy.tsv"
+    wildcard_constraints:
+        dataset=one_of(TRAINED),
+    conda:
+        "../../environment.yml"
+    resources:
+        **RESOURCES["tables"],
+    params:
+        bat=BAT,
+        data=subpath(input.data, parent=True),
+        out=subpath(output[0], parent=True),
+    message:
+        "Attacking the trials of {wildcards.dataset}: who was trained on?"
+    shell:
+        "{params.bat} privacy --spec {input.spec:q} --data {params.data:q} --groups {input.groups:q}"
+        " --out {params.out:q} --shards {input.shards:q} --log {log:q}"
+
+
 rule group_tables:
     input:
         "<results>/{dataset}/scores/memorization.parquet",

@@ -9,7 +9,7 @@ for _dataset, _absent in SOURCED.items():
             spec=spec_file(_dataset, "source"),
             data=f"<results>/{_dataset}/data/dataset.json",
         output:
-            score_files(_dataset, "convergence"),
+            score_files(_dataset, inputs.fetched_tables),
             report(
                 f"<results>/{_dataset}/scores/source.md",
                 caption="../report/source.rst",
@@ -39,12 +39,16 @@ for _dataset, _absent in SOURCED.items():
             input:
                 lambda wildcards, name=_dataset: absent(name),
             output:
-                [f"<results>/{_dataset}/{inputs.score_file(table)}" for table in sorted(_absent)],
+                [
+                    f"<results>/{_dataset}/{file}"
+                    for table in sorted(_absent)
+                    for file in catalogue.OF_DATASET[table]
+                ],
 
 
 rule export:
     input:
-        lambda wildcards: score_files(wildcards.dataset, "convergence"),
+        lambda wildcards: score_files(wildcards.dataset, inputs.shared_tables),
         "<results>/{dataset}/data/dataset.json",
     output:
         "<results>/{dataset}/scores-{dataset}.zip",

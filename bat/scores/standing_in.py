@@ -1,0 +1,128 @@
+"""How well other scores stand in for memorization, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bat.errors import BatError
+from bat.scores.ensembles import area_under_roc, top_overlap
+from bat.scores.registry import ATYPICAL_ABOVE
+from bat.statistics import above, correlation
+from bat.streams import generator
+
+TOPS = (0.1, 0.2, 0.4)
+MEASURES = ("spearman", "pearson", "auc", *(f"overlap_{100 * top:g}" for top in TOPS), "auc_wrong")
+DRAWS = 200
+
+
+def standing_in(
+    memorization: np.ndarray,
+    scores: Mapping[str, np.ndarray],
+    *,
+    wrong: np.ndarray | None = None,
+    reliability: Mapping[str, float] | None = None,
+    threshold: float = ATYPICAL_ABOVE,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> list[dict]:
+    """Compare scores with memorization, and with labels that are known to be wrong.
+
+    Parameters
+    ----------
+    memorization : ndarray of float, shape (n,)
+        The reference.
+    scores : mapping of str to ndarray of float, shape (n_seeds, n) or (n,)
+        Each turned so that **high is atypical**; of several seeds the mean is what
+        is compared.
+    wrong : ndarray of bool, shape (n,), optional
+        Samples whose label was planted wrong.
+    reliability : mapping, optional
+        ``spearman`` and ``pearson`` correlation that the reference has with another
+        estimate of the same number of trials: its own noise.
+    threshold : float
+        Memorization above which a sample is atypical, for the ROC curve.
+    draws : int
+        Bootstrap draws of the intervals.
+    seed : int
+
+    Returns
+    -------
+    list of dict
+        A row for each score, in order, with ``score``, ``n_seeds``, each of
+        `MEASURES` with the bounds of its 95 % interval (``..._low``, ``..._high``),
+        and ``spearman_true``, ``pearson_true``: the correlations divided by the
+        square root of the reliability, at most 1, which takes the noise of the
+        reference out (Spearman, 1904). NaN where a measure is undefined.
+
+    Raises
+    ------
+    BatError
+        If shapes differ or a value is not finite.
+
+    Notes
+    -----
+    Samples are drawn with replacement, and of several seeds the seeds too. Three
+    seeds are few: their part of the interval is then rather too narrow.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> truth = rng.random(500) ** 4
+    >>> rows = standing_in(truth, {"noisy": truth + 0.1 * rng.normal(size=(3, 500))}, draws=50)
+    >>> rows[0]["pearson_low"] < rows[0]["pearson"] < rows[0]["pearson_high"]
+    True
+    """
+    n = len(memorization)
+    reference = np.asarray(memorization, np.float64)
+    given = {name: np.atleast_2d(np.asarray(v, np.float64)) for name, v in scores.items()}
+    for name, values in [("memorization", reference[None]), *given.items()]:
+        if values.shape[1:] != (n,) or not np.isfinite(values).all():
+            raise BatError(f"{name} has shape {values.shape}; expected {n} finite values of each")
+    rows = []
+    for name, values in given.items():
+        rng = generator(seed, 0, f"bootstrap-{name}")
+        found = _measure(reference, values.mean(axis=0), wrong, threshold)
+        drawn = []
+        for _ in range(draws):
+            index = rng.integers(0, n, n)
+            seeds = rng.integers(0, len(values), len(values))
+            of_samples = None if wrong is None else wrong[index]
+            mean = values[seeds].mean(axis=0)[index]
+            drawn.append(_measure(reference[index], mean, of_samples, threshold))
+        row = {"score": name, "n_seeds": len(values)}
+        for measure in MEASURES:
+            among = np.array([one[measure] for one in drawn])
+            among = among[np.isfinite(among)]
+            bounds = np.quantile(among, [0.025, 0.975]) if len(among) else (np.nan, np.nan)
+            row |= {measure: found[measure]}
+            row |= {f"{measure}_low": float(bounds[0]), f"{measure}_high": float(bounds[1])}
+        for measure, of_reference in (reliability or {}).items():
+            root = np.sqrt(of_reference) if of_reference > 0 else np.nan
+            row[f"{measure}_true"] = float(np.minimum(row[measure] / root, 1.0))
+        rows.append(row)
+    return rows
+
+
+def spearman_brown(of_halves: float) -> float:
+    """The correlation that two whole sets of trials would have, from that of their halves.
+
+    >>> spearman_brown(0.5)
+    0.6666666666666666
+    """
+    return 2 * of_halves / (1 + of_halves)
+
+
+def _measure(reference, values, wrong, threshold) -> dict[str, float]:
+    from scipy.stats import rankdata
+
+    ranks, of_reference = rankdata(values), rankdata(reference)
+    found = {
+        "spearman": correlation(of_reference, ranks),
+        "pearson": correlation(reference, values),
+        "auc": area_under_roc(ranks, above(reference, threshold)),
+    }
+    found |= {f"overlap_{100 * top:g}": top_overlap(of_reference, ranks, top) for top in TOPS}
+    found["auc_wrong"] = np.nan if wrong is None else area_under_roc(ranks, wrong)
+    return found

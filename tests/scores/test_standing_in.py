@@ -1,0 +1,81 @@
+"""How cheap scores are compared with memorization: against the definitions, and known answers."""
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
+
+from bat.errors import BatError
+from bat.scores.standing_in import MEASURES, spearman_brown, standing_in
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return np.random.default_rng(0).random(400) ** 4
+
+
+def noisy(truth, sd, seeds=1, seed=1):
+    return truth + sd * np.random.default_rng(seed).normal(size=(seeds, len(truth)))
+
+
+def test_measures_are_those_of_the_definitions(truth):
+    score, wrong = noisy(truth, 0.2), np.arange(len(truth)) % 7 == 0
+    (row,) = standing_in(truth, {"score": score}, wrong=wrong, draws=2)
+    assert row["spearman"] == pytest.approx(spearmanr(truth, score[0]).statistic)
+    assert row["pearson"] == pytest.approx(np.corrcoef(truth, score[0])[0, 1])
+    assert row["auc"] == pytest.approx(roc_auc_score(truth > 0.15, score[0]))
+    assert row["auc_wrong"] == pytest.approx(roc_auc_score(wrong, score[0]))
+    for top, n in ((10, 40), (20, 80), (40, 160)):
+        best = {*np.argsort(-truth)[:n]} & {*np.argsort(-score[0])[:n]}
+        assert row[f"overlap_{top}"] == pytest.approx(len(best) / n)
+
+
+def test_a_score_of_several_seeds_is_their_mean(truth):
+    scores = noisy(truth, 0.5, seeds=3)
+    (of_three,) = standing_in(truth, {"score": scores}, draws=2)
+    (of_mean,) = standing_in(truth, {"score": scores.mean(axis=0)}, draws=2)
+    assert of_three["n_seeds"] == 3 and of_mean["n_seeds"] == 1
+    for measure in MEASURES[:-1]:
+        assert of_three[measure] == of_mean[measure]
+
+
+def test_intervals_hold_the_value_of_the_population():
+    """0.8 of all correlations lies in 95 % of the intervals, up to the noise of 60 draws."""
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(60):
+        both = rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], size=150)
+        (row,) = standing_in(both[:, 0], {"score": both[:, 1]}, draws=100)
+        held += row["pearson_low"] <= 0.8 <= row["pearson_high"]
+    assert 52 <= held <= 60
+
+
+def test_the_noise_of_the_reference_is_taken_out():
+    """Spearman's formula: of two measures of one thing, without the noise of one."""
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=20_000)
+    reference, again = (truth + rng.normal(size=truth.size) for _ in range(2))
+    reliability = {"pearson": np.corrcoef(reference, again)[0, 1]}
+    (row,) = standing_in(reference, {"truth": truth}, reliability=reliability, draws=2)
+    assert row["pearson"] == pytest.approx(np.sqrt(0.5), abs=0.02)
+    assert row["pearson_true"] == pytest.approx(1, abs=0.02)
+
+
+def test_halves_say_what_wholes_would():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=50_000)
+    four = truth + 2 * rng.normal(size=(4, truth.size))
+    of_halves = np.corrcoef(four[0], four[1])[0, 1]
+    of_wholes = np.corrcoef(four[:2].mean(axis=0), four[2:].mean(axis=0))[0, 1]
+    assert spearman_brown(of_halves) == pytest.approx(of_wholes, abs=0.02)
+
+
+def test_what_cannot_be_compared_is_refused_by_name(truth):
+    with pytest.raises(BatError, match=r"short has shape \(1, 3\)"):
+        standing_in(truth, {"short": truth[:3]})
+    with pytest.raises(BatError, match="holes"):
+        standing_in(truth, {"holes": np.where(truth > 0.5, np.nan, truth)})
+
+
+def test_nothing_planted_has_no_area(truth):
+    (row,) = standing_in(truth, {"score": truth}, draws=2)
+    assert np.isnan(row["auc_wrong"]) and np.isnan(row["auc_wrong_low"])
