@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
     from bat import addresses, config
     from bat.extensions import described
     from bat.plan import inputs, own, places
-    from bat.plan.shards import trials_in_words
+    from bat.plan.enough import trials_in_words
     from bat.plan.sizes import trials_to_stand
 
     settings = config.read_config(*arguments.configfile)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from bat.config import Dataset, Scores
@@ -67,9 +66,8 @@ def shard_files(dataset: Dataset, architecture: str, n_trials: int | None = None
     return [f"trials/{name}" for name in names]
 
 
-def score_shards(dataset: Dataset, n_trials: int | None = None) -> list[str]:
-    """Shards behind memorization and influence: of all trials, or of the first so many."""
-    n_trials = n_trials or most_trials(dataset.scores)
+def score_shards(dataset: Dataset, n_trials: int) -> list[str]:
+    """Shards behind memorization and influence: with ``trials: auto`` of the first so many."""
     return shard_files(dataset, dataset.scores.architecture, n_trials)
 
 
@@ -86,33 +84,6 @@ def rounds(scores: Scores) -> list[int]:
     return [*range(first, scores.max_trials, per_job), scores.max_trials]
 
 
-def trials_in_words(scores: Scores) -> str:
-    """How many trials there will be, for readers.
-
-    >>> trials_in_words(Scores(trials="auto"))
-    '100 to 1,000'
-    """
-    if scores.trials != "auto":
-        return f"{scores.trials:,}"
-    return f"{rounds(scores)[0]:,} to {scores.max_trials:,}"
-
-
-def trials_reached(scores: Scores, decided: Callable[[int], dict]) -> int:
-    """Trials with which ``trials: auto`` ended, from what was decided after each round.
-
-    Parameters
-    ----------
-    scores : Scores
-    decided : callable
-        What was decided after so many trials; what it raises where that is not known
-        yet is let through.
-    """
-    n_trials = rounds(scores)[0]
-    while (following := decided(n_trials)["next"]) is not None:
-        n_trials = following
-    return n_trials
-
-
 def ensemble_shards(dataset: Dataset) -> list[str]:
     """Shards behind disagreement and confidence."""
     ensemble = dataset.ensemble
@@ -123,7 +94,7 @@ def ensemble_shards(dataset: Dataset) -> list[str]:
     ]
 
 
-def may_lack_margins(dataset: Dataset, folder: Path, recipe: dict) -> bool:
+def may_lack_margins(dataset: Dataset, folder: Path, recipe: dict, n_trials: int) -> bool:
     """Whether trials behind the scores have no margins, or may turn out to have none.
 
     Parameters
@@ -133,6 +104,8 @@ def may_lack_margins(dataset: Dataset, folder: Path, recipe: dict) -> bool:
         Results folder of the data set.
     recipe : dict
         Of the trials; those of another one are trained again, and so not looked at.
+    n_trials : int
+        Those behind the scores, or with ``trials: auto`` those that are known to be.
 
     Returns
     -------
@@ -140,7 +113,7 @@ def may_lack_margins(dataset: Dataset, folder: Path, recipe: dict) -> bool:
         True also where somebody's own training, which may give no logits, has yet to
         train its trials.
     """
-    paths = [folder / shard for shard in score_shards(dataset)]
+    paths = [folder / shard for shard in score_shards(dataset, n_trials)]
     if dataset.scores.trainer is not None and not all(path.exists() for path in paths):
         return True
     paths += (folder / "trials" / ".partial" / dataset.scores.architecture).glob("*.parquet")

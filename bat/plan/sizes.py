@@ -9,7 +9,7 @@ from bat.config import Dataset
 from bat.data.counting import count_samples
 from bat.errors import ArtifactError
 from bat.files import read_json
-from bat.plan.shards import trials_in_words
+from bat.plan.enough import trials_in_words
 from bat.scores.significance import trials_for_influence
 
 KNOWN_SIZES = {

@@ -89,13 +89,7 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     stages["scores"] = common | trials | about_scores | _unfitted(scores)
     stages["convergence"] = common | trials | {"stage_version": STAGES["convergence"]}
     if scores.trials == "auto":
-        stages["enough"] = common | {
-            "stage_version": STAGES["enough"],
-            "recipe": recipes[scores.architecture],
-            "precision": scores.precision,
-            "precise_share": scores.precise_share,
-            "rounds": rounds(scores),
-        }
+        stages["enough"] = enough_specification(name, dataset)
     stages["privacy"] = common | trials | {"stage_version": STAGES["privacy"]}
     stages["ensembles"] = common | {
         "stage_version": STAGES["ensembles"],
@@ -115,6 +109,19 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     if dataset.proxies is not None:
         stages |= _proxy_stages(name, dataset)
     return stages
+
+
+def enough_specification(name: str, dataset: Dataset) -> dict:
+    """When the trials behind the scores are enough, for ``trials: auto``."""
+    scores = dataset.scores
+    return {
+        "dataset": name,
+        "stage_version": STAGES["enough"],
+        "recipe": trial_recipe(scores.architecture, scores, dataset.networks),
+        "precision": scores.precision,
+        "precise_share": scores.precise_share,
+        "rounds": rounds(scores),
+    }
 
 
 def _proxy_stages(name: str, dataset: Dataset) -> dict[str, dict]:

@@ -14,10 +14,15 @@ from bat.config.attacks import entry_of
 from bat.errors import ArtifactError
 from bat.files import column, read_table
 from bat.plan import inputs
+from bat.plan.enough import reached
 from bat.plan.runs import all_runs, objective
-from bat.plan.shards import rounds, shard_files, trial_counts
+from bat.plan.shards import shard_files, trial_counts
 from bat.plan.sizes import size
-from bat.plan.specifications import comparison_specification, evaluation_specification
+from bat.plan.specifications import (
+    comparison_specification,
+    enough_specification,
+    evaluation_specification,
+)
 from bat.plan.timings import finished_trials, read_benchmark
 
 if TYPE_CHECKING:
@@ -105,10 +110,13 @@ class Place:
         scores = self.dataset.scores
         if scores.trials != "auto" or architecture != scores.architecture:
             return [self.trials(architecture, 0, n_trials)]
-        first = rounds(scores)[0]
-        rows = [self.trials(architecture, 0, first), self.trials(architecture, first, n_trials)]
-        rows[1] = replace(rows[1], stage=f"at most {n_trials - first} more, {architecture}")
-        return rows[: 1 if first == n_trials else 2]
+        asked = enough_specification(self.name, self.dataset)
+        n_reached, _, final = reached(scores, self.folder, asked)
+        rows = [self.trials(architecture, 0, n_reached)]
+        if not final and n_reached < n_trials:
+            more = self.trials(architecture, n_reached, n_trials)
+            rows.append(replace(more, stage=f"at most {more.stage.replace('trials', 'more', 1)}"))
+        return rows
 
     def trials(self, architecture: str, first: int, end: int) -> Row:
         """Trainings on random subsets, from one trial to before another, a job for each shard."""

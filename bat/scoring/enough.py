@@ -101,7 +101,7 @@ def write_decision(
         "precise": precise,
         "held": precise >= spec["precise_share"],
         "next": following,
-        "asked": {**asked, "rounds": spec["rounds"]},
+        "asked": spec,
         "fingerprint": prepared.fingerprint,
         "identity": {"dataset": spec["dataset"], "trials": n_trials},
         "inputs": {"trials": trials.digest()},
@@ -113,11 +113,10 @@ def write_decision(
 
 
 def _tell(decision: dict) -> None:
-    asked = decision["asked"]
+    precision, share = (decision["asked"][key] for key in ("precision", "precise_share"))
     found = (
         f"{decision['trials']} trials: {100 * decision['precise']:.1f} % of the samples have a "
-        f"standard error of at most {asked['precision']:g}, {100 * asked['share']:g} % are asked "
-        "for"
+        f"standard error of at most {precision:g}, {100 * share:g} % are asked for"
     )
     if decision["next"] is not None:
         log.info("%s; going on to %d trials", found, decision["next"])

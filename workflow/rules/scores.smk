@@ -35,7 +35,7 @@ if UNTIL_ENOUGH:
         input:
             spec=specification("enough"),
             data="<results>/{dataset}/data/dataset.json",
-            shards=trials_so_far,
+            shards=of_trials(lambda wildcards: int(wildcards.trials)),
         output:
             update("<results>/{dataset}/trials/enough-{trials}.json"),
         log:
@@ -62,6 +62,7 @@ rule memorization:
         spec=specification("scores"),
         data="<results>/{dataset}/data/dataset.json",
         shards=score_trials,
+        decisions=decisions,
     output:
         update("<results>/{dataset}/scores/memorization.parquet"),
         update("<results>/{dataset}/scores/influence.parquet"),
@@ -124,6 +125,7 @@ rule convergence_table:
         spec=specification("convergence"),
         data="<results>/{dataset}/data/dataset.json",
         shards=score_trials,
+        decisions=decisions,
     output:
         "<results>/{dataset}/scores/convergence.csv",
     log:
@@ -149,7 +151,8 @@ rule membership_inference:
         spec=specification("privacy"),
         data="<results>/{dataset}/data/dataset.json",
         groups="<results>/{dataset}/groups/train.parquet",
-        shards=of_dataset(shards.score_shards),
+        shards=score_trials,
+        decisions=decisions,
     output:
         update("<results>/{dataset}/scores/privacy.parquet"),
         "<results>/{dataset}/scores/privacy.csv",
