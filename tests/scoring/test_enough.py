@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from bat.config import ConfigError, load_config
+from bat.errors import ArtifactError
+from bat.files import signed, write_json
 from bat.plan.costs import plan
-from bat.plan.shards import covered_trials, rounds, score_shards, trials_reached
-from bat.plan.specifications import all_specifications
+from bat.plan.enough import Reached, decision_file, reached
+from bat.plan.shards import covered_trials, rounds, score_shards
+from bat.plan.specifications import all_specifications, enough_specification
 from bat.scoring.enough import following_round
 
 ROUNDS = [20, 30, 40, 50, 100]
@@ -59,13 +62,42 @@ def configured(tmp_path, members=10, **scores):
 AUTO = {"trials": "auto", "min_trials": 20, "max_trials": 70}
 
 
+def decide(folder, n_trials, following, asked):
+    decision = {"next": following, "asked": asked}
+    write_json(folder / decision_file(n_trials), signed(decision))
+
+
 def test_the_trials_that_were_reached_follow_the_decisions(tmp_path):
     dataset = configured(tmp_path, **AUTO).datasets["digits"]
+    asked = enough_specification("digits", dataset)
+    files = [decision_file(n_trials) for n_trials in (30, 60)]
     assert rounds(dataset.scores) == [30, 45, 60, 70]
-    decisions = {30: {"next": 60}, 60: {"next": None}, 45: {"next": 70}}
-    assert trials_reached(dataset.scores, decisions.__getitem__) == 60
+
+    def now(asked=asked):
+        return reached(dataset.scores, tmp_path, asked)
+
+    assert now() == Reached(30, (files[0],), final=False)
+    decide(tmp_path, 45, 70, asked)  # of a round that was passed over
+    assert now() == Reached(30, (files[0],), final=False)
+    decide(tmp_path, 30, 60, asked)
+    assert now() == Reached(60, tuple(files), final=False)
+    decide(tmp_path, 60, None, asked)
+    assert now() == Reached(60, tuple(files))
+    assert now(asked | {"precision": 0.04}) == Reached(30, (files[0],), final=False)
+    (tmp_path / files[0]).write_text("{")
+    with pytest.raises(ArtifactError, match="enough-000030"):
+        now()
+
+
+def test_a_number_of_trials_is_decided(tmp_path):
+    scores = configured(tmp_path, trials=40).datasets["digits"].scores
+    assert reached(scores, tmp_path, None) == Reached(40)
+
+
+def test_shards_of_rounds_are_those_of_whole_jobs(tmp_path):
+    dataset = configured(tmp_path, **AUTO).datasets["digits"]
     assert len(score_shards(dataset, 60)) == 4
-    assert score_shards(dataset)[-1].endswith("000060-000069.parquet")
+    assert score_shards(dataset, 70)[-1].endswith("000060-000069.parquet")
     assert covered_trials(dataset, "small_cnn")[0] == 30
 
 
@@ -80,16 +112,26 @@ def test_the_tables_do_not_depend_on_what_is_asked_but_on_the_trials(tmp_path):
 
 
 def test_the_plan_says_what_is_sure_and_what_may_come(tmp_path):
-    rows = {row.stage: row for row in plan(configured(tmp_path, **AUTO), tmp_path)}
-    sure, more = rows["30 trials, small_cnn"], rows["at most 40 more, small_cnn"]
+    config = configured(tmp_path, **AUTO)
+    dataset = config.datasets["digits"]
+
+    def rows(config=config):
+        found = {row.stage: row for row in plan(config, tmp_path)}
+        return {stage: row for stage, row in found.items() if stage.endswith(", small_cnn")}
+
+    def trials():
+        return [stage for stage in rows() if "trials" in stage or "more" in stage]
+
+    sure, more = rows()["30 trials, small_cnn"], rows()["at most 40 more, small_cnn"]
     assert (sure.jobs, more.jobs) == (2, 3)
-    (whole,) = (
-        row
-        for row in plan(configured(tmp_path, trials=70), tmp_path)
-        if row.stage == "70 trials, small_cnn"
-    )
+    whole = rows(configured(tmp_path, trials=70))["70 trials, small_cnn"]
     assert sure.hours + more.hours == pytest.approx(whole.hours)
     assert sure.bytes + more.bytes == pytest.approx(whole.bytes)
+    asked, folder = enough_specification("digits", dataset), config.results / "digits"
+    decide(folder, 30, 45, asked)
+    assert trials() == ["45 trials, small_cnn", "at most 25 more, small_cnn"]
+    decide(folder, 45, None, asked)
+    assert trials() == ["45 trials, small_cnn"]
 
 
 @pytest.mark.parametrize(
