@@ -3,6 +3,7 @@
 VERBS = (
     "prepare",
     "trials",
+    "enough",
     "memorization",
     "convergence",
     "ensembles",

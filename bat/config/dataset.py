@@ -188,6 +188,18 @@ class Dataset(Section):
         return self
 
     @model_validator(mode="after")
+    def _enough_for_members(self):
+        scores, members = self.scores, self.ensemble.members
+        shared = scores.architecture in self.ensemble.architectures
+        if scores.trials == "auto" and shared and members > scores.min_trials:
+            raise ValueError(
+                f"ensemble.members ({members}) must not exceed scores.min_trials "
+                f"({scores.min_trials}) with trials: auto, since members are trials of "
+                f"{scores.architecture}; raise min_trials"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _only_architectures(self):
         if absent := sorted(set(self.only) - set(self.architectures)):
             raise ValueError(

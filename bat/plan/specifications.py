@@ -18,12 +18,13 @@ from bat.plan import own
 from bat.plan.inputs import unknown_entries
 from bat.plan.runs import all_runs, external_models, objective, substitution_runs
 from bat.plan.samples import sample_problems, samples_specification, score_threshold
-from bat.plan.shards import trial_counts
+from bat.plan.shards import rounds, trial_counts
 from bat.scores.proxies import needed
 
 STAGES = {
     "data": 1,
     "trials": 1,
+    "enough": 1,
     "scores": 2,
     "ensembles": 1,
     "groups": 2,
@@ -87,6 +88,8 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     }
     stages["scores"] = common | trials | about_scores | _unfitted(scores)
     stages["convergence"] = common | trials | {"stage_version": STAGES["convergence"]}
+    if scores.trials == "auto":
+        stages["enough"] = enough_specification(name, dataset)
     stages["privacy"] = common | trials | {"stage_version": STAGES["privacy"]}
     stages["ensembles"] = common | {
         "stage_version": STAGES["ensembles"],
@@ -106,6 +109,19 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     if dataset.proxies is not None:
         stages |= _proxy_stages(name, dataset)
     return stages
+
+
+def enough_specification(name: str, dataset: Dataset) -> dict:
+    """When the trials behind the scores are enough, for ``trials: auto``."""
+    scores = dataset.scores
+    return {
+        "dataset": name,
+        "stage_version": STAGES["enough"],
+        "recipe": trial_recipe(scores.architecture, scores, dataset.networks),
+        "precision": scores.precision,
+        "precise_share": scores.precise_share,
+        "rounds": rounds(scores),
+    }
 
 
 def _proxy_stages(name: str, dataset: Dataset) -> dict[str, dict]:

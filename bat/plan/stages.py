@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -15,10 +15,15 @@ from bat.errors import ArtifactError
 from bat.files import column, read_table
 from bat.files.indices import read_indices
 from bat.plan import inputs
+from bat.plan.enough import reached
 from bat.plan.runs import all_runs, objective
 from bat.plan.shards import shard_files, trial_counts
 from bat.plan.sizes import size
-from bat.plan.specifications import comparison_specification, evaluation_specification
+from bat.plan.specifications import (
+    comparison_specification,
+    enough_specification,
+    evaluation_specification,
+)
 from bat.plan.timings import finished_trials, read_benchmark
 
 if TYPE_CHECKING:
@@ -74,7 +79,9 @@ class Place:
         """The stages that have jobs, in the order in which they run."""
         rows = [self.prepare()]
         if self.dataset.scores.source is None:
-            rows += [self.trials(a, n) for a, n in trial_counts(self.dataset).items()]
+            rows += [
+                row for a, n in trial_counts(self.dataset).items() for row in self.rounds(a, n)
+            ]
         rows.append(self.tables())
         for architecture in self.dataset.architectures:
             rows += [
@@ -99,9 +106,23 @@ class Place:
         basis = "size assumed" if self.size.assumed else ""
         return Row(self.name, "prepare", 1, int(done), 0, 0, samples * (pixels + 16), basis)
 
-    def trials(self, architecture: str, n_trials: int) -> Row:
-        """Trainings on random subsets, a job for each shard."""
-        shards = shard_files(self.dataset, architecture)
+    def rounds(self, architecture: str, n_trials: int) -> list[Row]:
+        """Trials; with ``trials: auto`` those that are trained for sure, and those that may be."""
+        scores = self.dataset.scores
+        if scores.trials != "auto" or architecture != scores.architecture:
+            return [self.trials(architecture, 0, n_trials)]
+        asked = enough_specification(self.name, self.dataset)
+        n_reached, _, final = reached(scores, self.folder, asked)
+        rows = [self.trials(architecture, 0, n_reached)]
+        if not final and n_reached < n_trials:
+            more = self.trials(architecture, n_reached, n_trials)
+            rows.append(replace(more, stage=f"at most {more.stage.replace('trials', 'more', 1)}"))
+        return rows
+
+    def trials(self, architecture: str, first: int, end: int) -> Row:
+        """Trainings on random subsets, from one trial to before another, a job for each shard."""
+        n_trials, shards = end - first, shard_files(self.dataset, architecture, end)
+        shards = shards[len(shard_files(self.dataset, architecture, first)) if first else 0 :]
         seconds = finished_trials(self.folder, self.dataset, architecture)
         each, basis = self.trial_seconds(architecture, seconds)
         members = self.dataset.ensemble.members
@@ -112,7 +133,7 @@ class Place:
             bits += 2 * (self.size.n_train + self.size.n_test)
         probabilities = 2 * self.size.n_train * self.size.n_classes
         made = [bool(seconds) and (self.folder / shard).exists() for shard in shards]
-        left = sum(trial not in seconds for trial in range(n_trials))
+        left = sum(trial not in seconds for trial in range(first, end))
         start = self.pace.start.optimizing
         return Row(
             self.name,
@@ -121,7 +142,7 @@ class Place:
             sum(made),
             (n_trials * each + len(shards) * start) / 3600,
             (left * each + sum(not there for there in made) * start) / 3600,
-            n_trials * bits + min(members, n_trials) * probabilities,
+            n_trials * bits + (0 if first else min(members, n_trials)) * probabilities,
             basis,
         )
 
