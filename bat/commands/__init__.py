@@ -11,6 +11,7 @@ VERBS = (
     "privacy",
     "train",
     "evaluate",
+    "masking",
     "represent",
     "report",
     "poisoning",
