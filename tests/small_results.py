@@ -359,7 +359,7 @@ def stages() -> list[Stage]:
         found.append(Stage(f"poison {of}", reads, (out,), bound(_poison, of), _run_spec(of)))
     shown = ("shown/*", "shown/*/*")
     for figure in [n for n, entry in read_catalogue().items() if entry.scope == "dataset"]:
-        by_group = figure in ("groups", "privacy", "privacy_rates")
+        by_group = figure in ("browse", "groups", "privacy", "privacy_rates")
         more = ("scores/*", _GROUPS) if by_group else ("scores/*",)
         more = ("scores/*", "proxies/by_seed*") if figure == "proxies" else more
         found.append(
