@@ -40,7 +40,7 @@ CHECKS = {
     "unbounded": Check("eps 1", "many", "unbounded", False, None),
 }
 """By name. Limits are far above what models trained with attacks show, and far below what a
-gradient of zero does; see docs/questions.md."""
+gradient of zero does; see docs/masking.md."""
 
 
 def checks(verdicts: Mapping[tuple[str, int], pd.DataFrame], n_classes: int) -> pd.DataFrame:
