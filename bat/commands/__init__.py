@@ -12,6 +12,7 @@ VERBS = (
     "privacy",
     "train",
     "evaluate",
+    "masking",
     "represent",
     "report",
     "poisoning",

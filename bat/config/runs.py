@@ -66,6 +66,17 @@ class OwnAttack(Section):
     settings: Settings = Field({})
 
 
+class Masking(Section):
+    """Whether a model is robust or only hides its gradient, asked by attacks that need none of it.
+
+    More steps, images made on another seed's model, Square and an unbounded PGD; PGD is that of
+    ``evaluation``, with 10 steps and 100.
+    """
+
+    samples: Count = Field(200, description="of the evaluated ones, the first of the draw by seed")
+    queries: Count = Field(1000, description="of Square, for each sample at most")
+
+
 class Evaluation(Section):
     """The columns of the tables; unset values are those of the adversary."""
 
@@ -82,6 +93,9 @@ class Evaluation(Section):
     seed: Seed = 0
     max_samples: Count | None = Field(
         None, description="evaluate only this many test samples, the first of a draw by seed"
+    )
+    masking: Masking | None = Field(
+        None, description="check every evaluated model for a masked gradient; unset: none is"
     )
     attacks: dict[Name, OwnAttack] = Field(
         {}, description="attacks of your own, by the name of their column"

@@ -33,6 +33,7 @@ STAGES = {
     "source": 1,
     "training": 1,
     "evaluation": 1,
+    "masking": 1,
     "poisoning": 1,
     "representation": 2,
     "courses": 1,
@@ -159,6 +160,8 @@ def _run_stages(name: str, dataset: Dataset) -> dict[str, dict]:
         "evaluation": evaluation,
         "evaluation-ablation": evaluation | {"attacks": pgd},
     }
+    if dataset.evaluation.masking is not None:
+        stages["masking"] = masking_specification(name, dataset)
     for stage in ("poisoning", "representation"):
         stages[stage] = {"dataset": name, "stage_version": STAGES[stage]}
     for architecture in dataset.networks:
@@ -264,8 +267,28 @@ def evaluation_specification(name: str, dataset: Dataset) -> dict:
     }
 
 
+def masking_specification(name: str, dataset: Dataset) -> dict:
+    """The attacks that tell robustness from a masked gradient, resolved.
+
+    ``attack`` holds keywords of `bat.attacks.masking_verdicts`.
+    """
+    evaluation, asked = evaluation_specification(name, dataset), dataset.evaluation.masking
+    pgd = {key: evaluation["attacks"]["pgd"][key] for key in ("eps", "step")}
+    return {
+        "stage_version": STAGES["masking"],
+        "dataset": name,
+        "attack": {**pgd, "few": 10, "many": 100, "queries": asked.queries},
+        "batch_size": evaluation["batch_size"],
+        "seed": evaluation["seed"],
+        "max_samples": min(asked.samples, evaluation["max_samples"] or asked.samples),
+    }
+
+
 def comparison_specification(name: str, dataset: Dataset, architecture: str) -> dict:
     """What the tables and figures of one architecture compare, and under which attacks."""
+    only = {"only": list(dataset.only[architecture])} if architecture in dataset.only else {}
+    checked = dataset.evaluation.masking is not None
+    masking = {"masking": masking_specification(name, dataset)} if checked else {}
     return {
         "dataset": name,
         "architecture": architecture,
@@ -276,4 +299,5 @@ def comparison_specification(name: str, dataset: Dataset, architecture: str) -> 
         "seeds": list(dataset.seeds),
         "ablation": dataset.ablation.model_dump(mode="json"),
         "evaluation": evaluation_specification(name, dataset),
-    } | ({"only": list(dataset.only[architecture])} if architecture in dataset.only else {})
+        **masking,
+    } | only

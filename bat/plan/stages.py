@@ -87,6 +87,7 @@ class Place:
             rows += [
                 self.training(architecture),
                 self.evaluation(architecture),
+                self.masking(architecture),
                 self.poisoning(architecture),
                 self.representation(architecture),
             ]
@@ -255,6 +256,20 @@ class Place:
             lambda run: each[inputs.evaluation_stage(run, comparison)],
             2 * n_test,
         )
+
+    def masking(self, architecture: str) -> Row:
+        """Checks for a masked gradient, where they are configured."""
+        spec = self.comparison(architecture).get("masking")
+        if spec is None:
+            return Row(self.name, f"masking, {architecture}", 0, 0, 0, 0, 0, "")
+        n, attack = min(spec["max_samples"], self.size.n_test), spec["attack"]
+        batch, few, many = min(spec["batch_size"], n), attack["few"], attack["many"]
+        # many steps on the model, on that of another seed, and unbounded; a query is one pass
+        steps = (few + 3 * many) / many * self.attack(architecture, many, batch, "float32")
+        queries = CORRECT * attack["queries"] * self.clean(architecture, batch)
+        seconds = self.pace.start.optimizing + n * (steps + queries)
+        stage = f"masking, {architecture}"
+        return self._measured(stage, architecture, "masking", lambda run: seconds, 2 * n)
 
     def poisoning(self, architecture: str) -> Row:
         """Poisoning scores of the training samples, for figure 3 and the annotation study."""
