@@ -18,6 +18,7 @@ VERBS = (
     "scores",
     "theory",
     "paper",
+    "browse",
     "summary",
     "plan",
     "schema",

@@ -12,6 +12,7 @@ from chromium import Browser, downloaded
 from small_page import CLASSES, N_TRAIN, write_small_page
 
 from bat import data
+from bat.data.dropping import read_dropped
 from bat.files import read_table
 
 LEFT, RIGHT, DOWN, END = "\ue012", "\ue014", "\ue015", "\ue010"
@@ -338,7 +339,8 @@ def test_suspects_are_reviewed_by_keys_and_exported(page, folder, chromium, down
     window = page("#view=review&sort=suspicion")  # as if it was opened another day
     assert window.text("verdicts") == "2 verdicts in this browser"
     window.click("save")
-    text = downloaded(downloads).read_bytes().decode()
+    file = downloaded(downloads)
+    text = file.read_bytes().decode()
     rows = list(csv.DictReader(io.StringIO(text)))
     prepared = data.load(folder / "data")
     wanted = {order[0]: "wrong", order[2]: "unsure"}
@@ -348,6 +350,8 @@ def test_suspects_are_reviewed_by_keys_and_exported(page, folder, chromium, down
         assert int(row["source_index"]) == prepared.train_source_index[index]
         assert row["class"] == prepared.class_names[prepared.train_labels[index]]
     assert [int(row["index"]) for row in rows] == sorted(wanted)
+    label = int(prepared.train_labels[order[0]])
+    assert read_dropped(file) == {int(prepared.train_source_index[order[0]]): label}
 
 
 def test_suspects_come_by_the_mean_of_their_ranks(page, folder):
