@@ -20,6 +20,7 @@ VERBS = (
     "scores",
     "theory",
     "paper",
+    "browse",
     "summary",
     "plan",
     "schema",

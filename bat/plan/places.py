@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bat.addresses import is_address
+from bat.data.dropping import read_dropped
 from bat.data.revisions import data_files
 from bat.errors import DataError
 from bat.escaping import shown
@@ -66,6 +67,8 @@ def _data_problem(data: config.Data) -> str | None:
         more = ", and download is false" if hasattr(data, "download") else ""
         return f"{place}: {shown(getattr(data, key))} does not exist{more}; correct it"
     try:
+        if data.drop is not None:
+            read_dropped(data.drop)
         data_files(data, {})
     except DataError as error:
         return f"{place}: {error}"
