@@ -57,7 +57,7 @@ def write_shard(config, first: int, last: int, seconds: float, **changes) -> Non
 def test_trials_that_an_influence_needs_are_told_before_any_is_trained(config, tmp_path):
     dataset = config.datasets["digits"]
     text = trials_to_stand(dataset, tmp_path)
-    assert "64,850 candidate pairs after about 766 trials, and 40 are configured" in text
+    assert "64,850 candidate pairs after about 766 trials by right and wrong" in text
     groups = dataset.groups.model_copy(update={"influence_above": 0.9})
     rare = dataset.model_copy(update={"groups": groups})
     assert "accuracy 0.73" in trials_to_stand(rare, tmp_path)
