@@ -6,6 +6,8 @@ file; its objective in `bat.objectives` takes them from here.
 
 from __future__ import annotations
 
+from bat.config.awp import awp_constants
+
 REFERENCE_EPS, REFERENCE_STEP = 0.031, 0.007
 """Of TRADES, MART, GAIRAT and MAIL in their authors' code, on the [0, 1] scale."""
 
@@ -16,6 +18,7 @@ MAIL_EPOCHS = 120
 """Of the training that MAIL's reference has its settings for."""
 
 SETTLED_ELSEWHERE = {"train_on", "samples", "training", "selection", "score", "sigma", "top"}
+SETTLED_ELSEWHERE |= {"awp"}
 SETTLED_ELSEWHERE |= {"objective", "settings"}  # of a method of one's own
 """Of a run, what is none of its objective's constants."""
 
@@ -50,7 +53,8 @@ def constants(run, architecture: str, adversary) -> dict:
     Returns
     -------
     dict
-        ``method``, and what its class in `bat.objectives` is called with.
+        ``method``, and what its class in `bat.objectives` is called with; where it
+        is set, ``awp``, what that class is called with around it.
     """
     settings = run.model_dump(mode="json", exclude=SETTLED_ELSEWHERE)
     if run.method == "erm":
@@ -68,4 +72,6 @@ def constants(run, architecture: str, adversary) -> dict:
     if run.method.startswith("mail-"):
         begin = settings.pop("begin")
         settings["begin_epoch"] = first_weighted_epoch(begin, run.training.epochs)
+    if run.awp is not None:
+        settings["awp"] = awp_constants(run.awp, run.method, run.training.epochs)
     return settings
