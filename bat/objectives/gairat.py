@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bat.attacks import forward
+from bat.attacks import Attacked, forward
 from bat.config import GairatRun
 from bat.config.methods import GAIRAT_EPOCHS, begin_epoch
 from bat.objectives.base import Adversarial, Batch, Statistics, weighted_mean
@@ -53,12 +53,16 @@ class GAIRAT(Adversarial):
     shift: float = GairatRun().shift
     begin_epoch: int = begin_epoch(GairatRun().begin, GAIRAT_EPOCHS)
 
-    def __call__(
-        self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0
-    ) -> tuple[Tensor, Statistics]:
-        x, correct_steps = self.attacked(
+    def attack(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Attacked:
+        """Attack the batch from a uniform start, counting iterates that are classified right."""
+        return self.attacked(
             model, batch, generator, loss="ce", start="uniform", count_correct=True
         )
+
+    def loss(
+        self, model: nn.Module, batch: Batch, attacked: Attacked, *, epoch: int = 0
+    ) -> tuple[Tensor, Statistics]:
+        x, correct_steps = attacked
         losses = F.cross_entropy(forward(model, x), batch.y, reduction="none")
         if epoch + 1 >= self.begin_epoch:
             weights = geometry_weights(correct_steps, self.steps, shift=self.shift)

@@ -48,11 +48,10 @@ class PGDAT(Adversarial):
     step: float = Adversary().step
     mode: Literal["train", "eval"] = PgdAtRun().mode
 
-    def __call__(
-        self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0
+    def loss(
+        self, model: nn.Module, batch: Batch, attacked: Attacked, *, epoch: int = 0
     ) -> tuple[Tensor, Statistics]:
-        x = self.attack(model, batch, generator).x
-        losses = F.cross_entropy(forward(model, x), batch.y, reduction="none")
+        losses = F.cross_entropy(forward(model, attacked.x), batch.y, reduction="none")
         loss = weighted_mean(losses, torch.ones_like(losses))
         return loss, {"loss": loss.detach()}
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bat.attacks import Attacked
 from bat.objectives.base import Batch, CleanAndAdversarial, Statistics
 
 
@@ -48,11 +48,12 @@ class TRADES(CleanAndAdversarial):
 
     name: ClassVar[str] = "trades"
     passes: ClassVar[tuple[int, int]] = (1, 2)
+    attack_loss: ClassVar[Literal["ce", "kl"]] = "kl"
 
-    def __call__(
-        self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0
+    def loss(
+        self, model: nn.Module, batch: Batch, attacked: Attacked, *, epoch: int = 0
     ) -> tuple[Tensor, Statistics]:
-        clean, adversarial = self.logits(model, batch, generator, loss="kl")
+        clean, adversarial = self.logits(model, batch, attacked)
         return trades_loss(clean, adversarial, batch.y, beta=self.beta)
 
 
