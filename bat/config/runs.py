@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from bat.config.code import Code, Settings
+from bat.config.methods import with_smooth_labels
 from bat.config.proxies import ProxyName
 from bat.config.samples import Chosen, TopShare, with_threshold
 from bat.config.scores import ScoreName
@@ -107,6 +108,8 @@ class Run(Chosen):
 
     training: Training = Training()
     selection: Selection | None = Field(None, description="unset: the data set's")
+
+    _smooths = model_validator(mode="after")(with_smooth_labels)
 
 
 class ErmRun(Run):

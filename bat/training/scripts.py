@@ -287,6 +287,8 @@ def _masks(
 def _described(objective: Objective) -> dict:
     """Name and settings, as JSON holds them."""
     settings = dataclasses.asdict(objective) if dataclasses.is_dataclass(objective) else {}
+    if not settings.get("label_smoothing", True):
+        del settings["label_smoothing"]  # states of before lack it
     return {"name": type(objective).__name__, **json.loads(json.dumps(settings, default=str))}
 
 
