@@ -11,6 +11,7 @@ from bat.config.methods import with_smooth_labels
 from bat.config.proxies import ProxyName
 from bat.config.samples import Chosen, TopShare, with_threshold
 from bat.config.scores import ScoreName
+from bat.config.starting import StartFrom
 from bat.config.training import Training
 from bat.config.values import (
     Count,
@@ -108,6 +109,7 @@ class Run(Chosen):
 
     training: Training = Training()
     selection: Selection | None = Field(None, description="unset: the data set's")
+    start_from: StartFrom = None
 
     _smooths = model_validator(mode="after")(with_smooth_labels)
 

@@ -158,6 +158,10 @@ def test_numbers_that_yaml_reads_as_text():
             {"training": {"warmup_epochs": 80}},
             "leaves no epoch at the whole rate before the first milestone (80)",
         ),
+        (
+            {"runs": {"x": {"method": "erm", "start_from": "a b"}}},
+            "'a b' names neither a run nor a checkpoint",
+        ),
         ({"training": {"label_smoothing": 1}}, "training.label_smoothing: "),
         (
             {"runs": {"mart": {"training": {"label_smoothing": 0.1}}}},
