@@ -17,10 +17,37 @@ GAIRAT_EPOCHS = 120
 MAIL_EPOCHS = 120
 """Of the training that MAIL's reference has its settings for."""
 
-SETTLED_ELSEWHERE = {"train_on", "samples", "training", "selection", "score", "sigma", "top"}
-SETTLED_ELSEWHERE |= {"awp"}
+SETTLED_ELSEWHERE = {
+    "train_on",
+    "samples",
+    "start_from",
+    "training",
+    "selection",
+    "score",
+    "sigma",
+    "top",
+    "awp",
+}
 SETTLED_ELSEWHERE |= {"objective", "settings"}  # of a method of one's own
 """Of a run, what is none of its objective's constants."""
+
+
+UNSMOOTHED = {
+    "mart": "its boosted cross-entropy is of the label alone",
+    "mail-mart": "its boosted cross-entropy is of the label alone",
+    "own": "a method of your own takes its losses itself; give it a setting for this",
+}
+"""Methods in which label smoothing has no meaning, and why."""
+
+
+def with_smooth_labels(run):
+    """Refuse a run whose method has no cross-entropy of smoothed labels."""
+    if run.training.label_smoothing and run.method in UNSMOOTHED:
+        raise ValueError(
+            f"training.label_smoothing ({run.training.label_smoothing:g}) has no meaning for "
+            f"{run.method}: {UNSMOOTHED[run.method]}; set training: {{label_smoothing: 0}} for it"
+        )
+    return run
 
 
 def mart_beta(architecture: str) -> float:
@@ -57,6 +84,8 @@ def constants(run, architecture: str, adversary) -> dict:
         is set, ``awp``, what that class is called with around it.
     """
     settings = run.model_dump(mode="json", exclude=SETTLED_ELSEWHERE)
+    if run.training.label_smoothing:
+        settings["label_smoothing"] = run.training.label_smoothing
     if run.method == "erm":
         return settings
     settings["eps"] = adversary.eps if run.eps is None else run.eps

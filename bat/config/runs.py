@@ -8,9 +8,11 @@ from pydantic import Field, model_validator
 
 from bat.config.awp import Awp, awp_sets_in, without_awp
 from bat.config.code import Code, Settings
+from bat.config.methods import with_smooth_labels
 from bat.config.proxies import ProxyName
 from bat.config.samples import Chosen, TopShare, with_threshold
 from bat.config.scores import ScoreName
+from bat.config.starting import StartFrom
 from bat.config.training import Training
 from bat.config.values import (
     Count,
@@ -108,6 +110,9 @@ class Run(Chosen):
 
     training: Training = Training()
     selection: Selection | None = Field(None, description="unset: the data set's")
+    start_from: StartFrom = None
+
+    _smooths = model_validator(mode="after")(with_smooth_labels)
 
 
 class ErmRun(Run):
