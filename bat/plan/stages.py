@@ -9,10 +9,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from bat.config import AnyRun, Config, Dataset, Optimization, TrainOn, is_built_in
+from bat.config import AnyRun, Config, Dataset, Optimization, is_built_in
 from bat.config.attacks import entry_of
 from bat.errors import ArtifactError
 from bat.files import column, read_table
+from bat.files.indices import read_indices
 from bat.plan import inputs
 from bat.plan.enough import reached
 from bat.plan.runs import all_runs, objective
@@ -86,6 +87,7 @@ class Place:
             rows += [
                 self.training(architecture),
                 self.evaluation(architecture),
+                self.masking(architecture),
                 self.poisoning(architecture),
                 self.representation(architecture),
             ]
@@ -255,6 +257,20 @@ class Place:
             2 * n_test,
         )
 
+    def masking(self, architecture: str) -> Row:
+        """Checks for a masked gradient, where they are configured."""
+        spec = self.comparison(architecture).get("masking")
+        if spec is None:
+            return Row(self.name, f"masking, {architecture}", 0, 0, 0, 0, 0, "")
+        n, attack = min(spec["max_samples"], self.size.n_test), spec["attack"]
+        batch, few, many = min(spec["batch_size"], n), attack["few"], attack["many"]
+        # many steps on the model, on that of another seed, and unbounded; a query is one pass
+        steps = (few + 3 * many) / many * self.attack(architecture, many, batch, "float32")
+        queries = CORRECT * attack["queries"] * self.clean(architecture, batch)
+        seconds = self.pace.start.optimizing + n * (steps + queries)
+        stage = f"masking, {architecture}"
+        return self._measured(stage, architecture, "masking", lambda run: seconds, 2 * n)
+
     def poisoning(self, architecture: str) -> Row:
         """Poisoning scores of the training samples, for figure 3 and the annotation study."""
         each = self.attack(architecture, self.dataset.history.steps, 500, "float32") / CORRECT
@@ -278,7 +294,7 @@ class Place:
         from bat.training import EVALUATION_BATCH
 
         selection, history = run.selection or self.dataset.selection, self.dataset.history
-        n_samples, n_selected = self.trained_on(run.train_on), 0
+        n_samples, n_selected = self.trained_on(run), 0
         if selection.by == "validation":
             n_selected = round(selection.validation * n_samples)
             n_samples -= n_selected
@@ -297,16 +313,21 @@ class Place:
         followed = min(limit, self.size.n_train) + min(limit, self.size.n_test)
         return seconds + times * followed * attack(history.steps)
 
-    def trained_on(self, part: TrainOn) -> int:
+    def trained_on(self, run: AnyRun) -> int:
         """Training samples of a run: by the groups where they are made, else all of them."""
-        if part.atypical is None:
-            return self.size.n_train
+        n, share, samples = self.size.n_train, run.train_on.atypical, run.samples
+        if samples is not None and samples.keep is not None:
+            return len(read_indices(samples.keep))
+        if samples is not None and samples.drop.score is not None:
+            return n - round((samples.drop.top or 0) * n)  # beyond a sigma it is not known
+        if samples is None and share is None:
+            return n
         try:
             table, _ = read_table(self.folder / "groups" / "train.parquet", "groups")
         except ArtifactError:
-            return self.size.n_train
+            return n
         typical, atypical = (int(column(table, name).sum()) for name in ("typical", "atypical"))
-        return max(1, typical + round(part.atypical * atypical))
+        return n - atypical if share is None else max(1, typical + round(share * atypical))
 
     def _measured(
         self,

@@ -46,6 +46,18 @@ class ShardTrials:
     train_margin: np.ndarray | None = None
     test_margin: np.ndarray | None = None
 
+    @classmethod
+    def of(cls, included, train_correct, test_correct, *, recipe: dict, **margins) -> ShardTrials:
+        """Trials from arrays, with the mean accuracies that they give."""
+        shares = {
+            "included": (train_correct & included).sum(axis=1) / included.sum(axis=1),
+            "excluded": (train_correct & ~included).sum(axis=1) / (~included).sum(axis=1),
+            "test": test_correct.mean(axis=1),
+        }
+        accuracies = {name: float(np.mean(values)) for name, values in shares.items()}
+        recipe = recipe | {"trials": len(included)}
+        return cls(included, train_correct, test_correct, accuracies, recipe, **margins)
+
     def digest(self) -> str:
         """What stands for the trials in the ``inputs`` of what is made of them."""
         digest = hashlib.sha256()
