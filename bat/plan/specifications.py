@@ -256,6 +256,11 @@ def evaluation_specification(name: str, dataset: Dataset) -> dict:
 
 def comparison_specification(name: str, dataset: Dataset, architecture: str) -> dict:
     """What the tables and figures of one architecture compare, and under which attacks."""
+    asked: dict = {"last": True} if dataset.evaluation.last else {}  # written where set alone
+    if dataset.baseline is not None:
+        asked["baseline"] = dataset.baseline
+    if architecture in dataset.only:
+        asked["only"] = list(dataset.only[architecture])
     return {
         "dataset": name,
         "architecture": architecture,
@@ -266,4 +271,5 @@ def comparison_specification(name: str, dataset: Dataset, architecture: str) -> 
         "seeds": list(dataset.seeds),
         "ablation": dataset.ablation.model_dump(mode="json"),
         "evaluation": evaluation_specification(name, dataset),
-    } | ({"only": list(dataset.only[architecture])} if architecture in dataset.only else {})
+        **asked,
+    }

@@ -26,8 +26,16 @@ class Comparison:
         self.dataset, self.architecture = spec["dataset"], spec["architecture"]
         self._run_specs = {run["run"]: run for run in run_specs}
 
-    def evaluations(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
+    def evaluations(
+        self, runs: Iterable[str], which: str = "best"
+    ) -> dict[tuple[str, int], pd.DataFrame]:
         """Verdicts by run and seed; an external model has the one seed 0.
+
+        Parameters
+        ----------
+        runs : iterable of str
+        which : {"best", "last"}
+            The epoch of the models that were judged; of ``last`` those of trained runs alone.
 
         Raises
         ------
@@ -36,13 +44,14 @@ class Comparison:
             the run has now.
         """
         return {
-            (run, seed): self._evaluation(run, seed)
-            for run in runs
+            (run, seed): self._evaluation(run, seed, which)
+            for run in (runs if which == "best" else self.specs(runs))
             for seed in seeds_of(run, self.spec)
         }
 
-    def _evaluation(self, run: str, seed: int) -> pd.DataFrame:
-        name = result_file("evaluations", self.architecture, run, seed)
+    def _evaluation(self, run: str, seed: int, which: str) -> pd.DataFrame:
+        kind = {"best": "evaluations", "last": "evaluations-last"}[which]
+        name = result_file(kind, self.architecture, run, seed)
         table, metadata = self.folder.table(name, "evaluations")
         path, wanted = self.folder.path / name, self.spec["evaluation"]
         made = metadata["recipe"]
@@ -55,9 +64,8 @@ class Comparison:
                 "workflow, which makes it again"
             )
         if run not in self.spec["external"]:
-            check_model(
-                path, metadata, self.folder.path / checkpoint_file(self.architecture, run, seed)
-            )
+            model = checkpoint_file(self.architecture, run, seed, which)
+            check_model(path, metadata, self.folder.path / model)
         return table
 
     def histories(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:

@@ -31,3 +31,20 @@ rule evaluate:
         "{params.bat} evaluate --checkpoint={input.checkpoint:q} --arch {wildcards.architecture:q}"
         " {params.normalize} --dataset {params.dataset:q} --spec {input.spec:q} --out {output:q}"
         " --threads {threads} {params.device} --log {log:q}"
+
+
+use rule evaluate as evaluate_last with:
+    input:
+        unpack(network_specification),
+        checkpoint="<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/last.pt",
+        spec=specification("evaluation"),
+        data="<results>/{dataset}/data/dataset.json",
+    output:
+        update("<results>/{dataset}/{architecture}/evaluations/{run}/seed{seed}-last.parquet"),
+    log:
+        "<logs>/{dataset}/{architecture}/evaluations-last/{run}-seed{seed}.log",
+    benchmark:
+        "<logs>/{dataset}/{architecture}/evaluations-last/{run}-seed{seed}.tsv"
+    message:
+        "Attacking the last epoch of {wildcards.run} ({wildcards.architecture}) on "
+        "{wildcards.dataset}, seed {wildcards.seed}"
