@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from bat.config.averaging import Averaging, with_epochs_to_average
 from bat.config.code import Code, Settings
 from bat.config.proxies import ProxyName
 from bat.config.scores import ScoreName
@@ -105,6 +106,12 @@ class Run(Section):
     train_on: TrainOn = TrainOn()
     training: Training = Training()
     selection: Selection | None = Field(None, description="unset: the data set's")
+    averaging: Averaging | None = Field(
+        None,
+        description="of the weights along training; the averaged model is what is selected, "
+        "followed and evaluated; unset: none",
+    )
+    _averages = model_validator(mode="after")(with_epochs_to_average)
 
 
 class ErmRun(Run):

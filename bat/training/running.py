@@ -26,6 +26,7 @@ from bat.progress import log
 from bat.reading import Expected, check_values
 from bat.scores.subsets import HISTORY_SAMPLES, measured_samples
 from bat.streams import torch_seed
+from bat.training.averaging import averaged
 from bat.training.inputs import MadeOf, hold_out, identity, score_masks, training_index
 from bat.training.loop import DivergedError, Training
 
@@ -64,6 +65,7 @@ class Run:
         self.data = to_device(prepared, device.device)
         memorized, unmemorized = score_masks(spec, made_of.scores)
         model = device.place(model)
+        self.average = averaged(spec.get("averaging"), model)
         self.training = Training(
             model,
             build_objective(spec["objective"]),
@@ -78,7 +80,13 @@ class Run:
             unmemorized=None
             if unmemorized is None
             else torch.from_numpy(unmemorized).to(device.device),
+            recorders=[self.average] if self.average else [],
         )
+        self.model, self.forward = model, self.training.forward
+        if self.average:
+            self.model = self.forward = self.average.model
+            if device.compile:
+                self.forward = torch.compile(self.model)
         self.selection = {
             "validation": (self.data.train_images[held], self.data.train_labels[held]),
             "test": (self.data.test_images, self.data.test_labels),
@@ -159,8 +167,8 @@ class Run:
         return {"normalization": {"mean": info["mean"], "std": info["std"]}}
 
     def weights(self) -> dict[str, Tensor]:
-        """The model's state dict, copied to the CPU, contiguous."""
-        state = self.training.model.state_dict()
+        """The state dict of the model that is looked at, copied to the CPU, contiguous."""
+        state = self.model.state_dict()
         return {
             name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
             for name, value in state.items()
@@ -218,7 +226,7 @@ class Run:
         try:
             with self.device.autocast(self.training.precision):
                 return evaluate(
-                    self.training.forward,
+                    self.forward,
                     images,
                     labels,
                     {"pgd": attack},
