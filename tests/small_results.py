@@ -359,7 +359,7 @@ def stages() -> list[Stage]:
         found.append(Stage(f"poison {of}", reads, (out,), bound(_poison, of), _run_spec(of)))
     shown = ("shown/*", "shown/*/*")
     for figure in [n for n, entry in read_catalogue().items() if entry.scope == "dataset"]:
-        by_group = figure in ("groups", "privacy", "privacy_rates")
+        by_group = figure in ("browse", "groups", "privacy", "privacy_rates")
         more = ("scores/*", _GROUPS) if by_group else ("scores/*",)
         more = ("scores/*", "proxies/by_seed*") if figure == "proxies" else more
         found.append(
@@ -367,7 +367,9 @@ def stages() -> list[Stage]:
         )
     for name, reads in {
         "methods": (f"{place}/evaluations/*/*", "scores/memorization.parquet"),
+        "ladder": (f"{place}/evaluations/*/*", "scores/memorization.parquet"),
         "history": ("groups/*", "scores/*", f"{place}/runs/[bp]*/*/history.parquet"),
+        "overfitting": ("scores/*", f"{place}/runs/[bp]*/*/history.parquet"),
         "typical": ("groups/*", "scores/*", f"{place}/runs/*atypical*/*/history.parquet"),
         "representation": ("groups/*", "scores/*", f"{place}/representation/*/*"),
         "fig3": ("groups/train.parquet", f"{place}/poisoning/*/*"),

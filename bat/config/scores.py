@@ -128,7 +128,8 @@ class Groups(Section):
     false_discovery: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
         None,
         description="ask also that a member is real: the share of false ones among the atypical "
-        "samples stays below this (exact tests, Benjamini-Hochberg; test samples by Simes)",
+        "samples stays below this (Benjamini-Hochberg of exact tests, of test samples by Simes, "
+        "and of their margins where trials have them)",
     )
 
     @model_validator(mode="after")

@@ -67,6 +67,22 @@ def is_drawn(dataset: Dataset, entry: Entry) -> bool:
     return not lacking & set(entry.needs)
 
 
+def used_files(dataset: Dataset, entry: Entry, without: Iterable[str] = ()) -> list[str]:
+    """Files that a figure or table shows beside those that it needs, where the data set has them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    entry : Entry
+    without : iterable of str
+        What it lacks beside, as keys of `bat.plan.catalogue.OF_DATASET`.
+    """
+    lacking = absent_tables(dataset) | set(without)
+    if "proxies" not in shared_tables(dataset):
+        lacking.add("proxies")
+    return [OF_DATASET[use][0] for use in entry.uses if use not in lacking]
+
+
 def course_files(dataset: Dataset) -> list[str]:
     """What was seen in the trainings behind the scores of single trainings, a file for each."""
     return [f"proxies/{dataset.watched}-seed{seed}.parquet" for seed in dataset.proxies.seeds]

@@ -86,10 +86,10 @@ def attack_labels(attacks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return labels
 
 
-def setting_text(
+def attacked_text(
     table: pd.DataFrame, evaluation: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]]
 ) -> str:
-    """Samples, attacks, and what the numbers are means of."""
+    """Samples and attacks, as the beginning of a caption without its full stop."""
     shown = set(table["attack"])
     used = {name: of for name, of in evaluation["attacks"].items() if name in shown}
     architectures = " and ".join(dict.fromkeys(spec["architecture"] for spec in specs.values()))
@@ -99,6 +99,14 @@ def setting_text(
         eps = " and ".join(dict.fromkeys(fraction_text(a["eps"]) for a in used.values()))
         text += f", clean and under l_inf attacks with eps {eps}: "
         text += "; ".join(_attack_words(name, settings) for name, settings in used.items())
+    return text
+
+
+def setting_text(
+    table: pd.DataFrame, evaluation: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Samples, attacks, and what the numbers are means of."""
+    text = attacked_text(table, evaluation, specs)
     fewest, most = table["n_seeds"].min(), table["n_seeds"].max()
     if most == 1:
         return f"{text}. One seed, so no spread is known."

@@ -113,7 +113,9 @@ def test_figures_without_their_tables_are_not_drawn():
         name: entry for name, entry in read_catalogue().items() if entry.scope == "dataset"
     }
     drawn = [name for name, entry in of_dataset.items() if inputs.is_drawn(dataset, entry)]
-    assert drawn == ["fig5", "fig6", "fig7", "groups"]
+    assert drawn == ["browse", "fig5", "fig6", "fig7", "groups"]
+    used = inputs.used_files(dataset, of_dataset["browse"])
+    assert used == ["scores/confidence.parquet"]
     assert inputs.score_files(dataset)[-1] == "scores/confidence.parquet"
 
 

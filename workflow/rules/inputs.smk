@@ -67,7 +67,9 @@ def made_from(entry):
 
     def files(wildcards):
         if entry.scope == "dataset":
-            return below(wildcards.dataset, inputs.inputs_of(entry))
+            without = ["privacy"] if wildcards.dataset in WITHOUT_MARGINS else []
+            used = inputs.used_files(CONFIG.datasets[wildcards.dataset], entry, without)
+            return below(wildcards.dataset, [*inputs.inputs_of(entry), *used])
         comparison = comparison_of(wildcards)
         specs = [
             spec_of(wildcards.dataset, f"{wildcards.architecture}-run-{run}")
