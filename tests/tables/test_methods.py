@@ -167,11 +167,11 @@ def test_caption_names_protocols_and_what_is_missing():
     ema = spec(by="last") | {"averaging": {"kind": "ema", "decay": 0.999, "begin_epoch": 1}}
     swa = spec(by="last") | {"averaging": {"kind": "swa", "begin_epoch": 56}}
     for of_run, words in (
-        (ema, "moving average of the weights (EMA, decay 0.999) from epoch 1 on."),
-        (swa, "weights averaged over the epochs (SWA) from epoch 56 on."),
+        (ema, "Moving average of the weights (EMA, decay 0.999) from epoch 1 on"),
+        (swa, "Weights averaged over the epochs (SWA) from epoch 56 on"),
     ):
         caption = methods.caption(one, EVALUATION, {"bat-1-0.2": of_run})
-        assert f"epochs. BAT(1, 0.2): {words} Models of the last epoch." in caption
+        assert f"epochs. {words}: BAT(1, 0.2). Models of the last epoch." in caption
     uneven = methods.methods_table(judged(**{"bat_1_0.2": [0.3], "mart": [0.1, 0.2]}))
     caption = methods.caption(uneven, EVALUATION, {"mart": spec()})
     assert "paired by seed, over the seeds that both have." in caption
