@@ -15,7 +15,9 @@ class Ema(Section):
 
     kind: Literal["ema"]
     decay: Annotated[Number, Field(ge=0, lt=1)] = Field(
-        0.999, description="share of the old average in the new one; 0 is the model itself"
+        0.999,
+        description="share of the old average in the new one, which so looks back on about "
+        "1 / (1 - decay) steps; 0 is the model itself",
     )
     start: Share = Field(0.0, description="share of the training before it, without averaging")
 

@@ -6,6 +6,7 @@ import copy
 import pytest
 import torch
 from short_runs import CPU, EVALUATION, files, specification, train
+from torch import nn
 
 from bat import config
 from bat.checkpoints.formats import read_checkpoint
@@ -13,7 +14,7 @@ from bat.data import as_float, augment, to_device
 from bat.errors import ArtifactError
 from bat.files import column, read_table, write_torch
 from bat.files.bits import unpack
-from bat.models import build_model
+from bat.models import build_model, wrap
 from bat.objectives import ERM
 from bat.streams import torch_seed
 from bat.training import Training, evaluate_checkpoint
@@ -57,8 +58,9 @@ class Watched(Training):
 def training(few_digits):
     """Train 150 digits for four epochs of three steps, with an average; give both."""
 
-    def make(**settings):
-        model = CPU.place(build_model("small_cnn-4", n_classes=10, channels=1, seed=0))
+    def make(model=None, **settings):
+        model = model or build_model("small_cnn-4", n_classes=10, channels=1, seed=0)
+        model = CPU.place(model)
         average = WeightAverage(model, **settings)
         work = Watched(
             model,
@@ -155,6 +157,21 @@ def statistics_by_hand(model, work, epoch):
     return {name: torch.stack(values).mean(0) for name, values in sums.items()}
 
 
+def test_a_network_that_draws_has_the_same_statistics_whatever_was_drawn_before(training):
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(0)
+        layers = [nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 8), nn.BatchNorm1d(8)]
+        own = wrap(nn.Sequential(*layers, nn.Linear(8, 10)), "own", 10, (1, 8, 8))
+        work, average = training(own, kind="swa", begin_epoch=1)
+        work.run_epoch()
+        torch.manual_seed(seed)
+        average.after_epoch(work, {})
+        found.append(average.model.state_dict())
+    assert "3.running_mean" in found[0]
+    assert equal(*found)
+
+
 class Killed(Exception):
     """Takes the place of a signal that no code hears."""
 
@@ -192,6 +209,16 @@ def test_a_killed_run_goes_on_bit_for_bit(kind, step, few_digits, inputs, tmp_pa
     assert both["model"].keys() == both["recorders"][0]["model"].keys()
     train(tmp_path / "parts", few_digits, spec, inputs)
     assert files(tmp_path / "parts") == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_gpu_averages_and_goes_on(kind, few_digits, inputs, tmp_path, kill, gpu):
+    spec = named(averaging=KINDS[kind])
+    with kill(before=5):
+        train(tmp_path, few_digits, spec, inputs, device=gpu)
+    train(tmp_path, few_digits, spec, inputs, device=gpu)
+    assert all(v.isfinite().all() for v in floats(weights(tmp_path / "last.pt")).values())
+    assert len(history(tmp_path)) == 3
 
 
 def history(folder):
