@@ -15,7 +15,8 @@ GAIRAT_EPOCHS = 120
 MAIL_EPOCHS = 120
 """Of the training that MAIL's reference has its settings for."""
 
-SETTLED_ELSEWHERE = {"train_on", "training", "selection", "averaging", "score", "sigma", "top"}
+SETTLED_ELSEWHERE = {"train_on", "samples", "training", "selection", "averaging"}
+SETTLED_ELSEWHERE |= {"score", "sigma", "top"}
 SETTLED_ELSEWHERE |= {"objective", "settings"}  # of a method of one's own
 """Of a run, what is none of its objective's constants."""
 

@@ -132,6 +132,49 @@ def _members(frame: pd.DataFrame, measured: np.ndarray) -> dict[str, np.ndarray]
     return masks
 
 
+def end_verdicts(
+    histories: Mapping[tuple[str, int], pd.DataFrame],
+    groups: pd.DataFrame,
+    info: Mapping[str, Any],
+    max_samples: int | str | None,
+    *,
+    split: str = "test",
+    group: str = "typical",
+) -> dict[tuple[str, str], pd.DataFrame]:
+    """Whether each followed sample of a group is right after the last epoch.
+
+    Parameters
+    ----------
+    histories, info, max_samples
+        As for `along_training`.
+    groups : DataFrame
+        Of the split.
+    split : {'train', 'test'}
+    group : str
+        One of `GROUPS`.
+
+    Returns
+    -------
+    dict of (run, attack) to DataFrame of bool
+        A row for each seed, which is its index, and a column for each sample by its
+        number in the split; no columns where the group is empty.
+    """
+    _check_rows(groups, info[f"n_{split}"], split)
+    found: dict[tuple[str, str], dict[int, np.ndarray]] = {}
+    for (run, seed), history in histories.items():
+        measured, verdicts = unpacked(history, info, max_samples)[split]
+        members = _members(groups, measured)[group]
+        for attack, right in verdicts.items():
+            if len(right):
+                last = right.loc[right.index.max()].to_numpy()
+                found.setdefault((run, attack), {})[seed] = last[members]
+        samples = measured[members]
+    return {
+        of: pd.DataFrame(np.array(list(by_seed.values())), index=list(by_seed), columns=samples)
+        for of, by_seed in found.items()
+    }
+
+
 def followed(comparison: Comparison, runs: list[str]) -> pd.DataFrame:
     """Clean and PGD accuracy of every split and group along the training of some runs.
 

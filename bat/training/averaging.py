@@ -80,9 +80,12 @@ class WeightAverage(Recorder):
         self.averaged.n_averaged.fill_(state["n_averaged"])
 
 
-def averaged(spec: dict | None, model: nn.Module) -> WeightAverage | None:
-    """The average that a run's specification names, of a model on the device; else None."""
-    return None if spec is None else WeightAverage(model, **spec)
+def averaged(spec: dict | None, model: nn.Module) -> tuple[list[WeightAverage], nn.Module]:
+    """The recorders that a run's specification names, and the model that is looked at."""
+    if spec is None:
+        return [], model
+    average = WeightAverage(model, **spec)
+    return [average], average.model
 
 
 def _moving_average(decay: float):

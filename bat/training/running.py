@@ -27,7 +27,14 @@ from bat.reading import Expected, check_values
 from bat.scores.subsets import HISTORY_SAMPLES, measured_samples
 from bat.streams import torch_seed
 from bat.training.averaging import averaged
-from bat.training.inputs import MadeOf, hold_out, identity, score_masks, training_index
+from bat.training.inputs import (
+    MadeOf,
+    check_memorized,
+    hold_out,
+    identity,
+    score_masks,
+    training_index,
+)
 from bat.training.loop import DivergedError, Training
 
 EVALUATION_BATCH = 250  # a gradient of WRN-28-10 on so many images fits where its training fits
@@ -52,7 +59,7 @@ class Run:
         self.spec, self.device, self.prepared, self.made_of = spec, device, prepared, made_of
         self.recipe = config.Training.model_validate(spec["training"])
         seed, info = spec["seed"], prepared.info
-        index = training_index(prepared, spec, made_of.groups)
+        index = training_index(prepared, spec, made_of)
         held = np.zeros(0, np.int64)
         if spec["selection"]["by"] == "validation":
             index, held = hold_out(index, spec["selection"]["validation"], seed)
@@ -64,8 +71,9 @@ class Run:
         )
         self.data = to_device(prepared, device.device)
         memorized, unmemorized = score_masks(spec, made_of.scores)
+        check_memorized(spec, index, memorized, unmemorized)
         model = device.place(model)
-        self.average = averaged(spec.get("averaging"), model)
+        recorders, self.model = averaged(spec.get("averaging"), model)
         self.training = Training(
             model,
             build_objective(spec["objective"]),
@@ -80,13 +88,11 @@ class Run:
             unmemorized=None
             if unmemorized is None
             else torch.from_numpy(unmemorized).to(device.device),
-            recorders=[self.average] if self.average else [],
+            recorders=recorders,
         )
-        self.model, self.forward = model, self.training.forward
-        if self.average:
-            self.model = self.forward = self.average.model
-            if device.compile:
-                self.forward = torch.compile(self.model)
+        self.forward = self.training.forward
+        if self.model is not model:
+            self.forward = torch.compile(self.model) if device.compile else self.model
         self.selection = {
             "validation": (self.data.train_images[held], self.data.train_labels[held]),
             "test": (self.data.test_images, self.data.test_labels),
