@@ -6,10 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from bat.config.awp import Awp, awp_sets_in, without_awp
 from bat.config.code import Code, Settings
+from bat.config.methods import with_smooth_labels
 from bat.config.proxies import ProxyName
 from bat.config.samples import Chosen, TopShare, with_threshold
 from bat.config.scores import ScoreName
+from bat.config.starting import StartFrom
 from bat.config.training import Training
 from bat.config.values import (
     Count,
@@ -107,6 +110,9 @@ class Run(Chosen):
 
     training: Training = Training()
     selection: Selection | None = Field(None, description="unset: the data set's")
+    start_from: StartFrom = None
+
+    _smooths = model_validator(mode="after")(with_smooth_labels)
 
 
 class ErmRun(Run):
@@ -114,11 +120,18 @@ class ErmRun(Run):
 
     method: Literal["erm"] = "erm"
 
+    _without_awp = model_validator(mode="before")(without_awp)
+
 
 class AttackRun(Run):
     eps: Epsilon | None = Field(None, description="unset: the adversary's")
     step: Epsilon | None = Field(None, description="unset: the adversary's")
     steps: Count | None = Field(None, description="unset: the adversary's")
+    awp: Awp | None = Field(
+        None, description="weight perturbation with the method's own loss; unset: none"
+    )
+
+    _awp_sets_in = model_validator(mode="after")(awp_sets_in)
 
 
 class PgdAtRun(AttackRun):

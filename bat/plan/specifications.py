@@ -19,6 +19,7 @@ from bat.plan.inputs import unknown_entries
 from bat.plan.runs import all_runs, external_models, objective, substitution_runs
 from bat.plan.samples import sample_problems, samples_specification, score_threshold
 from bat.plan.shards import rounds, trial_counts
+from bat.plan.starting import start_problems, start_specification
 from bat.scores.proxies import needed
 
 STAGES = {
@@ -44,7 +45,7 @@ STAGES = {
 
 def all_specifications(config: Config) -> dict[tuple[str, str], dict]:
     """The specification of every stage, by data set and stage; runs have theirs without a seed."""
-    if problems := unknown_entries(config) + sample_problems(config):
+    if problems := unknown_entries(config) + run_problems(config):
         raise BatError("\n".join(problems))
     specs: dict[tuple[str, str], dict] = {}
     for name, dataset in config.datasets.items():
@@ -66,6 +67,11 @@ def all_specifications(config: Config) -> dict[tuple[str, str], dict]:
         stages |= _run_stages(name, dataset)
         specs |= {(name, stage): spec for stage, spec in stages.items()}
     return specs
+
+
+def run_problems(config: Config) -> list[str]:
+    """What is wrong with what runs are made of, a line for each: their samples, their start."""
+    return sample_problems(config) + start_problems(config)
 
 
 def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
@@ -245,6 +251,7 @@ def run_specification(
         "score": score,
         "train_on": run.train_on.model_dump(mode="json"),
         **samples_specification(run),
+        **start_specification(run),
         "training": run.training.model_dump(mode="json"),
         "selection": (run.selection or dataset.selection).model_dump(mode="json"),
         "history": dataset.history.model_dump(mode="json"),

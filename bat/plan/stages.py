@@ -169,7 +169,7 @@ class Place:
         from bat.plan.pace import Step
 
         batch = min(recipe.batch_size, n_samples)
-        settings = {key: v for key, v in objective.items() if key not in ("method", "code")}
+        settings = {k: v for k, v in objective.items() if k not in ("method", "code", "awp")}
         own = objective["method"] == "own"
         step = Step(
             self.counted(architecture),
@@ -179,7 +179,11 @@ class Place:
             tuple(sorted(settings.items())),
             recipe,
         )
-        return recipe.epochs * (n_samples // batch) * self.pace(step)
+        awp = objective.get("awp", {"gamma": 0})
+        plain = min(awp["warmup"], recipe.epochs) if awp["gamma"] else recipe.epochs
+        epochs = {step: plain, step._replace(awp=True): recipe.epochs - plain}
+        seconds = sum(n * self.pace(work) for work, n in epochs.items() if n)
+        return (n_samples // batch) * seconds
 
     def clean(self, architecture: str, batch: int) -> float:
         """Seconds for each sample of a pass in float32."""

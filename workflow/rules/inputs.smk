@@ -8,12 +8,18 @@ def comparison_of(wildcards):
 
 
 def run_inputs(wildcards):
-    """Groups and scores, where the run uses them."""
+    """Groups, scores and the run that it starts from, where the run uses them."""
     spec = spec_of(wildcards.dataset, f"{wildcards.architecture}-run-{wildcards.run}")
     return {
         name: f"{RESULTS}/{wildcards.dataset}/{file}"
-        for name, file in inputs.run_inputs(spec).items()
+        for name, file in inputs.run_inputs(spec, wildcards.seed).items()
     }
+
+
+def start_option(wildcards, input):
+    """The model of the run that another starts from."""
+    start = input.get("start")
+    return "" if start is None else f"--start {shlex.quote(start)}"
 
 
 def checkpoint(wildcards):
