@@ -87,6 +87,11 @@ class Evaluation(Section):
     pgd_steps: Count = 100
     pgd_step: Epsilon | None = None
     pgd_restarts: Count = 1
+    pgd_more: tuple[Count, ...] = Field(
+        (),
+        description="steps of further PGD attacks, each with a column of its own: [20] beside the "
+        "100 of pgd_steps",
+    )
     cw_steps: Count = 100
     cw_step: Epsilon | None = None
     autoattack: Literal["standard", "aa-fast", "none"] = Field(
@@ -99,6 +104,11 @@ class Evaluation(Section):
     )
     masking: Masking | None = Field(
         None, description="check every evaluated model for a masked gradient; unset: none is"
+    )
+    last: bool = Field(
+        False,
+        description="judge the models of the last epoch too, beside those of the epoch selected: "
+        "the difference is robust overfitting",
     )
     attacks: dict[Name, OwnAttack] = Field(
         {}, description="attacks of your own, by the name of their column"

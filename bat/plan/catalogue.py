@@ -34,11 +34,13 @@ OF_DATASET = {
 OF_RUN = {
     "evaluations": "{architecture}/evaluations/{run}/seed{seed}.parquet",
     "masking": "{architecture}/masking/{run}/seed{seed}.parquet",
+    "last_evaluations": "{architecture}/evaluations/{run}/seed{seed}-last.parquet",
     "history": "{architecture}/runs/{run}/seed{seed}/history.parquet",
     "representation": "{architecture}/representation/{run}/seed{seed}.json",
     "poisoning": "{architecture}/poisoning/{run}/seed{seed}.parquet",
 }
-"""Files of each run and seed that can be needed, likewise."""
+"""Files of each run and seed that can be needed, likewise; those of the last epoch's models where
+these are judged."""
 
 SCOPES = ("dataset", "architecture", "all")
 _FOLDERS = {"figures": ("pdf", "png", "csv"), "tables": ("csv", "md", "tex")}

@@ -94,6 +94,7 @@ NEEDS = {
     "runs": "history",
     "evaluations": "evaluations",
     "masking": "masking",
+    "evaluations-last": "last_evaluations",
     "poisoning": "poisoning",
     "representation": "representation",
 }
@@ -194,6 +195,15 @@ def trained_runs(entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
     return [run for run in runs_of(entry.runs, comparison) if run not in comparison["external"]]
 
 
+def read_runs(need: str, entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
+    """The runs whose files of a kind, a key of `OF_RUN`, a figure or table is made from."""
+    if need not in entry.needs:
+        return []
+    if need != "last_evaluations":
+        return runs_of(entry.runs, comparison)
+    return trained_runs(entry, comparison) if comparison.get("last") else []
+
+
 def seeds_of(run: str, comparison: Mapping[str, Any]) -> list[int]:
     """The seeds of a run; an external model has the one seed 0."""
     return [0] if run in comparison["external"] else list(comparison["seeds"])
@@ -235,7 +245,7 @@ def inputs_of(
             OF_RUN[need].format(architecture=comparison["architecture"], run=run, seed=seed)
             for need in entry.needs
             if need in OF_RUN
-            for run in runs_of(entry.runs, comparison)
+            for run in read_runs(need, entry, comparison)
             for seed in seeds_of(run, comparison)
         ]
     if "evaluations" in entry.needs and "memorization" in score_kinds(run_specs):
@@ -265,7 +275,7 @@ def jobs(kind: str, comparison: Mapping[str, Any]) -> list[tuple[str, int]]:
 
     Parameters
     ----------
-    kind : {"runs", "evaluations", "masking", "poisoning", "representation"}
+    kind : {"runs", "evaluations", "evaluations-last", "masking", "poisoning", "representation"}
     comparison : mapping
         From `bat.plan.specifications.comparison_specification`.
     """
@@ -276,6 +286,6 @@ def jobs(kind: str, comparison: Mapping[str, Any]) -> list[tuple[str, int]]:
         if kind == "runs":  # whatever is read of a model, it is trained
             runs = trained_runs(entry, comparison)
         else:
-            runs = runs_of(entry.runs, comparison) if NEEDS[kind] in entry.needs else []
+            runs = read_runs(NEEDS[kind], entry, comparison)
         found += [(run, seed) for run in runs for seed in seeds_of(run, comparison)]
     return list(dict.fromkeys(found))

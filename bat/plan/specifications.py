@@ -293,9 +293,13 @@ def masking_specification(name: str, dataset: Dataset) -> dict:
 
 def comparison_specification(name: str, dataset: Dataset, architecture: str) -> dict:
     """What the tables and figures of one architecture compare, and under which attacks."""
-    only = {"only": list(dataset.only[architecture])} if architecture in dataset.only else {}
-    checked = dataset.evaluation.masking is not None
-    masking = {"masking": masking_specification(name, dataset)} if checked else {}
+    asked: dict = {"last": True} if dataset.evaluation.last else {}  # written where set alone
+    if dataset.baseline is not None:
+        asked["baseline"] = dataset.baseline
+    if architecture in dataset.only:
+        asked["only"] = list(dataset.only[architecture])
+    if dataset.evaluation.masking is not None:
+        asked["masking"] = masking_specification(name, dataset)
     return {
         "dataset": name,
         "architecture": architecture,
@@ -306,5 +310,5 @@ def comparison_specification(name: str, dataset: Dataset, architecture: str) -> 
         "seeds": list(dataset.seeds),
         "ablation": dataset.ablation.model_dump(mode="json"),
         "evaluation": evaluation_specification(name, dataset),
-        **masking,
-    } | only
+        **asked,
+    }

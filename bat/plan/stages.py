@@ -86,7 +86,7 @@ class Place:
         for architecture in self.dataset.architectures:
             rows += [
                 self.training(architecture),
-                self.evaluation(architecture),
+                *self.evaluations(architecture),
                 self.masking(architecture),
                 self.poisoning(architecture),
                 self.representation(architecture),
@@ -233,8 +233,8 @@ class Place:
             2 * parameters,
         )
 
-    def evaluation(self, architecture: str) -> Row:
-        """Attacks on the trained models."""
+    def evaluations(self, architecture: str) -> list[Row]:
+        """Attacks on the trained models, and on those of the last epoch where they are judged."""
         settings = self.dataset.evaluation
         n_test = min(settings.max_samples or self.size.n_test, self.size.n_test)
         batch = min(settings.batch_size, n_test)
@@ -253,13 +253,17 @@ class Place:
             "evaluation-ablation": start.judging + n_test * pgd,
         }
         comparison = self.comparison(architecture)
-        return self._measured(
-            f"evaluation, {architecture}",
-            architecture,
-            "evaluations",
-            lambda run: each[inputs.evaluation_stage(run, comparison)],
-            2 * n_test,
-        )
+        return [
+            self._measured(f"{title}, {architecture}", architecture, kind, seconds, 2 * n_test)
+            for title, kind, seconds in (
+                (
+                    "evaluation",
+                    "evaluations",
+                    lambda run: each[inputs.evaluation_stage(run, comparison)],
+                ),
+                ("evaluation of last", "evaluations-last", lambda run: each["evaluation"]),
+            )
+        ]
 
     def masking(self, architecture: str) -> Row:
         """Checks for a masked gradient, where they are configured."""

@@ -6,13 +6,13 @@ shares in [0, 1].
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bat.config.attacks import ATTACKS, entry_of
+from bat.config.attacks import ATTACKS, FURTHER_PGD, entry_of
 from bat.config.values import fraction_text
 from bat.errors import BatError
 from bat.report.words import LABELS, percent
@@ -97,6 +97,22 @@ def _judged(
                     f"{null.sum()} of {len(frame)} samples; expected all or none: evaluate again"
                 )
             yield run, seed, attack, frame[attack].to_numpy(bool)
+
+
+def column_order(attacks: Iterable[str]) -> list[str]:
+    """Attacks in the order of columns: the paper's, further PGD before PGD, others last.
+
+    >>> column_order(["mine", "pgd", "pgd-20", "clean", "aa"])
+    ['clean', 'pgd-20', 'pgd', 'aa', 'mine']
+    """
+    known = list(COLUMNS)
+
+    def rank(name: str) -> tuple[int, int]:
+        if FURTHER_PGD.fullmatch(name):
+            return known.index("pgd"), int(name.partition("-")[2])
+        return known.index(name) if name in known else len(known), 10**9
+
+    return sorted(dict.fromkeys(attacks), key=rank)
 
 
 def attack_labels(attacks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
