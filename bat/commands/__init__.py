@@ -3,6 +3,7 @@
 VERBS = (
     "prepare",
     "trials",
+    "enough",
     "memorization",
     "convergence",
     "ensembles",
@@ -11,6 +12,7 @@ VERBS = (
     "privacy",
     "train",
     "evaluate",
+    "masking",
     "represent",
     "report",
     "poisoning",

@@ -33,6 +33,7 @@ OF_DATASET = {
 
 OF_RUN = {
     "evaluations": "{architecture}/evaluations/{run}/seed{seed}.parquet",
+    "masking": "{architecture}/masking/{run}/seed{seed}.parquet",
     "history": "{architecture}/runs/{run}/seed{seed}/history.parquet",
     "representation": "{architecture}/representation/{run}/seed{seed}.json",
     "poisoning": "{architecture}/poisoning/{run}/seed{seed}.parquet",

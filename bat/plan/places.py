@@ -48,7 +48,8 @@ def _problems(dataset: config.Dataset, folder: Path) -> Iterator[str]:
         yield f"scores.source: {shown(source)} does not exist; correct it, or put the scores there"
     for name, model in dataset.external.items():
         of = model.architecture or dataset.architectures[0]
-        made = (folder / of / "evaluations" / name / "seed0.parquet").exists()
+        judged = ["evaluations", *(["masking"] if dataset.evaluation.masking else [])]
+        made = all((folder / of / kind / name / "seed0.parquet").exists() for kind in judged)
         if not made and not model.checkpoint.is_file():
             yield (
                 f"external.{name}.checkpoint: {shown(model.checkpoint)} is no file; correct it, "

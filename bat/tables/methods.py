@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bat.plan.catalogue import Entry
+from bat.plan.effort import step_cost
 from bat.plan.inputs import runs_of, score_kinds
+from bat.report.along_training import GROUPS
 from bat.report.captions import sentences
 from bat.report.comparison import Comparison
-from bat.report.judged import COLUMNS, accuracies, attack_labels, protocol_text, setting_text
+from bat.report.crossed import beats_all, corrected, summary
+from bat.report.judged import COLUMNS, verdicts
+from bat.report.methods_shown import by_group, caption, cost_text, differences, presentation
 from bat.report.paper import BASELINE, TABLES, PaperTable
-from bat.report.seeds import over_seeds
-from bat.report.words import LABELS, cell_text
-from bat.report.writing import write_shown
-from bat.statistics import paired_difference
+from bat.report.words import LABELS
+from bat.report.writing import Part, write_parts
 
 ENTRY = Entry(
     shows="methods under attack, beside the paper's numbers",
@@ -31,36 +32,50 @@ ENTRY = Entry(
 )
 
 
+OF_GROUPS = ("n", "mean", "sd", "difference", "low", "high")
+"""Columns of each group, behind its name: ``typical_mean``."""
+
+
 def methods_table(
-    judged: pd.DataFrame, *, baseline: str = BASELINE, paper: PaperTable | None = None
+    evaluations: Mapping[tuple[str, int], pd.DataFrame],
+    *,
+    baseline: str = BASELINE,
+    paper: PaperTable | None = None,
+    groups: pd.DataFrame | None = None,
+    costs: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
-    """Summarise accuracies over seeds, with differences from one run.
+    """Summarise evaluations over seeds and samples, with differences from one run.
 
     Parameters
     ----------
-    judged : DataFrame
-        From `bat.report.judged.accuracies`.
+    evaluations : mapping of (run, seed) to DataFrame
+        As for `bat.report.judged.verdicts`.
     baseline : str
         The run that the others are compared with. Without it, differences are
         NaN.
     paper : PaperTable, optional
         A value of `bat.report.paper.TABLES`.
+    groups : DataFrame, optional
+        Of the test split, a row per sample in order: ``typical``, ``atypical``.
+    costs : mapping of str to float, optional
+        By run, what a training step costs; see `bat.plan.effort.step_cost`.
 
     Returns
     -------
     DataFrame
         A row per run and attack, runs in the paper's order and then as given:
-        ``run``, ``attack``; ``n`` samples; ``n_seeds``, ``mean`` and ``sd`` over
-        seeds (NaN for one seed); ``n_pairs``, the seeds that the run and the
-        baseline both have, and over those the mean ``difference`` run - baseline,
-        its ``difference_sd`` and 95 % t-interval, ``low`` to ``high``; ``paper`` and
-        ``paper_difference``, NaN where the paper has no such cell. Accuracies are
-        in [0, 1].
+        ``run``, ``attack``; ``n`` samples; the columns of
+        `bat.report.crossed.summary`, differences being run - baseline; ``p_holm``,
+        corrected for the number of differences in the table; ``best``, whether the
+        run is ahead of every other under the attack, each difference established;
+        ``paper`` and ``paper_difference``, NaN where the paper has no such cell;
+        ``cost``; and on the typical and the atypical samples the columns
+        `OF_GROUPS`, of which the first counts them. Accuracies are in [0, 1].
 
     Raises
     ------
     BatError
-        If a run has an attack and seed twice.
+        As `bat.report.judged.verdicts`.
 
     Notes
     -----
@@ -71,108 +86,47 @@ def methods_table(
         known = {} if paper is None else paper.accuracies
         return known.get(run, {}).get(attack, np.nan) / 100
 
-    table = over_seeds(judged, ["run", "attack"], "accuracy")
-    table.insert(2, "n", judged["n"].iloc[0])
-    by_seed = {
-        cell: rows.set_index("seed")["accuracy"] for cell, rows in judged.groupby(["run", "attack"])
+    judged = verdicts(evaluations)
+    attacks = dict.fromkeys(attack for _, attack in judged)
+    ahead = {
+        attack: beats_all({run: own for (run, name), own in judged.items() if name == attack})
+        for attack in attacks
     }
-    cells = list(zip(table["run"], table["attack"], strict=True))
-    compared = [_difference(by_seed[cell], by_seed.get((baseline, cell[1]))) for cell in cells]
-    columns = ["n_pairs", "difference", "difference_sd", "low", "high"]
-    table[columns] = pd.DataFrame(compared)
-    table["paper"] = [printed(*cell) for cell in cells]
-    reference = np.array([printed(baseline, attack) for _, attack in cells])
-    table["paper_difference"] = table["paper"] - reference
-    ranks = {run: rank for rank, run in enumerate(dict.fromkeys([*LABELS, *table["run"]]))}
-    columns = list(dict.fromkeys([*COLUMNS, *table["attack"]]))
-    order = sorted(
-        range(len(cells)), key=lambda i: (ranks[cells[i][0]], columns.index(cells[i][1]))
+    ranks = {run: rank for rank, run in enumerate(dict.fromkeys([*LABELS, *_runs(judged)]))}
+    columns = list(dict.fromkeys([*COLUMNS, *attacks]))
+    cells = sorted(judged, key=lambda cell: (ranks[cell[0]], columns.index(cell[1])))
+    table = pd.DataFrame(
+        [
+            {"run": run, "attack": attack, "n": judged[run, attack].shape[1]}
+            | summary(judged[run, attack], judged.get((baseline, attack)))
+            | {"best": ahead[attack] == run, "paper": printed(run, attack)}
+            | {"cost": (costs or {}).get(run, np.nan)}
+            | _by_group(judged[run, attack], judged.get((baseline, attack)), groups)
+            for run, attack in cells
+        ]
     )
-    return table.iloc[order].reset_index(drop=True)
+    reference = np.array([printed(baseline, attack) for _, attack in cells])
+    table = corrected(table.assign(paper_difference=table["paper"] - reference), baseline)
+    first = list(table.columns[: table.columns.get_loc("p") + 1])
+    first += ["p_holm", "best", "paper", "paper_difference"]
+    return table[first + [name for name in table.columns if name not in first]]
 
 
-def _difference(own: pd.Series, other: pd.Series | None) -> tuple[float, ...]:
-    """Number, mean, standard deviation and interval of the differences over common seeds."""
-    seeds = [] if other is None else own.index.intersection(other.index)
-    if len(seeds) == 0:
-        return 0, np.nan, np.nan, np.nan, np.nan
-    found = paired_difference(own[seeds], other[seeds])
-    return found.n, found.mean, found.sd, found.low, found.high
+def _by_group(
+    own: pd.DataFrame, reference: pd.DataFrame | None, groups: pd.DataFrame | None
+) -> dict[str, float]:
+    """`OF_GROUPS` of a run under an attack; NaN without groups, or where one is empty."""
+    row = {f"{group}_{name}": np.nan for group in GROUPS[1:] for name in OF_GROUPS}
+    for group in GROUPS[1:] if groups is not None else ():
+        members = groups[group].to_numpy(bool)[own.columns]
+        other = None if reference is None else reference.loc[:, members]
+        found = summary(own.loc[:, members], other) | {"n": int(members.sum())}
+        row |= {f"{group}_{name}": found[name] for name in OF_GROUPS}
+    return row
 
 
-def presentation(table: pd.DataFrame, attacks: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Set out a table of methods for readers.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `methods_table`.
-    attacks : mapping
-        Of the evaluation's specification; names the columns.
-
-    Returns
-    -------
-    DataFrame of str
-        ``Method`` and a column per attack, percent as ``62.0 ± 0.3 (+0.0)``:
-        mean, standard deviation where there are several seeds, difference from
-        the baseline where there is one; beside each the column ``..., paper``
-        where the paper has numbers. Missing cells are null.
-    """
-    labels = attack_labels(attacks)
-    runs = list(dict.fromkeys(table["run"]))
-    wide = pd.DataFrame({"Method": [LABELS.get(run, run) for run in runs]})
-    for attack, rows in table.groupby("attack", sort=False):
-        rows = rows.set_index("run")
-        ours = {row.Index: cell_text(row.mean, row.sd, row.difference) for row in rows.itertuples()}
-        wide[labels[attack]] = [ours.get(run) for run in runs]
-        rows = rows[rows["paper"].notna()]
-        theirs = {
-            row.Index: cell_text(row.paper, np.nan, row.paper_difference)
-            for row in rows.itertuples()
-        }
-        if theirs:
-            wide[f"{labels[attack]}, paper"] = [theirs.get(run) for run in runs]
-    return wide
-
-
-def caption(
-    table: pd.DataFrame,
-    evaluation: Mapping[str, Any],
-    specs: Mapping[str, Mapping[str, Any]],
-    *,
-    baseline: str = BASELINE,
-    paper: PaperTable | None = None,
-) -> str:
-    """Caption of `methods_table`.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `methods_table`.
-    evaluation : mapping
-        The evaluation's specification.
-    specs : mapping of str to mapping
-        The specification of each run, at any seed. A run without one is said
-        to have been trained elsewhere.
-    baseline, paper
-        As for `methods_table`.
-    """
-    name = LABELS.get(baseline, baseline)
-    if baseline not in set(table["run"]):
-        differences = f"There are no differences, since the run {baseline} is not in the table."
-    else:
-        differences = f"In parentheses: mean difference from {name}, paired by seed"
-        if (table["n_pairs"] < table["n_seeds"]).any():
-            differences += ", over the seeds that both have"
-        differences += "."
-    parts = [setting_text(table, evaluation, specs), differences, protocol_text(table, specs)]
-    if paper is not None:
-        numbers = " and ".join(map(str, paper.tables))
-        parts.append(
-            f"Paper: its table{'s' if len(paper.tables) > 1 else ''} {numbers}, with PGD-100; "
-            "differences taken from its accuracies."
-        )
-    return " ".join(part for part in parts if part)
+def _runs(judged: Mapping[tuple[str, str], pd.DataFrame]) -> list[str]:
+    return list(dict.fromkeys(run for run, _ in judged))
 
 
 def write(comparison: Comparison, out: Path) -> list[Path]:
@@ -194,13 +148,33 @@ def write(comparison: Comparison, out: Path) -> list[Path]:
     return write_methods(comparison, runs_of(ENTRY.runs, comparison.spec), paper, out)
 
 
+def attack_steps(specs: Mapping[str, Mapping]) -> int:
+    """Steps of the attack in the PGD-AT step that costs are counted in: its run's, else 10."""
+    return specs["pgd-at"]["objective"]["steps"] if "pgd-at" in specs else 10
+
+
 def write_methods(
     comparison: Comparison, runs: Sequence[str], paper: PaperTable | None, out: Path
 ) -> list[Path]:
     """Write a table of some runs under every attack; arguments and result as for `write`."""
-    table = methods_table(accuracies(comparison.evaluations(runs)), paper=paper)
     evaluation, specs = comparison.spec["evaluation"], comparison.specs(runs)
+    grouped = "memorization" in score_kinds(specs.values())
+    steps = attack_steps(specs)
+    table = methods_table(
+        comparison.evaluations(runs),
+        paper=paper,
+        groups=comparison.folder.groups("test")[0] if grouped else None,
+        costs={run: step_cost(spec["objective"], steps) for run, spec in specs.items()},
+    )
     text = sentences(caption(table, evaluation, specs, paper=paper), comparison.caution(runs))
     for kind in sorted(score_kinds(specs.values())):
         text = comparison.folder.noted(text, f"scores/{kind}.parquet")
-    return write_shown(table, presentation(table, evaluation["attacks"]), out, text)
+    if table["cost"].notna().any():
+        text += f" {cost_text(steps)}"
+    shown, marked = presentation(table, evaluation["attacks"])
+    parts = [Part(text, shown, marked)]
+    if (table["n_pairs"] > 0).any() and table["run"].nunique() > 1:
+        parts.append(differences(table, evaluation["attacks"], BASELINE))
+    if grouped and table[["typical_n", "atypical_n"]].to_numpy().any():
+        parts.append(by_group(table, evaluation["attacks"], comparison.folder.caution()))
+    return write_parts(table, parts, out)

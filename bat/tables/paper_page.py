@@ -121,13 +121,15 @@ def page(results: Path) -> str:
         (
             "Typical samples by share of atypical ones (section 3.2, figure 2, B.2)",
             "Accuracy on the test typical group after training on all typical and a share of the "
-            "atypical samples; differences are paired by seed, with a 95 % t-interval.",
+            "atypical samples; differences are paired by seed and sample, with a 95 % interval "
+            "that counts both (in tables made by version 0.1.0: seeds alone).",
             paper.TYPICAL,
             _typical,
         ),
         (
             "Discrimination between classes (B.2 iii)",
-            "The paper says that it degrades in adversarial training, and prints no number.",
+            "The paper says that it degrades in adversarial training, and prints no number. "
+            "Intervals count seeds alone.",
             paper.DISCRIMINATION,
             _discrimination,
         ),

@@ -37,12 +37,14 @@ def learning_rate(recipe: config.Optimization, step: int, steps_per_epoch: int) 
         Counted from 0 over the whole training.
     steps_per_epoch : int
     """
-    total = recipe.epochs * steps_per_epoch
+    total, rise = (n * steps_per_epoch for n in (recipe.epochs, recipe.warmup_epochs or 0))
+    if step < rise:
+        return recipe.lr * (step + 1) / rise
     if recipe.schedule == "piecewise":
         decays = sum(step >= milestone * steps_per_epoch for milestone in recipe.milestones)
         return recipe.lr * recipe.gamma**decays
     if recipe.schedule == "cosine":
-        return recipe.lr * 0.5 * (1 + math.cos(math.pi * step / total))
+        return recipe.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / (total - rise)))
     if recipe.schedule == "one_cycle":
         rise = recipe.warmup * total
         return recipe.lr * min((step + 1) / max(rise, 1), (total - step) / max(total - rise, 1), 1)

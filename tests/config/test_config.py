@@ -150,6 +150,27 @@ def test_numbers_that_yaml_reads_as_text():
             {"scores": {"training": {"schedule": "piecewise", "milestones": [9, 5]}}},
             "milestones [9, 5] must increase",
         ),
+        (
+            {"training": {"schedule": "one_cycle", "warmup_epochs": 2}},
+            "one_cycle rises by warmup",
+        ),
+        (
+            {"training": {"warmup_epochs": 80}},
+            "leaves no epoch at the whole rate before the first milestone (80)",
+        ),
+        (
+            {"runs": {"x": {"method": "erm", "start_from": "a b"}}},
+            "'a b' names neither a run nor a checkpoint",
+        ),
+        ({"training": {"label_smoothing": 1}}, "training.label_smoothing: "),
+        (
+            {"runs": {"mart": {"training": {"label_smoothing": 0.1}}}},
+            "label_smoothing (0.1) has no meaning for mart",
+        ),
+        (
+            {"runs": {"x": {"method": "a.py:B", "training": {"label_smoothing": 0.1}}}},
+            "give it a setting for this",
+        ),
         ({"adversary": {"eps": 8}}, "adversary.eps: 8 is outside [0, 1]"),
         ({"runs": {"x": {"method": "bet"}}}, "runs.x.method: 'bet' is none of 'erm', "),
         ({"runs": {"x": {"alpha": 1}}}, "runs.x.method: required, and not given"),

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from evaluated import judgements
 
 from bat import files
 from bat.errors import ArtifactError
@@ -45,11 +46,7 @@ def write_csv(results, pair, name, content):
 
 def write_methods(results, pair, **right):
     """A table of methods as the workflow writes it, from accuracies by run over seeds."""
-    judged = pd.DataFrame(
-        [(run, s, "clean", a, 50) for run, both in right.items() for s, a in enumerate(both)],
-        columns=["run", "seed", "attack", "accuracy", "n"],
-    )
-    table = methods_table(judged, paper=paper.TABLES.get(pair))
+    table = methods_table(judgements("clean", **right), paper=paper.TABLES.get(pair))
     out = results.joinpath(*pair, "tables", "methods")
     write_table_files(table, out, "Seven epochs, two seeds.", formats=("csv", "md"))
 
