@@ -162,9 +162,14 @@ def runs_of(names: Iterable[str], comparison: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(run for name in names for run in sets.get(name, [name])))
 
 
+def is_of_checks(entry: Entry) -> bool:
+    """Whether a table is of the checks of gradient masking alone: of none, there is none."""
+    return "masking" in entry.needs and "evaluations" not in entry.needs
+
+
 def is_made(entry: Entry, comparison: Mapping[str, Any]) -> bool:
     """Whether the configuration asks for a figure or table of an architecture's runs."""
-    checked = "masking" not in entry.needs or "masking" in comparison
+    checked = not is_of_checks(entry) or "masking" in comparison
     return checked and entry.name in comparison.get("only", [entry.name])
 
 
@@ -182,7 +187,7 @@ def unknown_entries(config: Config) -> list[str]:
                     found.append(
                         f"{place} is no figure or table of runs; expected some of {expected}"
                     )
-                elif "masking" in known[asked].needs and dataset.evaluation.masking is None:
+                elif is_of_checks(known[asked]) and dataset.evaluation.masking is None:
                     found.append(
                         f"{place} shows checks that are not made; add masking: {{}} to the data "
                         f"set's evaluation, or leave {asked} out here"
@@ -197,7 +202,7 @@ def trained_runs(entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
 
 def read_runs(need: str, entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
     """The runs whose files of a kind, a key of `OF_RUN`, a figure or table is made from."""
-    if need not in entry.needs:
+    if need not in entry.needs or (need == "masking" and need not in comparison):
         return []
     if need != "last_evaluations":
         return runs_of(entry.runs, comparison)
