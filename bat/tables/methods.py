@@ -17,6 +17,7 @@ from bat.report.captions import sentences
 from bat.report.comparison import Comparison
 from bat.report.crossed import beats_all, corrected, summary
 from bat.report.judged import column_order, verdicts
+from bat.report.masking import masking_note
 from bat.report.methods_shown import (
     by_group,
     caption,
@@ -33,7 +34,7 @@ ENTRY = Entry(
     shows="methods under attack, beside the paper's numbers",
     paper="Tables 1-6",
     scope="architecture",
-    needs=("evaluations", "last_evaluations"),
+    needs=("evaluations", "last_evaluations", "masking"),
     runs=("configured", "external"),
     targets=("table1", "table2", "table3", "table4", "table5", "table6"),
     part_of="comparisons",
@@ -185,7 +186,10 @@ def write(comparison: Comparison, out: Path) -> list[Path]:
     spec, runs = comparison.spec, runs_of(ENTRY.runs, comparison.spec)
     last = comparison.evaluations(runs, "last") if spec.get("last") else {}
     baseline = spec.get("baseline", BASELINE)
-    return write_methods(comparison, runs, out, paper=paper, baseline=baseline, last=last)
+    note = masking_note(comparison)
+    return write_methods(
+        comparison, runs, out, paper=paper, baseline=baseline, last=last, note=note
+    )
 
 
 def attack_steps(specs: Mapping[str, Mapping]) -> int:
@@ -201,8 +205,12 @@ def write_methods(
     paper: PaperTable | None = None,
     baseline: str = BASELINE,
     last: Mapping[tuple[str, int], pd.DataFrame] | None = None,
+    note: str = "",
 ) -> list[Path]:
-    """Write a table of some runs under every attack; arguments as of `methods_table`."""
+    """Write a table of some runs under every attack; arguments as of `methods_table`.
+
+    ``note`` ends its caption.
+    """
     evaluation, specs = comparison.spec["evaluation"], comparison.specs(runs)
     attacks = evaluation["attacks"]
     grouped = "memorization" in score_kinds(specs.values())
@@ -221,6 +229,7 @@ def write_methods(
         text = comparison.folder.noted(text, f"scores/{kind}.parquet")
     if table["cost"].notna().any():
         text += f" {cost_text(steps)}"
+    text = sentences(text, note)
     shown, marked = presentation(table, attacks)
     parts = [Part(text, shown, marked)]
     if (table["n_pairs"] > 0).any() and table["run"].nunique() > 1:
