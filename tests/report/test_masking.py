@@ -63,7 +63,7 @@ def test_what_fails_is_said_by_run_and_seed():
     }
     table = checks(found, n_classes=10)
     assert failures(table) == {"own": "Square (seeds 0 and 1), eps 1 (seed 0)"}
-    assert failure_note(table).endswith("own: Square (seeds 0 and 1), eps 1 (seed 0).")
+    assert failure_note(table).endswith("own fails Square (seeds 0 and 1), eps 1 (seed 0).")
     assert failure_note(table[table["run"] != "own"]) == ""
     assert table[table["run"] == "theirs"]["check"].tolist() == ["steps", "square", "unbounded"]
 
@@ -83,5 +83,5 @@ def test_the_note_of_a_comparison_is_of_all_its_models_and_empty_where_nothing_i
     )
     assert masking_note(comparison) == "" and asked == []
     comparison.spec = spec | {"masking": {}}
-    assert masking_note(comparison).endswith("theirs: Square (seed 0).")
+    assert masking_note(comparison).endswith("theirs fails Square (seed 0).")
     assert asked == [["pgd-at", "theirs"]]
