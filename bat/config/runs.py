@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from bat.config.averaging import Averaging, with_epochs_to_average
 from bat.config.awp import Awp, awp_sets_in, without_awp
 from bat.config.code import Code, Settings
 from bat.config.methods import with_smooth_labels
@@ -121,8 +122,13 @@ class Run(Chosen):
     training: Training = Training()
     selection: Selection | None = Field(None, description="unset: the data set's")
     start_from: StartFrom = None
-
+    averaging: Averaging | None = Field(
+        None,
+        description="of the weights along training; the averaged model is what is selected, "
+        "followed and evaluated; unset: none",
+    )
     _smooths = model_validator(mode="after")(with_smooth_labels)
+    _averages = model_validator(mode="after")(with_epochs_to_average)
 
 
 class ErmRun(Run):

@@ -64,7 +64,7 @@ class Entry:
     needs : tuple of str
         Keys of `OF_DATASET` and `OF_RUN`: what it is made from.
     uses : tuple of str
-        Keys of `OF_DATASET`: what it shows too, where the data set has it.
+        Keys of `OF_DATASET`: what it shows beside, where the data set has it.
     runs : tuple of str
         Sets of runs, as `bat.plan.inputs.runs_of` knows them, or runs by their name: whose files.
     targets : tuple of str

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from bat.addresses import address_variable, is_address, kept_address
 from bat.config import AnyRun, Config, Dataset, Network, Scores
 from bat.config.attacks import attacks
+from bat.config.methods import averaging
 from bat.data import revisions
 from bat.errors import BatError
 from bat.plan import own
@@ -257,6 +258,7 @@ def run_specification(
         "history": dataset.history.model_dump(mode="json"),
         "adversary": {"eps": dataset.adversary.eps, "step": dataset.adversary.step},
         **own.network(architecture, dataset.networks),
+        **averaging(run),
     }
     return spec if seed is None else spec | {"seed": seed}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bat.config import AnyRun, Config, Dataset, Optimization, is_built_in
 from bat.config.attacks import entry_of
+from bat.config.methods import averaging
 from bat.errors import ArtifactError
 from bat.files import column, read_table
 from bat.files.indices import read_indices
@@ -314,6 +315,9 @@ class Place:
         attack = functools.partial(
             self.attack, architecture, batch=EVALUATION_BATCH, precision=precision
         )
+        if run.averaging is not None and run.averaging.kind == "swa":  # statistics, anew each epoch
+            passes = epochs + 1 - averaging(run)["averaging"]["begin_epoch"]
+            seconds += passes * n_samples * self.clean(architecture, run.training.batch_size)
         if n_selected:
             seconds += epochs * n_selected * attack(selection.steps)
         times = -(-epochs // history.every) if history.every else 1
