@@ -169,8 +169,13 @@ def is_of_checks(entry: Entry) -> bool:
 
 def is_made(entry: Entry, comparison: Mapping[str, Any]) -> bool:
     """Whether the configuration asks for a figure or table of an architecture's runs."""
-    checked = not is_of_checks(entry) or "masking" in comparison
-    return checked and entry.name in comparison.get("only", [entry.name])
+    made = not of_checks(entry) or "masking" in comparison
+    return made and entry.name in comparison.get("only", [entry.name])
+
+
+def of_checks(entry: Entry) -> bool:
+    """Whether a figure or table shows checks of gradient masking alone, which may not be made."""
+    return entry.needs == ("masking",)
 
 
 def unknown_entries(config: Config) -> list[str]:
@@ -187,7 +192,7 @@ def unknown_entries(config: Config) -> list[str]:
                     found.append(
                         f"{place} is no figure or table of runs; expected some of {expected}"
                     )
-                elif is_of_checks(known[asked]) and dataset.evaluation.masking is None:
+                elif of_checks(known[asked]) and dataset.evaluation.masking is None:
                     found.append(
                         f"{place} shows checks that are not made; add masking: {{}} to the data "
                         f"set's evaluation, or leave {asked} out here"
@@ -203,6 +208,8 @@ def trained_runs(entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
 def read_runs(need: str, entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
     """The runs whose files of a kind, a key of `OF_RUN`, a figure or table is made from."""
     if need not in entry.needs or (need == "masking" and need not in comparison):
+        return []
+    if need == "masking" and "masking" not in comparison:
         return []
     if need != "last_evaluations":
         return runs_of(entry.runs, comparison)

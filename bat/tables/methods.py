@@ -209,7 +209,7 @@ def write_methods(
 ) -> list[Path]:
     """Write a table of some runs under every attack; arguments as of `methods_table`.
 
-    ``note`` is a sentence for its caption on what must be known of the runs.
+    ``note`` ends its caption.
     """
     evaluation, specs = comparison.spec["evaluation"], comparison.specs(runs)
     attacks = evaluation["attacks"]
@@ -229,6 +229,7 @@ def write_methods(
         text = comparison.folder.noted(text, f"scores/{kind}.parquet")
     if table["cost"].notna().any():
         text += f" {cost_text(steps)}"
+    text = sentences(text, note)
     shown, marked = presentation(table, attacks)
     parts = [Part(text, shown, marked)]
     if (table["n_pairs"] > 0).any() and table["run"].nunique() > 1:
