@@ -162,11 +162,6 @@ def runs_of(names: Iterable[str], comparison: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(run for name in names for run in sets.get(name, [name])))
 
 
-def is_of_checks(entry: Entry) -> bool:
-    """Whether a table is of the checks of gradient masking alone: of none, there is none."""
-    return "masking" in entry.needs and "evaluations" not in entry.needs
-
-
 def is_made(entry: Entry, comparison: Mapping[str, Any]) -> bool:
     """Whether the configuration asks for a figure or table of an architecture's runs."""
     made = not of_checks(entry) or "masking" in comparison
@@ -207,7 +202,7 @@ def trained_runs(entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
 
 def read_runs(need: str, entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
     """The runs whose files of a kind, a key of `OF_RUN`, a figure or table is made from."""
-    if need not in entry.needs or (need == "masking" and need not in comparison):
+    if need not in entry.needs:
         return []
     if need == "masking" and "masking" not in comparison:
         return []

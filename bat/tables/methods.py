@@ -224,7 +224,7 @@ def write_methods(
         costs={run: step_cost(spec["objective"], steps) for run, spec in specs.items()},
     )
     text = caption(table, evaluation, specs, baseline=baseline, paper=paper)
-    text = sentences(text, note, comparison.caution(runs))
+    text = sentences(text, comparison.caution(runs))
     for kind in sorted(score_kinds(specs.values())):
         text = comparison.folder.noted(text, f"scores/{kind}.parquet")
     if table["cost"].notna().any():
