@@ -10,7 +10,8 @@ class carries each, in a given share of the trials. Test samples are called by t
 threshold alone, with two standard errors, and by Benjamini-Hochberg at 0.1 across
 test samples, where the p-values of a test sample are joined by Simes (what `bat`
 does), by their least one times their number (Bonferroni), or not at all (over all
-pairs). Columns are means over the repeats; under the null every call is false.
+pairs); and by Simes with the p-values of the pairs' margins, where trials have them (what
+`bat` does then). Columns are means over the repeats; under the null every call is false.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from bat.report.writing import csv_text
 from bat.scores import MemorizationScores, influence, memorization
 from bat.scores.chance import Counts, counts_of, memorization_by_chance
 from bat.scores.groups import test_groups, train_groups
+from bat.scores.margin_influence import influence_from_margins, student_p
 from bat.scores.significance import LEVEL, benjamini_hochberg
 
 ABOVE = 0.15
@@ -63,7 +65,7 @@ def read(folder, architecture):
     shards = [path for path in shards if path.stem.rsplit("-", 2)[0] == name]
     n_trials = int(shards[-1].stem.rsplit("-", 1)[1]) + 1
     recipe = read_metadata(shards[0], "trials")["recipe"]
-    return prepared, scoring.read_trials(shards, prepared, n_trials, recipe=recipe)
+    return prepared, scoring.read_trials(shards, prepared, n_trials, recipe=recipe, margins=True)
 
 
 def once(prepared, trials, n_trials, n_planted, carried, seed) -> dict:
@@ -75,8 +77,10 @@ def once(prepared, trials, n_trials, n_planted, carried, seed) -> dict:
     included, correct = included[:, usable], correct[:, usable]
     labels = np.asarray(prepared.train_labels)[usable]
     test_labels = np.asarray(prepared.test_labels)
-    verdicts = trials.test_correct[rng.permutation(draw)]
-    true = plant(rng, included, correct, verdicts, labels, test_labels, n_planted, carried)
+    mixed = rng.permutation(draw)
+    verdicts = trials.test_correct[mixed]
+    margins = None if trials.test_margin is None else trials.test_margin[mixed]
+    true = plant(rng, included, correct, verdicts, margins, labels, test_labels, n_planted, carried)
     null_train = memorization(included, correct[rng.permutation(n_trials)])
     _, called_train = train_groups(
         null_train.memorization,
@@ -98,13 +102,17 @@ def once(prepared, trials, n_trials, n_planted, carried, seed) -> dict:
         "pairs_false": (~true[pairs.test_index[stands]]).sum(),
         "test_expected": counted.by_chance(atypical, ABOVE)[1].sum(),
     }
-    for rule, called in rules(pairs, counted, atypical).items():
+    found = rules(pairs, counted, atypical)
+    if margins is not None:
+        of_pairs = by_margins(included, margins, labels, test_labels, pairs)
+        found["margins"] = simes_groups(pairs, of_pairs, counted, atypical)
+    for rule, called in found.items():
         row |= {f"{rule}_called": called.sum(), f"{rule}_false": (called & ~true).sum()}
         row[f"{rule}_fdp"] = (called & ~true).sum() / max(called.sum(), 1)
     return row
 
 
-def plant(rng, included, correct, verdicts, labels, test_labels, n, carried):
+def plant(rng, included, correct, verdicts, margins, labels, test_labels, n, carried):
     """Let atypical training samples carry some test samples; which ones, shape (n_test,)."""
     true = np.zeros(len(test_labels), bool)
     atypical = np.flatnonzero(memorization(included, correct).memorization > ABOVE)
@@ -114,6 +122,9 @@ def plant(rng, included, correct, verdicts, labels, test_labels, n, carried):
             continue
         carries = rng.random(len(verdicts)) < carried
         verdicts[carries, j] = included[carries, rng.choice(own)]
+        if margins is not None:
+            size = np.abs(margins[carries, j])
+            margins[carries, j] = np.where(verdicts[carries, j], size, -size)
         true[j] = True
     return true
 
@@ -122,6 +133,30 @@ def counts(scores: MemorizationScores, labels, verdicts, test_labels) -> Counts:
     frame = pd.DataFrame(vars(scores)).assign(label=labels)
     test = pd.DataFrame({"label": test_labels, "accuracy": verdicts.mean(axis=0)})
     return counts_of(frame, test, {"influence": {"pairs": "same_class"}})
+
+
+def by_margins(included, margins, labels, test_labels, pairs) -> np.ndarray:
+    """One-sided p-values of the margins of kept pairs."""
+    keep = pairs.train_index, pairs.test_index
+    found = influence_from_margins(included, margins, labels, test_labels, keep=keep)
+    key = found.train_index.astype(np.int64) << 32 | found.test_index
+    at = np.searchsorted(key, pairs.train_index.astype(np.int64) << 32 | pairs.test_index)
+    p = student_p(found.influence_margin, found.influence_margin_se, len(included))
+    return p[at]
+
+
+def simes_groups(pairs, p, counted: Counts, atypical) -> np.ndarray:
+    """Test samples that `bat` calls atypical by these p-values of pairs."""
+    columns = {name: getattr(pairs, name) for name in ("train_index", "test_index", "influence")}
+    return test_groups(
+        len(pairs.test_accuracy),
+        columns | {"p": p},
+        atypical,
+        pairs.test_accuracy,
+        keep_above=0.02,
+        n_candidates=counted.n_candidates(atypical),
+        false_discovery=LEVEL,
+    )[1]
 
 
 def rules(pairs, counted: Counts, atypical) -> dict[str, np.ndarray]:
@@ -134,10 +169,10 @@ def rules(pairs, counted: Counts, atypical) -> dict[str, np.ndarray]:
     for name, settings in (
         ("threshold", {}),
         ("significance", {"significance": 2.0}),
-        ("simes", {"n_candidates": tested, "false_discovery": LEVEL}),
     ):
         arguments = n_test, columns, atypical, pairs.test_accuracy
         called[name] = test_groups(*arguments, keep_above=0.02, **settings)[1]
+    called["simes"] = simes_groups(pairs, columns["p"], counted, atypical)
     use = atypical[pairs.train_index] & (pairs.influence > np.float32(ABOVE))
     p, test = columns["p"][use], pairs.test_index[use]
     least = np.ones(n_test)

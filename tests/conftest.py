@@ -84,6 +84,15 @@ def inputs(few_digits, tmp_path_factory):
     return Inputs(groups=folder / "groups", scores=folder / "scores")
 
 
+@pytest.fixture(scope="session")
+def driver():
+    """The address of a chromedriver."""
+    from chromium import chromedriver
+
+    with chromedriver() as address:
+        yield address
+
+
 @pytest.fixture
 def gpu():
     """A GPU as jobs take it, compiling; where there is none the test is skipped."""

@@ -33,6 +33,22 @@ def judged(**by_run):
     return pd.DataFrame(rows, columns=["run", "seed", "attack", "accuracy", "n"])
 
 
+def judgements(under="pgd", **by_run):
+    """Evaluations with those accuracies under one attack, of 100 samples, the right ones first."""
+    table = judged(**by_run)
+    names = ("clean", *ATTACKS)
+    return {
+        (row.run, row.seed): pd.DataFrame(
+            {
+                "index": np.arange(100),
+                **dict.fromkeys(names),
+                under: np.arange(100) < round(100 * row.accuracy),
+            }
+        )
+        for row in table.itertuples()
+    }
+
+
 def spec(epochs=160, **selection):
     return {
         "architecture": "resnet18",

@@ -37,7 +37,7 @@ CONFIG = {
 }
 MEMORIZATION = "results/digits/scores/memorization.parquet"
 FIGURES = ("fig5", "fig6", "fig7", "alignment", "convergence", "privacy", "groups")
-TARGETS = ("scores", *FIGURES)
+TARGETS = ("scores", *FIGURES, "browse")
 TABLES = ("memorization", "influence", "test", "disagreement", "confidence")
 
 
@@ -134,7 +134,7 @@ def fresh(repository, tmp_path):
 
 def test_everything_is_made(made):
     files = [f"scores/{name}.parquet" for name in TABLES]
-    files += ["data/dataset.json", "scores/convergence.csv"]
+    files += ["data/dataset.json", "scores/convergence.csv", "browse.html"]
     files += ["groups/train.parquet", "groups/test.parquet"]
     files += [f"figures/{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png", "csv")]
     for file in files:
@@ -156,11 +156,19 @@ def test_a_second_run_does_nothing(made):
 def test_an_unrelated_key_trains_nothing_again(copied):
     copied.configure(groups={"min_accuracy": 0.7})
     attacked = dict.fromkeys(("membership_inference", "draw_privacy", "privacy_rates_table"), 1)
-    assert copied.planned(*TARGETS) == {"group_tables": 1, "draw_groups": 1} | attacked
+    assert (
+        copied.planned(*TARGETS)
+        == {
+            "group_tables": 1,
+            "draw_groups": 1,
+            "draw_browse": 1,
+        }
+        | attacked
+    )
     copied.configure(scores={"precision": 0.04})
     assert set(copied.planned(*TARGETS)) == {
         "privacy_rates_table",
-        *(f"draw_{name}" for name in FIGURES),
+        *(f"draw_{name}" for name in (*FIGURES, "browse")),
     }
     copied.configure(training={"epochs": 200})  # of the adversarial runs
     assert "Nothing to be done" in copied.run(*TARGETS)

@@ -6,9 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from bat.config.averaging import Averaging, with_epochs_to_average
+from bat.config.awp import Awp, awp_sets_in, without_awp
 from bat.config.code import Code, Settings
+from bat.config.methods import with_smooth_labels
 from bat.config.proxies import ProxyName
+from bat.config.samples import Chosen, TopShare, with_threshold
 from bat.config.scores import ScoreName
+from bat.config.starting import StartFrom
 from bat.config.training import Training
 from bat.config.values import (
     Count,
@@ -21,7 +26,6 @@ from bat.config.values import (
     Seed,
     Share,
 )
-from bat.scores.proxies import PROXIES
 from bat.scores.registry import default_sigmas
 
 
@@ -31,17 +35,6 @@ class Adversary(Section):
     eps: Epsilon = 8 / 255
     step: Epsilon = 2 / 255
     steps: Count = 10
-
-
-class TrainOn(Section):
-    """The training samples of a run."""
-
-    atypical: Share | None = Field(
-        None,
-        description="unset: the whole training set; else all typical samples and this share of "
-        "the atypical ones, drawn by seed (paper, 3.2)",
-    )
-    seed: Seed = 0
 
 
 class Selection(Section):
@@ -77,6 +70,17 @@ class OwnAttack(Section):
     settings: Settings = Field({})
 
 
+class Masking(Section):
+    """Whether a model is robust or only hides its gradient, asked by attacks that need none of it.
+
+    More steps, images made on another seed's model, Square and an unbounded PGD; PGD is that of
+    ``evaluation``, with 10 steps and 100.
+    """
+
+    samples: Count = Field(200, description="of the evaluated ones, the first of the draw by seed")
+    queries: Count = Field(1000, description="of Square, for each sample at most")
+
+
 class Evaluation(Section):
     """The columns of the tables; unset values are those of the adversary."""
 
@@ -84,6 +88,11 @@ class Evaluation(Section):
     pgd_steps: Count = 100
     pgd_step: Epsilon | None = None
     pgd_restarts: Count = 1
+    pgd_more: tuple[Count, ...] = Field(
+        (),
+        description="steps of further PGD attacks, each with a column of its own: [20] beside the "
+        "100 of pgd_steps",
+    )
     cw_steps: Count = 100
     cw_step: Epsilon | None = None
     autoattack: Literal["standard", "aa-fast", "none"] = Field(
@@ -94,17 +103,32 @@ class Evaluation(Section):
     max_samples: Count | None = Field(
         None, description="evaluate only this many test samples, the first of a draw by seed"
     )
+    masking: Masking | None = Field(
+        None, description="check every evaluated model for a masked gradient; unset: none is"
+    )
+    last: bool = Field(
+        False,
+        description="judge the models of the last epoch too, beside those of the epoch selected: "
+        "the difference is robust overfitting",
+    )
     attacks: dict[Name, OwnAttack] = Field(
         {}, description="attacks of your own, by the name of their column"
     )
 
 
-class Run(Section):
+class Run(Chosen):
     """One training: a method, on some samples, with its own settings where they differ."""
 
-    train_on: TrainOn = TrainOn()
     training: Training = Training()
     selection: Selection | None = Field(None, description="unset: the data set's")
+    start_from: StartFrom = None
+    averaging: Averaging | None = Field(
+        None,
+        description="of the weights along training; the averaged model is what is selected, "
+        "followed and evaluated; unset: none",
+    )
+    _smooths = model_validator(mode="after")(with_smooth_labels)
+    _averages = model_validator(mode="after")(with_epochs_to_average)
 
 
 class ErmRun(Run):
@@ -112,11 +136,18 @@ class ErmRun(Run):
 
     method: Literal["erm"] = "erm"
 
+    _without_awp = model_validator(mode="before")(without_awp)
+
 
 class AttackRun(Run):
     eps: Epsilon | None = Field(None, description="unset: the adversary's")
     step: Epsilon | None = Field(None, description="unset: the adversary's")
     steps: Count | None = Field(None, description="unset: the adversary's")
+    awp: Awp | None = Field(
+        None, description="weight perturbation with the method's own loss; unset: none"
+    )
+
+    _awp_sets_in = model_validator(mode="after")(awp_sets_in)
 
 
 class PgdAtRun(AttackRun):
@@ -160,20 +191,6 @@ class GairatRun(ReferenceRun):
         description="the weights set in with the epoch at this share of the training, as in the "
         "reference: with 0.5 the 60th of 120 epochs, or the third of 6, is the first with them",
     )
-
-
-def with_threshold(run):
-    """Refuse a run whose score has two thresholds, or none."""
-    if run.top is not None and (run.sigma is not None or run.score is None):
-        other = "score is not given" if run.score is None else "sigma is another one"
-        raise ValueError(f"top is the threshold of a score, and {other}")
-    if run.score in PROXIES and run.top is None:
-        sigma = "" if run.sigma is None else ", not sigma: its values have no range of their own"
-        raise ValueError(
-            f"score {run.score} needs top, the share of the samples that counts as memorized "
-            f"(as top: 0.1){sigma}"
-        )
-    return run
 
 
 class Mail(Section):
@@ -225,7 +242,7 @@ class BatRun(PgdAtRun):
         None,
         description=f"threshold of the score; unset: {default_sigmas()}",
     )
-    top: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+    top: TopShare | None = Field(
         None,
         description="in place of sigma: the share of the samples that counts as memorized, those "
         "that the score ranks highest; scores of single trainings have no other threshold",
@@ -250,7 +267,7 @@ class OwnRun(AttackRun):
         None, description="that tells which samples of a batch are memorized, where it asks"
     )
     sigma: Share | None = Field(None, description="threshold of the score; unset: as of bat")
-    top: Annotated[Number, Field(gt=0, lt=1)] | None = Field(None, description="as of bat")
+    top: TopShare | None = Field(None, description="as of bat")
 
     @model_validator(mode="after")
     def _of_a_score(self):

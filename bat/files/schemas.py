@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from bat.config.attacks import ATTACKS
-from bat.scores.proxies import OBSERVATIONS, PASSES, PROXIES
+from bat.scores.proxies import KEPT, PASSES, PROXIES
 
 FORMAT_VERSION = 1
 
@@ -25,6 +25,12 @@ STATISTICS = [
 
 FLAGS = ["clean", "pgd"]
 """Packed bits of the history: right without attack, and under PGD."""
+
+MASKING = ("few", "many", "transfer", "square", "unbounded")
+"""Verdicts that tell robustness from a masked gradient; see `bat.attacks.masking_verdicts`."""
+
+NO_SOURCE = "none"
+"""What stands for the digest of the other model where no transfer attack was made."""
 
 SCHEMAS = {
     "trials": pa.schema(
@@ -90,7 +96,8 @@ SCHEMAS = {
             ("epoch", pa.int32()),
             ("seconds", pa.float64()),
             *((f"{name}_seconds", pa.float64()) for name in PASSES),
-            *((name, pa.binary()) for name in OBSERVATIONS),
+            ("second_split_seconds", pa.float64()),
+            *((name, pa.binary()) for name in KEPT),
         ]
     ),
     "proxies": pa.schema(
@@ -126,6 +133,9 @@ SCHEMAS = {
     ),
     "evaluations": pa.schema(
         [("index", pa.int32()), *((name, pa.bool_()) for name in ("clean", *ATTACKS))]
+    ),
+    "masking": pa.schema(
+        [("index", pa.int32()), *((name, pa.bool_()) for name in ("clean", *MASKING))]
     ),
     "groups": pa.schema([("index", pa.int32()), ("typical", pa.bool_()), ("atypical", pa.bool_())]),
     "poisoning": pa.schema(
@@ -167,7 +177,7 @@ NULLABLE = {
     },
     "influence": {"influence_se", "q", "influence_margin", "influence_margin_se", "q_margin"},
     "test": {"accuracy"},
-    "courses": {*OBSERVATIONS, *(f"{name}_seconds" for name in PASSES)},
+    "courses": {*KEPT, "second_split_seconds", *(f"{name}_seconds" for name in PASSES)},
     "proxies": _PROXY_COLUMNS,
     "proxies_by_seed": _PROXY_COLUMNS,
     "history": {
@@ -176,6 +186,7 @@ NULLABLE = {
         *(f"{split}_{flag}" for split in ("train", "test") for flag in FLAGS),
     },
     "evaluations": set(ATTACKS),
+    "masking": {"transfer"},
 }
 """Columns that a file may lack, by kind: they are read as null. A column that is added to a kind
 belongs here, so that what was made before it stays readable."""

@@ -33,11 +33,14 @@ OF_DATASET = {
 
 OF_RUN = {
     "evaluations": "{architecture}/evaluations/{run}/seed{seed}.parquet",
+    "masking": "{architecture}/masking/{run}/seed{seed}.parquet",
+    "last_evaluations": "{architecture}/evaluations/{run}/seed{seed}-last.parquet",
     "history": "{architecture}/runs/{run}/seed{seed}/history.parquet",
     "representation": "{architecture}/representation/{run}/seed{seed}.json",
     "poisoning": "{architecture}/poisoning/{run}/seed{seed}.parquet",
 }
-"""Files of each run and seed that can be needed, likewise."""
+"""Files of each run and seed that can be needed, likewise; those of the last epoch's models where
+these are judged."""
 
 SCOPES = ("dataset", "architecture", "all")
 _FOLDERS = {"figures": ("pdf", "png", "csv"), "tables": ("csv", "md", "tex")}
@@ -60,6 +63,8 @@ class Entry:
         There is one for each data set, for each data set and architecture, or one in all.
     needs : tuple of str
         Keys of `OF_DATASET` and `OF_RUN`: what it is made from.
+    uses : tuple of str
+        Keys of `OF_DATASET`: what it shows beside, where the data set has it.
     runs : tuple of str
         Sets of runs, as `bat.plan.inputs.runs_of` knows them, or runs by their name: whose files.
     targets : tuple of str
@@ -83,6 +88,7 @@ class Entry:
     paper: str = ""
     scope: str = "dataset"
     needs: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     part_of: str = ""
@@ -162,6 +168,10 @@ def read_entry(path: Path) -> Entry:
     entry = Entry(**given, name=name, folder=folder)
     if entry.scope not in SCOPES:
         raise BatError(f"{path}: scope is {entry.scope!r}, expected one of {', '.join(SCOPES)}")
+    if unknown := sorted(set(entry.uses) - {*OF_DATASET}):
+        raise BatError(
+            f"{path}: uses {', '.join(unknown)}, expected some of {', '.join(OF_DATASET)}"
+        )
     if unknown := sorted(set(entry.needs) - {*OF_DATASET, *OF_RUN}):
         raise BatError(
             f"{path}: needs {', '.join(unknown)}, expected some of "

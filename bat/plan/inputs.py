@@ -67,6 +67,22 @@ def is_drawn(dataset: Dataset, entry: Entry) -> bool:
     return not lacking & set(entry.needs)
 
 
+def used_files(dataset: Dataset, entry: Entry, without: Iterable[str] = ()) -> list[str]:
+    """Files that a figure or table shows beside those that it needs, where the data set has them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    entry : Entry
+    without : iterable of str
+        What it lacks beside, as keys of `bat.plan.catalogue.OF_DATASET`.
+    """
+    lacking = absent_tables(dataset) | set(without)
+    if "proxies" not in shared_tables(dataset):
+        lacking.add("proxies")
+    return [OF_DATASET[use][0] for use in entry.uses if use not in lacking]
+
+
 def course_files(dataset: Dataset) -> list[str]:
     """What was seen in the trainings behind the scores of single trainings, a file for each."""
     return [f"proxies/{dataset.watched}-seed{seed}.parquet" for seed in dataset.proxies.seeds]
@@ -77,6 +93,8 @@ def course_files(dataset: Dataset) -> list[str]:
 NEEDS = {
     "runs": "history",
     "evaluations": "evaluations",
+    "masking": "masking",
+    "evaluations-last": "last_evaluations",
     "poisoning": "poisoning",
     "representation": "representation",
 }
@@ -92,16 +110,21 @@ def result_file(kind: str, architecture: str, run: str, seed: int) -> str:
     return OF_RUN[NEEDS[kind]].format(architecture=architecture, run=run, seed=seed)
 
 
-def checkpoint_file(architecture: str, run: str, seed: int, which: str = "best") -> str:
+def checkpoint_file(architecture: str, run: str, seed: int | str, which: str = "best") -> str:
     """The model of one run and seed, of its ``best`` or its ``last`` epoch."""
     return f"{architecture}/runs/{run}/seed{seed}/{which}.pt"
 
 
-def run_inputs(spec: dict) -> dict[str, str]:
-    """Groups and scores, where a run uses them; keys as `bat.training.Inputs` has them."""
+def run_inputs(spec: dict, seed: int | str = 0) -> dict[str, str]:
+    """Groups, score tables (``dropped`` is that of the left out), the run that it starts from."""
     inputs = {}
-    if spec["train_on"]["atypical"] is not None:
+    dropped = spec.get("samples", {}).get("drop", {})
+    if spec["train_on"]["atypical"] is not None or "group" in dropped:
         inputs["groups"] = OF_DATASET["train_groups"][0]
+    if "kind" in dropped:
+        inputs["dropped"] = score_file(dropped["kind"])
+    if "run" in spec.get("start_from", {}):
+        inputs["start"] = checkpoint_file(spec["architecture"], spec["start_from"]["run"], seed)
     if spec["score"] is not None:
         inputs["scores"] = score_file(spec["score"]["kind"])
     return inputs
@@ -141,21 +164,30 @@ def runs_of(names: Iterable[str], comparison: Mapping[str, Any]) -> list[str]:
 
 def is_made(entry: Entry, comparison: Mapping[str, Any]) -> bool:
     """Whether the configuration asks for a figure or table of an architecture's runs."""
-    return entry.name in comparison.get("only", [entry.name])
+    checked = "masking" not in entry.needs or "masking" in comparison
+    return checked and entry.name in comparison.get("only", [entry.name])
 
 
 def unknown_entries(config: Config) -> list[str]:
     """What ``only`` names and nobody makes of an architecture's runs, a line for each."""
     entries = read_catalogue().values()
-    known = [entry.name for entry in entries if entry.scope == "architecture"]
-    return [
-        f"datasets.{name}.only.{architecture}: {asked} is no figure or table of runs; "
-        f"expected some of {', '.join(known)}"
-        for name, dataset in config.datasets.items()
-        for architecture, names in dataset.only.items()
-        for asked in names
-        if asked not in known
-    ]
+    known = {entry.name: entry for entry in entries if entry.scope == "architecture"}
+    found = []
+    for name, dataset in config.datasets.items():
+        for architecture, names in dataset.only.items():
+            for asked in names:
+                place = f"datasets.{name}.only.{architecture}: {asked}"
+                if asked not in known:
+                    expected = ", ".join(known)
+                    found.append(
+                        f"{place} is no figure or table of runs; expected some of {expected}"
+                    )
+                elif "masking" in known[asked].needs and dataset.evaluation.masking is None:
+                    found.append(
+                        f"{place} shows checks that are not made; add masking: {{}} to the data "
+                        f"set's evaluation, or leave {asked} out here"
+                    )
+    return found
 
 
 def trained_runs(entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
@@ -163,9 +195,29 @@ def trained_runs(entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
     return [run for run in runs_of(entry.runs, comparison) if run not in comparison["external"]]
 
 
+def read_runs(need: str, entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
+    """The runs whose files of a kind, a key of `OF_RUN`, a figure or table is made from."""
+    if need not in entry.needs:
+        return []
+    if need != "last_evaluations":
+        return runs_of(entry.runs, comparison)
+    return trained_runs(entry, comparison) if comparison.get("last") else []
+
+
 def seeds_of(run: str, comparison: Mapping[str, Any]) -> list[int]:
     """The seeds of a run; an external model has the one seed 0."""
     return [0] if run in comparison["external"] else list(comparison["seeds"])
+
+
+def other_seed(seed: int, run: str, comparison: Mapping[str, Any]) -> int | None:
+    """The seed whose model a transfer attack on a run's is made with; None where it has one seed.
+
+    >>> other_seed(4, "pgd-at", {"external": [], "seeds": [0, 4, 2]})
+    2
+    """
+    seeds = seeds_of(run, comparison)
+    at = seeds.index(seed) if seed in seeds else -1
+    return seeds[(at + 1) % len(seeds)] if len(seeds) > 1 else None
 
 
 def score_kinds(run_specs: Iterable[dict]) -> set[str]:
@@ -193,11 +245,13 @@ def inputs_of(
             OF_RUN[need].format(architecture=comparison["architecture"], run=run, seed=seed)
             for need in entry.needs
             if need in OF_RUN
-            for run in runs_of(entry.runs, comparison)
+            for run in read_runs(need, entry, comparison)
             for seed in seeds_of(run, comparison)
         ]
     if "evaluations" in entry.needs and "memorization" in score_kinds(run_specs):
         files.append(score_file("memorization"))  # the caption says what is so by chance
+        if entry.folder == "tables":  # which show the groups of the test samples too
+            files += OF_DATASET["groups"]
     return files
 
 
@@ -221,7 +275,7 @@ def jobs(kind: str, comparison: Mapping[str, Any]) -> list[tuple[str, int]]:
 
     Parameters
     ----------
-    kind : {"runs", "evaluations", "poisoning", "representation"}
+    kind : {"runs", "evaluations", "evaluations-last", "masking", "poisoning", "representation"}
     comparison : mapping
         From `bat.plan.specifications.comparison_specification`.
     """
@@ -232,6 +286,6 @@ def jobs(kind: str, comparison: Mapping[str, Any]) -> list[tuple[str, int]]:
         if kind == "runs":  # whatever is read of a model, it is trained
             runs = trained_runs(entry, comparison)
         else:
-            runs = runs_of(entry.runs, comparison) if NEEDS[kind] in entry.needs else []
+            runs = read_runs(NEEDS[kind], entry, comparison)
         found += [(run, seed) for run in runs for seed in seeds_of(run, comparison)]
     return list(dict.fromkeys(found))

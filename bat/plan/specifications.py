@@ -12,18 +12,21 @@ from collections.abc import Mapping
 from bat.addresses import address_variable, is_address, kept_address
 from bat.config import AnyRun, Config, Dataset, Network, Scores
 from bat.config.attacks import attacks
+from bat.config.methods import averaging
 from bat.data import revisions
 from bat.errors import BatError
 from bat.plan import own
 from bat.plan.inputs import unknown_entries
 from bat.plan.runs import all_runs, external_models, objective, substitution_runs
-from bat.plan.shards import trial_counts
-from bat.scores import SCORES
+from bat.plan.samples import sample_problems, samples_specification, score_threshold
+from bat.plan.shards import rounds, trial_counts
+from bat.plan.starting import start_problems, start_specification
 from bat.scores.proxies import needed
 
 STAGES = {
     "data": 1,
     "trials": 1,
+    "enough": 1,
     "scores": 2,
     "ensembles": 1,
     "groups": 2,
@@ -32,6 +35,7 @@ STAGES = {
     "source": 1,
     "training": 1,
     "evaluation": 1,
+    "masking": 1,
     "poisoning": 1,
     "representation": 2,
     "courses": 1,
@@ -42,7 +46,7 @@ STAGES = {
 
 def all_specifications(config: Config) -> dict[tuple[str, str], dict]:
     """The specification of every stage, by data set and stage; runs have theirs without a seed."""
-    if problems := unknown_entries(config):
+    if problems := unknown_entries(config) + run_problems(config):
         raise BatError("\n".join(problems))
     specs: dict[tuple[str, str], dict] = {}
     for name, dataset in config.datasets.items():
@@ -66,6 +70,11 @@ def all_specifications(config: Config) -> dict[tuple[str, str], dict]:
     return specs
 
 
+def run_problems(config: Config) -> list[str]:
+    """What is wrong with what runs are made of, a line for each: their samples, their start."""
+    return sample_problems(config) + start_problems(config)
+
+
 def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     """Of the trials, of the tables made of them, and of what is drawn from these."""
     scores, ensemble, common = dataset.scores, dataset.ensemble, {"dataset": name}
@@ -87,6 +96,8 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     }
     stages["scores"] = common | trials | about_scores | _unfitted(scores)
     stages["convergence"] = common | trials | {"stage_version": STAGES["convergence"]}
+    if scores.trials == "auto":
+        stages["enough"] = enough_specification(name, dataset)
     stages["privacy"] = common | trials | {"stage_version": STAGES["privacy"]}
     stages["ensembles"] = common | {
         "stage_version": STAGES["ensembles"],
@@ -106,6 +117,19 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     if dataset.proxies is not None:
         stages |= _proxy_stages(name, dataset)
     return stages
+
+
+def enough_specification(name: str, dataset: Dataset) -> dict:
+    """When the trials behind the scores are enough, for ``trials: auto``."""
+    scores = dataset.scores
+    return {
+        "dataset": name,
+        "stage_version": STAGES["enough"],
+        "recipe": trial_recipe(scores.architecture, scores, dataset.networks),
+        "precision": scores.precision,
+        "precise_share": scores.precise_share,
+        "rounds": rounds(scores),
+    }
 
 
 def _proxy_stages(name: str, dataset: Dataset) -> dict[str, dict]:
@@ -143,6 +167,8 @@ def _run_stages(name: str, dataset: Dataset) -> dict[str, dict]:
         "evaluation": evaluation,
         "evaluation-ablation": evaluation | {"attacks": pgd},
     }
+    if dataset.evaluation.masking is not None:
+        stages["masking"] = masking_specification(name, dataset)
     for stage in ("poisoning", "representation"):
         stages[stage] = {"dataset": name, "stage_version": STAGES[stage]}
     for architecture in dataset.networks:
@@ -216,7 +242,7 @@ def run_specification(
     """
     score = None
     if getattr(run, "score", None) is not None:
-        score = {"kind": run.score, **_threshold(run)}
+        score = {"kind": run.score, **score_threshold(run)}
     spec = {
         "stage_version": STAGES["training"],
         "dataset": name,
@@ -225,20 +251,16 @@ def run_specification(
         "objective": objective(run, architecture, dataset),
         "score": score,
         "train_on": run.train_on.model_dump(mode="json"),
+        **samples_specification(run),
+        **start_specification(run),
         "training": run.training.model_dump(mode="json"),
         "selection": (run.selection or dataset.selection).model_dump(mode="json"),
         "history": dataset.history.model_dump(mode="json"),
         "adversary": {"eps": dataset.adversary.eps, "step": dataset.adversary.step},
         **own.network(architecture, dataset.networks),
+        **averaging(run),
     }
     return spec if seed is None else spec | {"seed": seed}
-
-
-def _threshold(run: AnyRun) -> dict[str, float]:
-    """Which samples a run counts as memorized: those beyond sigma, or the top share."""
-    if run.top is not None:
-        return {"top": run.top}
-    return {"sigma": SCORES[run.score].sigma if run.sigma is None else run.sigma}
 
 
 def evaluation_specification(name: str, dataset: Dataset) -> dict:
@@ -254,8 +276,32 @@ def evaluation_specification(name: str, dataset: Dataset) -> dict:
     }
 
 
+def masking_specification(name: str, dataset: Dataset) -> dict:
+    """The attacks that tell robustness from a masked gradient, resolved.
+
+    ``attack`` holds keywords of `bat.attacks.masking_verdicts`.
+    """
+    evaluation, asked = evaluation_specification(name, dataset), dataset.evaluation.masking
+    pgd = {key: evaluation["attacks"]["pgd"][key] for key in ("eps", "step")}
+    return {
+        "stage_version": STAGES["masking"],
+        "dataset": name,
+        "attack": {**pgd, "few": 10, "many": 100, "queries": asked.queries},
+        "batch_size": evaluation["batch_size"],
+        "seed": evaluation["seed"],
+        "max_samples": min(asked.samples, evaluation["max_samples"] or asked.samples),
+    }
+
+
 def comparison_specification(name: str, dataset: Dataset, architecture: str) -> dict:
     """What the tables and figures of one architecture compare, and under which attacks."""
+    asked: dict = {"last": True} if dataset.evaluation.last else {}  # written where set alone
+    if dataset.baseline is not None:
+        asked["baseline"] = dataset.baseline
+    if architecture in dataset.only:
+        asked["only"] = list(dataset.only[architecture])
+    if dataset.evaluation.masking is not None:
+        asked["masking"] = masking_specification(name, dataset)
     return {
         "dataset": name,
         "architecture": architecture,
@@ -266,4 +312,5 @@ def comparison_specification(name: str, dataset: Dataset, architecture: str) -> 
         "seeds": list(dataset.seeds),
         "ablation": dataset.ablation.model_dump(mode="json"),
         "evaluation": evaluation_specification(name, dataset),
-    } | ({"only": list(dataset.only[architecture])} if architecture in dataset.only else {})
+        **asked,
+    }

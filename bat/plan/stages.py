@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from bat.config import AnyRun, Config, Dataset, Optimization, TrainOn, is_built_in
+from bat.config import AnyRun, Config, Dataset, Optimization, is_built_in
 from bat.config.attacks import entry_of
+from bat.config.methods import averaging
 from bat.errors import ArtifactError
 from bat.files import column, read_table
+from bat.files.indices import read_indices
 from bat.plan import inputs
+from bat.plan.enough import reached
 from bat.plan.runs import all_runs, objective
 from bat.plan.shards import shard_files, trial_counts
 from bat.plan.sizes import size
-from bat.plan.specifications import comparison_specification, evaluation_specification
+from bat.plan.specifications import (
+    comparison_specification,
+    enough_specification,
+    evaluation_specification,
+)
 from bat.plan.timings import finished_trials, read_benchmark
 
 if TYPE_CHECKING:
@@ -73,12 +80,15 @@ class Place:
         """The stages that have jobs, in the order in which they run."""
         rows = [self.prepare()]
         if self.dataset.scores.source is None:
-            rows += [self.trials(a, n) for a, n in trial_counts(self.dataset).items()]
+            rows += [
+                row for a, n in trial_counts(self.dataset).items() for row in self.rounds(a, n)
+            ]
         rows.append(self.tables())
         for architecture in self.dataset.architectures:
             rows += [
                 self.training(architecture),
-                self.evaluation(architecture),
+                *self.evaluations(architecture),
+                self.masking(architecture),
                 self.poisoning(architecture),
                 self.representation(architecture),
             ]
@@ -98,9 +108,23 @@ class Place:
         basis = "size assumed" if self.size.assumed else ""
         return Row(self.name, "prepare", 1, int(done), 0, 0, samples * (pixels + 16), basis)
 
-    def trials(self, architecture: str, n_trials: int) -> Row:
-        """Trainings on random subsets, a job for each shard."""
-        shards = shard_files(self.dataset, architecture)
+    def rounds(self, architecture: str, n_trials: int) -> list[Row]:
+        """Trials; with ``trials: auto`` those that are trained for sure, and those that may be."""
+        scores = self.dataset.scores
+        if scores.trials != "auto" or architecture != scores.architecture:
+            return [self.trials(architecture, 0, n_trials)]
+        asked = enough_specification(self.name, self.dataset)
+        n_reached, _, final = reached(scores, self.folder, asked)
+        rows = [self.trials(architecture, 0, n_reached)]
+        if not final and n_reached < n_trials:
+            more = self.trials(architecture, n_reached, n_trials)
+            rows.append(replace(more, stage=f"at most {more.stage.replace('trials', 'more', 1)}"))
+        return rows
+
+    def trials(self, architecture: str, first: int, end: int) -> Row:
+        """Trainings on random subsets, from one trial to before another, a job for each shard."""
+        n_trials, shards = end - first, shard_files(self.dataset, architecture, end)
+        shards = shards[len(shard_files(self.dataset, architecture, first)) if first else 0 :]
         seconds = finished_trials(self.folder, self.dataset, architecture)
         each, basis = self.trial_seconds(architecture, seconds)
         members = self.dataset.ensemble.members
@@ -111,7 +135,7 @@ class Place:
             bits += 2 * (self.size.n_train + self.size.n_test)
         probabilities = 2 * self.size.n_train * self.size.n_classes
         made = [bool(seconds) and (self.folder / shard).exists() for shard in shards]
-        left = sum(trial not in seconds for trial in range(n_trials))
+        left = sum(trial not in seconds for trial in range(first, end))
         start = self.pace.start.optimizing
         return Row(
             self.name,
@@ -120,7 +144,7 @@ class Place:
             sum(made),
             (n_trials * each + len(shards) * start) / 3600,
             (left * each + sum(not there for there in made) * start) / 3600,
-            n_trials * bits + min(members, n_trials) * probabilities,
+            n_trials * bits + (0 if first else min(members, n_trials)) * probabilities,
             basis,
         )
 
@@ -146,7 +170,7 @@ class Place:
         from bat.plan.pace import Step
 
         batch = min(recipe.batch_size, n_samples)
-        settings = {key: v for key, v in objective.items() if key not in ("method", "code")}
+        settings = {k: v for k, v in objective.items() if k not in ("method", "code", "awp")}
         own = objective["method"] == "own"
         step = Step(
             self.counted(architecture),
@@ -156,7 +180,11 @@ class Place:
             tuple(sorted(settings.items())),
             recipe,
         )
-        return recipe.epochs * (n_samples // batch) * self.pace(step)
+        awp = objective.get("awp", {"gamma": 0})
+        plain = min(awp["warmup"], recipe.epochs) if awp["gamma"] else recipe.epochs
+        epochs = {step: plain, step._replace(awp=True): recipe.epochs - plain}
+        seconds = sum(n * self.pace(work) for work, n in epochs.items() if n)
+        return (n_samples // batch) * seconds
 
     def clean(self, architecture: str, batch: int) -> float:
         """Seconds for each sample of a pass in float32."""
@@ -206,8 +234,8 @@ class Place:
             2 * parameters,
         )
 
-    def evaluation(self, architecture: str) -> Row:
-        """Attacks on the trained models."""
+    def evaluations(self, architecture: str) -> list[Row]:
+        """Attacks on the trained models, and on those of the last epoch where they are judged."""
         settings = self.dataset.evaluation
         n_test = min(settings.max_samples or self.size.n_test, self.size.n_test)
         batch = min(settings.batch_size, n_test)
@@ -226,13 +254,31 @@ class Place:
             "evaluation-ablation": start.judging + n_test * pgd,
         }
         comparison = self.comparison(architecture)
-        return self._measured(
-            f"evaluation, {architecture}",
-            architecture,
-            "evaluations",
-            lambda run: each[inputs.evaluation_stage(run, comparison)],
-            2 * n_test,
-        )
+        return [
+            self._measured(f"{title}, {architecture}", architecture, kind, seconds, 2 * n_test)
+            for title, kind, seconds in (
+                (
+                    "evaluation",
+                    "evaluations",
+                    lambda run: each[inputs.evaluation_stage(run, comparison)],
+                ),
+                ("evaluation of last", "evaluations-last", lambda run: each["evaluation"]),
+            )
+        ]
+
+    def masking(self, architecture: str) -> Row:
+        """Checks for a masked gradient, where they are configured."""
+        spec = self.comparison(architecture).get("masking")
+        if spec is None:
+            return Row(self.name, f"masking, {architecture}", 0, 0, 0, 0, 0, "")
+        n, attack = min(spec["max_samples"], self.size.n_test), spec["attack"]
+        batch, few, many = min(spec["batch_size"], n), attack["few"], attack["many"]
+        # many steps on the model, on that of another seed, and unbounded; a query is one pass
+        steps = (few + 3 * many) / many * self.attack(architecture, many, batch, "float32")
+        queries = CORRECT * attack["queries"] * self.clean(architecture, batch)
+        seconds = self.pace.start.optimizing + n * (steps + queries)
+        stage = f"masking, {architecture}"
+        return self._measured(stage, architecture, "masking", lambda run: seconds, 2 * n)
 
     def poisoning(self, architecture: str) -> Row:
         """Poisoning scores of the training samples, for figure 3 and the annotation study."""
@@ -257,7 +303,7 @@ class Place:
         from bat.training import EVALUATION_BATCH
 
         selection, history = run.selection or self.dataset.selection, self.dataset.history
-        n_samples, n_selected = self.trained_on(run.train_on), 0
+        n_samples, n_selected = self.trained_on(run), 0
         if selection.by == "validation":
             n_selected = round(selection.validation * n_samples)
             n_samples -= n_selected
@@ -269,6 +315,9 @@ class Place:
         attack = functools.partial(
             self.attack, architecture, batch=EVALUATION_BATCH, precision=precision
         )
+        if run.averaging is not None and run.averaging.kind == "swa":  # statistics, anew each epoch
+            passes = epochs + 1 - averaging(run)["averaging"]["begin_epoch"]
+            seconds += passes * n_samples * self.clean(architecture, run.training.batch_size)
         if n_selected:
             seconds += epochs * n_selected * attack(selection.steps)
         times = -(-epochs // history.every) if history.every else 1
@@ -276,16 +325,21 @@ class Place:
         followed = min(limit, self.size.n_train) + min(limit, self.size.n_test)
         return seconds + times * followed * attack(history.steps)
 
-    def trained_on(self, part: TrainOn) -> int:
+    def trained_on(self, run: AnyRun) -> int:
         """Training samples of a run: by the groups where they are made, else all of them."""
-        if part.atypical is None:
-            return self.size.n_train
+        n, share, samples = self.size.n_train, run.train_on.atypical, run.samples
+        if samples is not None and samples.keep is not None:
+            return len(read_indices(samples.keep))
+        if samples is not None and samples.drop.score is not None:
+            return n - round((samples.drop.top or 0) * n)  # beyond a sigma it is not known
+        if samples is None and share is None:
+            return n
         try:
             table, _ = read_table(self.folder / "groups" / "train.parquet", "groups")
         except ArtifactError:
-            return self.size.n_train
+            return n
         typical, atypical = (int(column(table, name).sum()) for name in ("typical", "atypical"))
-        return max(1, typical + round(part.atypical * atypical))
+        return n - atypical if share is None else max(1, typical + round(share * atypical))
 
     def _measured(
         self,

@@ -62,20 +62,19 @@ def along_training(
     """
     if not histories:
         raise BatError("there is no history to follow; train at least one run")
+    for split, frame in groups.items():
+        _check_rows(frame, info[f"n_{split}"], split)
     parts = []
     for (run, seed), history in histories.items():
-        last = history.sort_values("epoch").iloc[-1]  # which is always measured
-        bits = {split: last.get(f"{split}_{FLAGS[0]}") for split in groups}
-        measured = followed_samples(info, max_samples, bits)
-        for split in measured:
-            masks = _members(groups[split], measured[split], info, split)
-            for attack in FLAGS:
-                packed = history.set_index("epoch")[f"{split}_{attack}"].dropna()
-                correct = np.array([unpack(bits, len(measured[split])) for bits in packed])
+        for split, (measured, verdicts) in unpacked(history, info, max_samples).items():
+            masks = _members(groups[split], measured)
+            for attack, correct in verdicts.items():
                 for group, mask in masks.items():
                     n = int(mask.sum())
-                    share = correct[:, mask].mean(axis=1) if n and len(packed) else np.nan
-                    part = pd.DataFrame({"epoch": packed.index, "accuracy": share})
+                    share = np.nan
+                    if n and len(correct):
+                        share = correct.to_numpy()[:, mask].mean(axis=1)
+                    part = pd.DataFrame({"epoch": correct.index, "accuracy": share})
                     parts.append(
                         part.assign(
                             run=run, seed=seed, split=split, group=group, attack=attack, n=n
@@ -85,20 +84,95 @@ def along_training(
     return pd.concat(parts, ignore_index=True)[columns]
 
 
-def _members(
-    frame: pd.DataFrame, measured: np.ndarray, info: Mapping[str, Any], split: str
-) -> dict[str, np.ndarray]:
-    """For each group, which of the measured samples are in it."""
-    n = info[f"n_{split}"]
+def unpacked(
+    history: pd.DataFrame,
+    info: Mapping[str, Any],
+    max_samples: int | str | None,
+) -> dict[str, tuple[np.ndarray, dict[str, pd.DataFrame]]]:
+    """The verdicts of one history on each measured sample.
+
+    Parameters
+    ----------
+    history, info, max_samples
+        As for `along_training`.
+
+    Returns
+    -------
+    dict
+        By split: the measured samples, int64, shape (n,), and by attack ('clean', 'pgd') a
+        frame of bool with a row for each measured epoch, which is its index, and a column for
+        each of these samples.
+    """
+    last = history.sort_values("epoch").iloc[-1]  # which is always measured
+    bits = {split: last.get(f"{split}_{FLAGS[0]}") for split in ("train", "test")}
+    found = {}
+    for split, measured in followed_samples(info, max_samples, bits).items():
+        verdicts = {}
+        for attack in FLAGS:
+            packed = history.set_index("epoch")[f"{split}_{attack}"].dropna()
+            correct = [unpack(bits, len(measured)) for bits in packed]
+            verdicts[attack] = pd.DataFrame(correct, index=packed.index)
+        found[split] = measured, verdicts
+    return found
+
+
+def _check_rows(frame: pd.DataFrame, n: int, split: str) -> None:
     if not np.array_equal(frame["index"], np.arange(n)):
         raise BatError(
             f"the {split} groups have {len(frame)} rows and the data set has {n} {split} samples; "
             "expected one row for each, in order: make the groups of this data set"
         )
+
+
+def _members(frame: pd.DataFrame, measured: np.ndarray) -> dict[str, np.ndarray]:
+    """For each group, which of the measured samples are in it."""
     masks = {"all": np.ones(len(measured), bool)}
     for name in GROUPS[1:]:
         masks[name] = frame[name].to_numpy(bool)[measured]
     return masks
+
+
+def end_verdicts(
+    histories: Mapping[tuple[str, int], pd.DataFrame],
+    groups: pd.DataFrame,
+    info: Mapping[str, Any],
+    max_samples: int | str | None,
+    *,
+    split: str = "test",
+    group: str = "typical",
+) -> dict[tuple[str, str], pd.DataFrame]:
+    """Whether each followed sample of a group is right after the last epoch.
+
+    Parameters
+    ----------
+    histories, info, max_samples
+        As for `along_training`.
+    groups : DataFrame
+        Of the split.
+    split : {'train', 'test'}
+    group : str
+        One of `GROUPS`.
+
+    Returns
+    -------
+    dict of (run, attack) to DataFrame of bool
+        A row for each seed, which is its index, and a column for each sample by its
+        number in the split; no columns where the group is empty.
+    """
+    _check_rows(groups, info[f"n_{split}"], split)
+    found: dict[tuple[str, str], dict[int, np.ndarray]] = {}
+    for (run, seed), history in histories.items():
+        measured, verdicts = unpacked(history, info, max_samples)[split]
+        members = _members(groups, measured)[group]
+        for attack, right in verdicts.items():
+            if len(right):
+                last = right.loc[right.index.max()].to_numpy()
+                found.setdefault((run, attack), {})[seed] = last[members]
+        samples = measured[members]
+    return {
+        of: pd.DataFrame(np.array(list(by_seed.values())), index=list(by_seed), columns=samples)
+        for of, by_seed in found.items()
+    }
 
 
 def followed(comparison: Comparison, runs: list[str]) -> pd.DataFrame:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 
 from bat.errors import ArtifactError
-from bat.files import check_inputs, table_digest
-from bat.plan.inputs import checkpoint_file, result_file, seeds_of
+from bat.files import NO_SOURCE, check_inputs, table_digest
+from bat.plan.inputs import checkpoint_file, other_seed, result_file, seeds_of
 from bat.report.folder import Folder
 from bat.scores.chance import memorization_by_chance, warning_text
 from bat.statistics import above
@@ -26,8 +27,16 @@ class Comparison:
         self.dataset, self.architecture = spec["dataset"], spec["architecture"]
         self._run_specs = {run["run"]: run for run in run_specs}
 
-    def evaluations(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
+    def evaluations(
+        self, runs: Iterable[str], which: str = "best"
+    ) -> dict[tuple[str, int], pd.DataFrame]:
         """Verdicts by run and seed; an external model has the one seed 0.
+
+        Parameters
+        ----------
+        runs : iterable of str
+        which : {"best", "last"}
+            The epoch of the models that were judged; of ``last`` those of trained runs alone.
 
         Raises
         ------
@@ -36,13 +45,14 @@ class Comparison:
             the run has now.
         """
         return {
-            (run, seed): self._evaluation(run, seed)
-            for run in runs
+            (run, seed): self._evaluation(run, seed, which)
+            for run in (runs if which == "best" else self.specs(runs))
             for seed in seeds_of(run, self.spec)
         }
 
-    def _evaluation(self, run: str, seed: int) -> pd.DataFrame:
-        name = result_file("evaluations", self.architecture, run, seed)
+    def _evaluation(self, run: str, seed: int, which: str) -> pd.DataFrame:
+        kind = {"best": "evaluations", "last": "evaluations-last"}[which]
+        name = result_file(kind, self.architecture, run, seed)
         table, metadata = self.folder.table(name, "evaluations")
         path, wanted = self.folder.path / name, self.spec["evaluation"]
         made = metadata["recipe"]
@@ -55,10 +65,40 @@ class Comparison:
                 "workflow, which makes it again"
             )
         if run not in self.spec["external"]:
-            check_model(
-                path, metadata, self.folder.path / checkpoint_file(self.architecture, run, seed)
-            )
+            check_model(path, metadata, self._checkpoint(run, seed, which))
         return table
+
+    def maskings(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
+        """Verdicts that tell robustness from a masked gradient, by run and seed.
+
+        Raises
+        ------
+        ArtifactError
+            If one is of other attacks than configured, or of another model, its own or the one
+            of another seed, than there is now.
+        """
+        found = {}
+        for run in runs:
+            for seed in seeds_of(run, self.spec):
+                name = result_file("masking", self.architecture, run, seed)
+                table, metadata = self.folder.table(name, "masking")
+                path, other = self.folder.path / name, other_seed(seed, run, self.spec)
+                if metadata["recipe"] != self.spec["masking"]:
+                    raise ArtifactError(
+                        f"{path}: made with other attacks or on other samples than are "
+                        "configured; run the workflow, which makes it again"
+                    )
+                if run not in self.spec["external"]:
+                    check_model(path, metadata, self._checkpoint(run, seed))
+                if other is None:
+                    check_inputs(path, metadata, {"source": NO_SOURCE})
+                else:
+                    check_model(path, metadata, self._checkpoint(run, other), "source")
+                found[run, seed] = table
+        return found
+
+    def _checkpoint(self, run: str, seed: int, which: str = "best") -> Path:
+        return self.folder.path / checkpoint_file(self.architecture, run, seed, which)
 
     def histories(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
         """Histories by run and seed.
@@ -107,8 +147,7 @@ class Comparison:
         for seed in seeds_of(run, self.spec):
             name = result_file("poisoning", self.architecture, run, seed)
             table, metadata = self.folder.table(name, "poisoning")
-            checkpoint = self.folder.path / checkpoint_file(self.architecture, run, seed)
-            check_model(self.folder.path / name, metadata, checkpoint)
+            check_model(self.folder.path / name, metadata, self._checkpoint(run, seed))
             found[seed] = table, metadata
         return found
 

@@ -36,7 +36,8 @@ class Folder:
         name = f"groups/{split}.parquet"
         table, metadata = self.table(name, "groups")
         if "inputs" in metadata:
-            check_inputs(self.path / name, metadata, groups_inputs(self.path / "scores"))
+            made_of = groups_inputs(self.path / "scores", metadata.get("thresholds", {}))
+            check_inputs(self.path / name, metadata, made_of)
         return table, metadata
 
     def rates(self) -> pd.DataFrame:

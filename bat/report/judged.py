@@ -6,13 +6,13 @@ shares in [0, 1].
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bat.config.attacks import ATTACKS, entry_of
+from bat.config.attacks import ATTACKS, FURTHER_PGD, entry_of
 from bat.config.values import fraction_text
 from bat.errors import BatError
 from bat.report.words import LABELS, percent
@@ -43,10 +43,43 @@ def accuracies(evaluations: Mapping[tuple[str, int], pd.DataFrame]) -> pd.DataFr
         If there is no evaluation, two of them judged different samples, or an
         attack is null in some rows only.
     """
+    rows = [
+        (run, seed, attack, right.mean(), len(right))
+        for run, seed, attack, right in _judged(evaluations)
+    ]
+    return pd.DataFrame(rows, columns=["run", "seed", "attack", "accuracy", "n"])
+
+
+def verdicts(
+    evaluations: Mapping[tuple[str, int], pd.DataFrame],
+) -> dict[tuple[str, str], pd.DataFrame]:
+    """Whether each sample was judged right, by run and attack.
+
+    Arguments and errors as of `accuracies`.
+
+    Returns
+    -------
+    dict of (run, attack) to DataFrame of bool
+        A row for each seed, which is its index, and a column for each sample by its
+        number in the test set.
+    """
+    found: dict[tuple[str, str], dict[int, np.ndarray]] = {}
+    for run, seed, attack, right in _judged(evaluations):
+        found.setdefault((run, attack), {})[seed] = right
+    samples = next(iter(evaluations.values()))["index"].to_numpy()
+    return {
+        of: pd.DataFrame(np.array(list(by_seed.values())), index=list(by_seed), columns=samples)
+        for of, by_seed in found.items()
+    }
+
+
+def _judged(
+    evaluations: Mapping[tuple[str, int], pd.DataFrame],
+) -> Iterator[tuple[str, int, str, np.ndarray]]:
+    """Run, seed, attack, and whether each sample was right; only what can be compared."""
     if not evaluations:
         raise BatError("there is no evaluation to compare; evaluate at least one run")
     first, reference = next(iter(evaluations.items()))
-    rows = []
     for (run, seed), frame in evaluations.items():
         if not np.array_equal(frame["index"], reference["index"]):
             raise BatError(
@@ -63,8 +96,23 @@ def accuracies(evaluations: Mapping[tuple[str, int], pd.DataFrame]) -> pd.DataFr
                     f"the evaluation of {run}, seed {seed}, has no verdict under {attack} for "
                     f"{null.sum()} of {len(frame)} samples; expected all or none: evaluate again"
                 )
-            rows.append((run, seed, attack, frame[attack].astype(bool).mean(), len(frame)))
-    return pd.DataFrame(rows, columns=["run", "seed", "attack", "accuracy", "n"])
+            yield run, seed, attack, frame[attack].to_numpy(bool)
+
+
+def column_order(attacks: Iterable[str]) -> list[str]:
+    """Attacks in the order of columns: the paper's, further PGD before PGD, others last.
+
+    >>> column_order(["mine", "pgd", "pgd-20", "clean", "aa"])
+    ['clean', 'pgd-20', 'pgd', 'aa', 'mine']
+    """
+    known = list(COLUMNS)
+
+    def rank(name: str) -> tuple[int, int]:
+        if FURTHER_PGD.fullmatch(name):
+            return known.index("pgd"), int(name.partition("-")[2])
+        return known.index(name) if name in known else len(known), 10**9
+
+    return sorted(dict.fromkeys(attacks), key=rank)
 
 
 def attack_labels(attacks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -86,10 +134,10 @@ def attack_labels(attacks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return labels
 
 
-def setting_text(
+def attacked_text(
     table: pd.DataFrame, evaluation: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]]
 ) -> str:
-    """Samples, attacks, and what the numbers are means of."""
+    """Samples and attacks, as the beginning of a caption without its full stop."""
     shown = set(table["attack"])
     used = {name: of for name, of in evaluation["attacks"].items() if name in shown}
     architectures = " and ".join(dict.fromkeys(spec["architecture"] for spec in specs.values()))
@@ -99,6 +147,14 @@ def setting_text(
         eps = " and ".join(dict.fromkeys(fraction_text(a["eps"]) for a in used.values()))
         text += f", clean and under l_inf attacks with eps {eps}: "
         text += "; ".join(_attack_words(name, settings) for name, settings in used.items())
+    return text
+
+
+def setting_text(
+    table: pd.DataFrame, evaluation: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Samples, attacks, and what the numbers are means of."""
+    text = attacked_text(table, evaluation, specs)
     fewest, most = table["n_seeds"].min(), table["n_seeds"].max()
     if most == 1:
         return f"{text}. One seed, so no spread is known."
@@ -112,7 +168,7 @@ def _attack_words(name: str, settings: Mapping[str, Any]) -> str:
 
 
 def protocol_text(table: pd.DataFrame, specs: Mapping[str, Mapping[str, Any]]) -> str:
-    """How long the runs trained, and which epoch counts."""
+    """How long the runs trained, whose weights are averaged, and which epoch counts."""
     runs = list(dict.fromkeys(table["run"]))
     by_epochs: dict[int, list[str]] = {}
     for run in runs:
@@ -125,12 +181,30 @@ def protocol_text(table: pd.DataFrame, specs: Mapping[str, Mapping[str, Any]]) -
     elif by_epochs:
         each = "; ".join(f"{', '.join(names)} {n} epochs" for n, names in by_epochs.items())
         sentences.append(f"Trained for: {each}.")
+    sentences += averaging_sentences({run: specs[run] for run in runs if run in specs})
     selections = [specs[run]["selection"] for run in runs if run in specs]
     sentences += dict.fromkeys(_selection_words(selection) for selection in selections)
     elsewhere = [LABELS.get(run, run) for run in runs if run not in specs]
     if elsewhere:
         sentences.append(f"Trained elsewhere: {', '.join(elsewhere)}.")
     return " ".join(sentences)
+
+
+def averaging_sentences(specs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Whose weights are averaged, and how, a sentence for each way."""
+    averaged: dict[str, list[str]] = {}
+    for run, spec in specs.items():
+        if "averaging" in spec:
+            words = _averaging_words(spec["averaging"])
+            averaged.setdefault(words, []).append(LABELS.get(run, run))
+    return [f"{words}: {', '.join(names)}." for words, names in averaged.items()]
+
+
+def _averaging_words(averaging: Mapping[str, Any]) -> str:
+    begin = f"from epoch {averaging['begin_epoch']} on"
+    if averaging["kind"] == "swa":
+        return f"Weights averaged over the epochs (SWA) {begin}"
+    return f"Moving average of the weights (EMA, decay {averaging['decay']:g}) {begin}"
 
 
 def _selection_words(selection: Mapping[str, Any]) -> str:

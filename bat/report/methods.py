@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bat.errors import BatError
+from bat.intervals import crossed_mean
 from bat.statistics import mean_and_sd, paired_difference
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ def compare(
         A row for each method and column of verdicts: ``method``, ``attack``,
         ``n`` samples, ``n_seeds``; ``mean`` and ``sd`` over seeds of the accuracy
         in [0, 1]; the mean ``difference`` from the baseline with its 95 %
-        t-interval, ``low`` to ``high``, paired by what ``paired_by`` says: seeds,
-        or, where there is one seed alone, samples. The latter leaves out how much
+        interval, ``low`` to ``high``, paired by what ``paired_by`` says: 'seed and
+        sample', which counts both sources of chance (`bat.intervals.crossed_mean`),
+        or, where there is one seed alone, 'sample'. The latter leaves out how much
         another training would differ.
 
     Raises
@@ -97,10 +99,13 @@ def _by_method(evaluations: Mapping) -> dict[str, dict[int, pd.DataFrame]]:
 
 def _difference(own: dict, other: dict, attack: str) -> dict:
     seeds = [seed for seed in own if seed in other]
-    by, pairs = "seed", [[of[seed][attack].mean() for seed in seeds] for of in (own, other)]
-    if len(seeds) == 1:
-        by, pairs = "sample", [of[seeds[0]][attack].to_numpy(np.float64) for of in (own, other)]
     if not seeds:
         return {"difference": np.nan, "low": np.nan, "high": np.nan, "paired_by": "nothing"}
-    found = paired_difference(*pairs)
+    mine, theirs = (
+        np.array([of[seed][attack].to_numpy(np.float64) for seed in seeds]) for of in (own, other)
+    )
+    if len(seeds) == 1:
+        found, by = paired_difference(mine[0], theirs[0]), "sample"
+    else:
+        found, by = crossed_mean(mine - theirs), "seed and sample"
     return {"difference": found.mean, "low": found.low, "high": found.high, "paired_by": by}

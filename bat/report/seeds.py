@@ -56,6 +56,7 @@ def compared(values: Mapping[str, pd.Series], reference: str) -> list[dict]:
         ``run``, ``n_seeds``, ``mean``, ``sd``, ``difference``, ``difference_se``
         (standard error over seeds; NaN for one), ``low`` and ``high`` (95 %
         t-interval of the difference); all NaN where a value is, as in an empty group.
+        They count seeds alone: for verdicts on samples, take `bat.report.crossed`.
     """
     rows = []
     for run, of_run in values.items():

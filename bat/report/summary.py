@@ -47,7 +47,8 @@ def summary(config: Config) -> list[str]:
             ]
             lines.append(folder.caution())
         lines = [line for at, line in enumerate(lines) if line or at < start]
-        parts = [(f"scores in {root}/scores", root / "scores", "*.parquet")]
+        parts = [(f"pages in {root}", root, "*.html")]
+        parts += [(f"scores in {root}/scores", root / "scores", "*.parquet")]
         parts.append((f"figures in {root}/figures", root / "figures", "*.p[dn][fg]"))
         for architecture in dataset.architectures:
             for what in ("figures", "tables"):

@@ -57,6 +57,17 @@ def difference_text(
     return text if pd.isna(low) else f"{text} [{signed(low)}, {signed(high)}]"
 
 
+def p_text(p: float) -> str:
+    """Write a p-value; empty where there is none.
+
+    >>> p_text(0.0312), p_text(0.00004), p_text(1), p_text(float("nan"))
+    ('0.031', '< 0.001', '1.000', '')
+    """
+    if pd.isna(p):
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def interval_text(low: float, high: float, *, scale: float = 100, digits: int = 1) -> str:
     """Write an interval in brackets; empty where it is not known.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,14 @@ import pandas as pd
 from bat.errors import BatError
 from bat.escaping import for_csv, for_latex, for_markdown
 from bat.files import write_bytes
+
+
+class Part(NamedTuple):
+    """A table for readers: its caption, its cells, and which of them are set in bold."""
+
+    caption: str
+    cells: pd.DataFrame
+    marked: pd.DataFrame | None = None  # bool, of the same shape
 
 
 def csv_text(frame: pd.DataFrame) -> str:
@@ -25,25 +33,23 @@ def csv_text(frame: pd.DataFrame) -> str:
     return shown.to_csv(index=False, lineterminator="\n")
 
 
-def markdown_text(frame: pd.DataFrame, caption: str, digits: int = 3) -> str:
-    """A table as Markdown, its caption above it."""
+def markdown_text(
+    frame: pd.DataFrame, caption: str, digits: int = 3, marked: pd.DataFrame | None = None
+) -> str:
+    """A table as Markdown, its caption above it; ``marked`` cells are bold."""
     columns = [for_markdown(str(name)) for name in frame.columns]
     rules = ["---:" if numeric else ":---" for numeric in _numeric(frame)]
-    cells = [
-        [for_markdown(_text(value, digits)) for value in row]
-        for row in frame.itertuples(index=False, name=None)
-    ]
+    cells = _cells(frame, digits, marked, for_markdown, "**{}**")
     lines = ["| " + " | ".join(row) + " |" for row in [columns, rules, *cells]]
     return "\n".join([for_markdown(caption), "", *lines, ""])
 
 
-def latex_text(frame: pd.DataFrame, caption: str, digits: int = 3) -> str:
-    """A table as a LaTeX float (package booktabs)."""
+def latex_text(
+    frame: pd.DataFrame, caption: str, digits: int = 3, marked: pd.DataFrame | None = None
+) -> str:
+    """A table as a LaTeX float (package booktabs); ``marked`` cells are bold."""
     columns = [for_latex(str(name)) for name in frame.columns]
-    cells = [
-        [for_latex(_text(value, digits)) for value in row]
-        for row in frame.itertuples(index=False, name=None)
-    ]
+    cells = _cells(frame, digits, marked, for_latex, r"\textbf{{{}}}")
     rows = [" & ".join(row) + r" \\" for row in [columns, *cells]]
     align = "".join("r" if numeric else "l" for numeric in _numeric(frame))
     return "\n".join(
@@ -114,6 +120,26 @@ def with_suffix(path_without_suffix: str | Path, suffix: str) -> Path:
     return path.with_name(f"{path.name}.{suffix}")
 
 
+def _cells(
+    frame: pd.DataFrame,
+    digits: int,
+    marked: pd.DataFrame | None,
+    escaped: Callable[[str], str],
+    bold: str,
+) -> list[list[str]]:
+    """The cells for readers, row by row."""
+    flags = np.zeros(frame.shape, bool) if marked is None else marked.to_numpy(bool)
+    return [
+        [
+            bold.format(text) if flag else text
+            for flag, text in zip(
+                of_row, (escaped(_text(value, digits)) for value in row), strict=True
+            )
+        ]
+        for of_row, row in zip(flags, frame.itertuples(index=False, name=None), strict=True)
+    ]
+
+
 def _numeric(frame: pd.DataFrame) -> list[bool]:
     return [kind.kind in "iuf" for kind in frame.dtypes]
 
@@ -133,5 +159,17 @@ def write_shown(
     table: pd.DataFrame, shown: pd.DataFrame, path_without_suffix: Path, caption: str
 ) -> list[Path]:
     """Write a table for programs (CSV), and what readers are shown of it (Markdown, LaTeX)."""
-    files = write_table_files(table, path_without_suffix, caption, formats=("csv",))
-    return files + write_table_files(shown, path_without_suffix, caption, formats=("md", "tex"))
+    return write_parts(table, [Part(caption, shown)], path_without_suffix)
+
+
+def write_parts(
+    table: pd.DataFrame, parts: Sequence[Part], path_without_suffix: Path
+) -> list[Path]:
+    """Write a table for programs (CSV), and for readers several that show it, one below another."""
+    files = write_table_files(table, path_without_suffix, "", formats=("csv",))
+    for suffix, text_of in (("md", markdown_text), ("tex", latex_text)):
+        texts = [text_of(part.cells, part.caption, marked=part.marked) for part in parts]
+        path = with_suffix(path_without_suffix, suffix)
+        write_bytes(path, "\n".join(texts).encode())
+        files.append(path)
+    return files

@@ -221,7 +221,8 @@ def chance_text(chance: dict) -> str:
     if expected is None:
         return f"{members}, how many by chance is not known"
     if chance.get("false_discovery") is not None:
-        return f"{members}, at most about {_number(expected)} by chance"
+        evidence = ", judged by margins" if chance.get("evidence") == "margins" else ""
+        return f"{members}, at most about {_number(expected)} by chance{evidence}"
     return f"{members}, about {_number(expected)} by chance"
 
 

@@ -122,6 +122,22 @@ def influence_from_margins(
     return MarginPairs(*columns, int(histogram.sum()), int((columns[4] <= LEVEL).sum()))
 
 
+def student_p(difference, error, n_trials: int) -> np.ndarray:
+    """One-sided p-values of influences on margins, of the shape of both; 1 where undefined.
+
+    Parameters
+    ----------
+    difference, error : ndarray of float
+        ``influence_margin`` and ``influence_margin_se``.
+    n_trials : int
+    """
+    from scipy.special import stdtr
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = stdtr(n_trials - 2, -np.asarray(difference, np.float64) / error)
+    return np.nan_to_num(p, copy=False, nan=1.0)
+
+
 class _MarginSearch:
     """Differences of the margins with and without training samples, block by block."""
 
@@ -145,13 +161,10 @@ class _MarginSearch:
             return difference, np.sqrt(within * (1 / n_in + 1 / n_out))
 
     def bins(self, difference, error):
-        """The bins of the one-sided p-values of Student's test; undefined ones count as 1."""
-        from scipy.special import stdtr
-
-        with np.errstate(divide="ignore", invalid="ignore"):
-            p = stdtr(self.n - 2, -difference / error)
-            bins = -np.log(p) / STEP
-        return np.minimum(np.nan_to_num(bins, nan=0.0), N_BINS - 1).astype(np.uint16)
+        """The bins of the one-sided p-values."""
+        with np.errstate(divide="ignore"):
+            bins = -np.log(student_p(difference, error, self.n)) / STEP
+        return np.minimum(bins, N_BINS - 1).astype(np.uint16)
 
 
 def _classes(labels_train, labels_test, pairs):

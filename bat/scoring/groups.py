@@ -14,7 +14,14 @@ from bat.progress import log
 from bat.scores.chance import Counts, counts_of, is_mostly_chance, memorization_by_chance
 from bat.scores.fit import fit_facts, fit_sentence
 from bat.scores.groups import test_groups, train_groups
-from bat.validation import GROUPS_MADE_OF, check_together, groups_inputs, read_checked
+from bat.scores.margin_influence import student_p
+from bat.validation import (
+    GROUPS_MADE_OF,
+    by_margins,
+    check_together,
+    groups_inputs,
+    read_checked,
+)
 
 Masks = tuple[np.ndarray, np.ndarray]  # typical and atypical samples
 
@@ -60,12 +67,16 @@ def write_groups(
     groups = {"train": _of_training(train, thresholds, counts)}
     train_atypical = groups["train"][1]
     keep_above = metadata["influence"]["keep_above"]
-    groups["test"] = _of_test(test, pairs, keep_above, train_atypical, thresholds, counts)
+    margins = by_margins(scores, thresholds)
+    of_pairs = None if rate is None else _p_of_pairs(pairs, counts, margins)
+    groups["test"] = _of_test(test, pairs, keep_above, train_atypical, thresholds, of_pairs, counts)
     expected = _expected(train, train_atypical, thresholds, counts)
     for split, (typical, atypical) in groups.items():
         n = int(atypical.sum())
         chance = {"members": n, "expected": expected[split] if rate is None else rate * n}
         chance["false_discovery"] = rate
+        if margins and split == "test":
+            chance["evidence"] = "margins"
         _warn(split, typical, atypical, chance)
         columns = {"index": np.arange(len(typical)), "typical": typical, "atypical": atypical}
         write_table(
@@ -79,7 +90,7 @@ def write_groups(
             chance=chance,
             command=command,
             identity={"dataset": spec["dataset"], "split": split},
-            inputs=groups_inputs(scores),
+            inputs=groups_inputs(scores, thresholds),
             **fit_facts(metadata),
         )
 
@@ -97,19 +108,28 @@ def _of_training(train: pa.Table, thresholds: dict, counts: Counts | None) -> Ma
     )
 
 
+def _p_of_pairs(pairs: pa.Table, counts: Counts, margins: bool) -> np.ndarray:
+    """One-sided p-values of the kept pairs: of margins where there are some, which see more."""
+    if margins:
+        names = ("influence_margin", "influence_margin_se")
+        return student_p(*(column(pairs, name) for name in names), counts.n_trials)
+    names = ("train_index", "test_index", "influence")
+    return counts.influence_p(*(column(pairs, name) for name in names))
+
+
 def _of_test(
     test: pa.Table,
     pairs: pa.Table,
     keep_above: float,
     train_atypical: np.ndarray,
     thresholds: dict,
+    p: np.ndarray | None,
     counts: Counts | None,
 ) -> Masks:
     rate = thresholds.get("false_discovery")
     of_pairs = {name: column(pairs, name) for name in pairs.column_names}
-    if rate is not None:
-        names = ("train_index", "test_index", "influence")
-        of_pairs["p"] = counts.influence_p(*(of_pairs[name] for name in names))
+    if p is not None:
+        of_pairs["p"] = p
     return test_groups(
         test.num_rows,
         of_pairs,

@@ -4,63 +4,94 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bat.errors import BatError
 from bat.plan.catalogue import Entry
+from bat.plan.effort import step_cost
 from bat.plan.inputs import runs_of, score_kinds
+from bat.report.along_training import GROUPS
 from bat.report.captions import sentences
 from bat.report.comparison import Comparison
-from bat.report.judged import COLUMNS, accuracies, attack_labels, protocol_text, setting_text
+from bat.report.crossed import beats_all, corrected, summary
+from bat.report.judged import column_order, verdicts
+from bat.report.methods_shown import (
+    by_group,
+    caption,
+    cost_text,
+    differences,
+    losses,
+    presentation,
+)
 from bat.report.paper import BASELINE, TABLES, PaperTable
-from bat.report.seeds import over_seeds
-from bat.report.words import LABELS, cell_text
-from bat.report.writing import write_shown
-from bat.statistics import paired_difference
+from bat.report.words import LABELS
+from bat.report.writing import Part, write_parts
 
 ENTRY = Entry(
     shows="methods under attack, beside the paper's numbers",
     paper="Tables 1-6",
     scope="architecture",
-    needs=("evaluations",),
+    needs=("evaluations", "last_evaluations"),
     runs=("configured", "external"),
     targets=("table1", "table2", "table3", "table4", "table5", "table6"),
     part_of="comparisons",
 )
 
 
+LOST = ("lost", "lost_low", "lost_high")
+
+OF_GROUPS = ("n", "mean", "sd", "difference", "low", "high")
+"""Columns of each group, behind its name: ``typical_mean``."""
+
+
 def methods_table(
-    judged: pd.DataFrame, *, baseline: str = BASELINE, paper: PaperTable | None = None
+    evaluations: Mapping[tuple[str, int], pd.DataFrame],
+    *,
+    last: Mapping[tuple[str, int], pd.DataFrame] | None = None,
+    baseline: str = BASELINE,
+    paper: PaperTable | None = None,
+    groups: pd.DataFrame | None = None,
+    costs: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
-    """Summarise accuracies over seeds, with differences from one run.
+    """Summarise evaluations over seeds and samples, with differences from one run.
 
     Parameters
     ----------
-    judged : DataFrame
-        From `bat.report.judged.accuracies`.
+    evaluations : mapping of (run, seed) to DataFrame
+        As for `bat.report.judged.verdicts`.
+    last : mapping of (run, seed) to DataFrame, optional
+        Of the last epoch's models, on the same samples.
     baseline : str
         The run that the others are compared with. Without it, differences are
         NaN.
     paper : PaperTable, optional
         A value of `bat.report.paper.TABLES`.
+    groups : DataFrame, optional
+        Of the test split, a row per sample in order: ``typical``, ``atypical``.
+    costs : mapping of str to float, optional
+        By run, what a training step costs; see `bat.plan.effort.step_cost`.
 
     Returns
     -------
     DataFrame
-        A row per run and attack, runs in the paper's order and then as given:
-        ``run``, ``attack``; ``n`` samples; ``n_seeds``, ``mean`` and ``sd`` over
-        seeds (NaN for one seed); ``n_pairs``, the seeds that the run and the
-        baseline both have, and over those the mean ``difference`` run - baseline,
-        its ``difference_sd`` and 95 % t-interval, ``low`` to ``high``; ``paper`` and
-        ``paper_difference``, NaN where the paper has no such cell. Accuracies are
-        in [0, 1].
+        A row per run, checkpoint and attack, runs in the paper's order and then as
+        given: ``run``, ``checkpoint`` ('best', of the epoch selected, or 'last'),
+        ``attack``; ``n`` samples; the columns of `bat.report.crossed.summary`,
+        differences being run - baseline at the same checkpoint; ``p_holm``, corrected
+        for the number of differences in the table; ``best``, whether the run is ahead
+        of every other at its checkpoint under the attack, each difference established;
+        ``paper`` and ``paper_difference``, NaN where the paper has no such cell;
+        ``reference``, the run compared with; ``cost``; on the typical and the atypical
+        samples the columns `OF_GROUPS`, of which the first counts them; and of a last
+        epoch what is ``lost`` since the best one, ``lost_low`` to ``lost_high``.
+        Accuracies are in [0, 1].
 
     Raises
     ------
     BatError
-        If a run has an attack and seed twice.
+        As `bat.report.judged.verdicts`.
 
     Notes
     -----
@@ -71,108 +102,68 @@ def methods_table(
         known = {} if paper is None else paper.accuracies
         return known.get(run, {}).get(attack, np.nan) / 100
 
-    table = over_seeds(judged, ["run", "attack"], "accuracy")
-    table.insert(2, "n", judged["n"].iloc[0])
-    by_seed = {
-        cell: rows.set_index("seed")["accuracy"] for cell, rows in judged.groupby(["run", "attack"])
-    }
-    cells = list(zip(table["run"], table["attack"], strict=True))
-    compared = [_difference(by_seed[cell], by_seed.get((baseline, cell[1]))) for cell in cells]
-    columns = ["n_pairs", "difference", "difference_sd", "low", "high"]
-    table[columns] = pd.DataFrame(compared)
-    table["paper"] = [printed(*cell) for cell in cells]
-    reference = np.array([printed(baseline, attack) for _, attack in cells])
-    table["paper_difference"] = table["paper"] - reference
-    ranks = {run: rank for rank, run in enumerate(dict.fromkeys([*LABELS, *table["run"]]))}
-    columns = list(dict.fromkeys([*COLUMNS, *table["attack"]]))
-    order = sorted(
-        range(len(cells)), key=lambda i: (ranks[cells[i][0]], columns.index(cells[i][1]))
-    )
-    return table.iloc[order].reset_index(drop=True)
+    judged = _judged(evaluations, last or {})
+    ahead = {of: beats_all(_all_runs(judged, *of)) for of in {cell[1:] for cell in judged}}
+    rows = []
+    for run, checkpoint, attack in _in_order(judged):
+        own = judged[run, checkpoint, attack]
+        reference = judged.get((baseline, checkpoint, attack))
+        row = {"run": run, "checkpoint": checkpoint, "attack": attack, "n": own.shape[1]}
+        row |= summary(own, reference)
+        row |= {"p_holm": np.nan, "best": ahead[checkpoint, attack] == run}
+        shown = printed(run, attack) if checkpoint == "best" else np.nan
+        row |= {"paper": shown, "paper_difference": shown - printed(baseline, attack)}
+        row |= {"reference": baseline, "cost": (costs or {}).get(run, np.nan)}
+        row |= _by_group(own, reference, groups)
+        rows.append(row | _lost(own, judged[run, "best", attack] if checkpoint == "last" else None))
+    return corrected(pd.DataFrame(rows), baseline)
 
 
-def _difference(own: pd.Series, other: pd.Series | None) -> tuple[float, ...]:
-    """Number, mean, standard deviation and interval of the differences over common seeds."""
-    seeds = [] if other is None else own.index.intersection(other.index)
-    if len(seeds) == 0:
-        return 0, np.nan, np.nan, np.nan, np.nan
-    found = paired_difference(own[seeds], other[seeds])
-    return found.n, found.mean, found.sd, found.low, found.high
+def _judged(evaluations: Mapping, last: Mapping) -> dict[tuple[str, str, str], pd.DataFrame]:
+    """Verdicts by run, checkpoint and attack, all on the same samples."""
+    found = {(run, "best", attack): own for (run, attack), own in verdicts(evaluations).items()}
+    if last:
+        of_last = verdicts(last)
+        judged = next(iter(found.values())).columns
+        if not next(iter(of_last.values())).columns.equals(judged):
+            raise BatError(
+                "the evaluations of last epochs judged other test samples than those of the epochs "
+                "selected; run the workflow, which makes them again"
+            )
+        found |= {(run, "last", attack): own for (run, attack), own in of_last.items()}
+    return found
 
 
-def presentation(table: pd.DataFrame, attacks: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Set out a table of methods for readers.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `methods_table`.
-    attacks : mapping
-        Of the evaluation's specification; names the columns.
-
-    Returns
-    -------
-    DataFrame of str
-        ``Method`` and a column per attack, percent as ``62.0 ± 0.3 (+0.0)``:
-        mean, standard deviation where there are several seeds, difference from
-        the baseline where there is one; beside each the column ``..., paper``
-        where the paper has numbers. Missing cells are null.
-    """
-    labels = attack_labels(attacks)
-    runs = list(dict.fromkeys(table["run"]))
-    wide = pd.DataFrame({"Method": [LABELS.get(run, run) for run in runs]})
-    for attack, rows in table.groupby("attack", sort=False):
-        rows = rows.set_index("run")
-        ours = {row.Index: cell_text(row.mean, row.sd, row.difference) for row in rows.itertuples()}
-        wide[labels[attack]] = [ours.get(run) for run in runs]
-        rows = rows[rows["paper"].notna()]
-        theirs = {
-            row.Index: cell_text(row.paper, np.nan, row.paper_difference)
-            for row in rows.itertuples()
-        }
-        if theirs:
-            wide[f"{labels[attack]}, paper"] = [theirs.get(run) for run in runs]
-    return wide
+def _all_runs(judged: Mapping, checkpoint: str, attack: str) -> dict[str, pd.DataFrame]:
+    return {cell[0]: own for cell, own in judged.items() if cell[1:] == (checkpoint, attack)}
 
 
-def caption(
-    table: pd.DataFrame,
-    evaluation: Mapping[str, Any],
-    specs: Mapping[str, Mapping[str, Any]],
-    *,
-    baseline: str = BASELINE,
-    paper: PaperTable | None = None,
-) -> str:
-    """Caption of `methods_table`.
+def _in_order(judged: Mapping) -> list[tuple[str, str, str]]:
+    """Runs as in the paper and then as given, the best before the last, attacks as in the paper."""
+    runs, _, attacks = (list(dict.fromkeys(names)) for names in zip(*judged, strict=True))
+    runs, attacks = list(dict.fromkeys([*LABELS, *runs])), column_order(attacks)
+    return sorted(judged, key=lambda cell: (runs.index(cell[0]), cell[1], attacks.index(cell[2])))
 
-    Parameters
-    ----------
-    table : DataFrame
-        From `methods_table`.
-    evaluation : mapping
-        The evaluation's specification.
-    specs : mapping of str to mapping
-        The specification of each run, at any seed. A run without one is said
-        to have been trained elsewhere.
-    baseline, paper
-        As for `methods_table`.
-    """
-    name = LABELS.get(baseline, baseline)
-    if baseline not in set(table["run"]):
-        differences = f"There are no differences, since the run {baseline} is not in the table."
-    else:
-        differences = f"In parentheses: mean difference from {name}, paired by seed"
-        if (table["n_pairs"] < table["n_seeds"]).any():
-            differences += ", over the seeds that both have"
-        differences += "."
-    parts = [setting_text(table, evaluation, specs), differences, protocol_text(table, specs)]
-    if paper is not None:
-        numbers = " and ".join(map(str, paper.tables))
-        parts.append(
-            f"Paper: its table{'s' if len(paper.tables) > 1 else ''} {numbers}, with PGD-100; "
-            "differences taken from its accuracies."
-        )
-    return " ".join(part for part in parts if part)
+
+def _lost(own: pd.DataFrame, best: pd.DataFrame | None) -> dict[str, float]:
+    """What a last epoch has lost since the best one: robust overfitting."""
+    if best is None:
+        return dict.fromkeys(LOST, np.nan)
+    found = summary(best, own)
+    return {name: found[of] for name, of in zip(LOST, ("difference", "low", "high"), strict=True)}
+
+
+def _by_group(
+    own: pd.DataFrame, reference: pd.DataFrame | None, groups: pd.DataFrame | None
+) -> dict[str, float]:
+    """`OF_GROUPS` of a run under an attack; NaN without groups, or where one is empty."""
+    row = {f"{group}_{name}": np.nan for group in GROUPS[1:] for name in OF_GROUPS}
+    for group in GROUPS[1:] if groups is not None else ():
+        members = groups[group].to_numpy(bool)[own.columns]
+        other = None if reference is None else reference.loc[:, members]
+        found = summary(own.loc[:, members], other) | {"n": int(members.sum())}
+        row |= {f"{group}_{name}": found[name] for name in OF_GROUPS}
+    return row
 
 
 def write(comparison: Comparison, out: Path) -> list[Path]:
@@ -191,16 +182,51 @@ def write(comparison: Comparison, out: Path) -> list[Path]:
         The files written.
     """
     paper = TABLES.get((comparison.dataset, comparison.architecture))
-    return write_methods(comparison, runs_of(ENTRY.runs, comparison.spec), paper, out)
+    spec, runs = comparison.spec, runs_of(ENTRY.runs, comparison.spec)
+    last = comparison.evaluations(runs, "last") if spec.get("last") else {}
+    baseline = spec.get("baseline", BASELINE)
+    return write_methods(comparison, runs, out, paper=paper, baseline=baseline, last=last)
+
+
+def attack_steps(specs: Mapping[str, Mapping]) -> int:
+    """Steps of the attack in the PGD-AT step that costs are counted in: its run's, else 10."""
+    return specs["pgd-at"]["objective"]["steps"] if "pgd-at" in specs else 10
 
 
 def write_methods(
-    comparison: Comparison, runs: Sequence[str], paper: PaperTable | None, out: Path
+    comparison: Comparison,
+    runs: Sequence[str],
+    out: Path,
+    *,
+    paper: PaperTable | None = None,
+    baseline: str = BASELINE,
+    last: Mapping[tuple[str, int], pd.DataFrame] | None = None,
 ) -> list[Path]:
-    """Write a table of some runs under every attack; arguments and result as for `write`."""
-    table = methods_table(accuracies(comparison.evaluations(runs)), paper=paper)
+    """Write a table of some runs under every attack; arguments as of `methods_table`."""
     evaluation, specs = comparison.spec["evaluation"], comparison.specs(runs)
-    text = sentences(caption(table, evaluation, specs, paper=paper), comparison.caution(runs))
+    attacks = evaluation["attacks"]
+    grouped = "memorization" in score_kinds(specs.values())
+    steps = attack_steps(specs)
+    table = methods_table(
+        comparison.evaluations(runs),
+        last=last,
+        baseline=baseline,
+        paper=paper,
+        groups=comparison.folder.groups("test")[0] if grouped else None,
+        costs={run: step_cost(spec["objective"], steps) for run, spec in specs.items()},
+    )
+    text = caption(table, evaluation, specs, baseline=baseline, paper=paper)
+    text = sentences(text, comparison.caution(runs))
     for kind in sorted(score_kinds(specs.values())):
         text = comparison.folder.noted(text, f"scores/{kind}.parquet")
-    return write_shown(table, presentation(table, evaluation["attacks"]), out, text)
+    if table["cost"].notna().any():
+        text += f" {cost_text(steps)}"
+    shown, marked = presentation(table, attacks)
+    parts = [Part(text, shown, marked)]
+    if (table["n_pairs"] > 0).any() and table["run"].nunique() > 1:
+        parts.append(differences(table, attacks, baseline))
+    if last:
+        parts.append(losses(table, attacks))
+    if grouped and table[["typical_n", "atypical_n"]].to_numpy().any():
+        parts.append(by_group(table, attacks, comparison.folder.caution()))
+    return write_parts(table, parts, out)

@@ -100,7 +100,7 @@ def caption(table: pd.DataFrame, measured: Mapping, dataset: str, architecture: 
     )
     text += (
         f"; mean ± standard deviation over {table['n_seeds'].max()} seeds. Differences: from the "
-        "first share, paired by seed, with a 95 % t-interval."
+        "first share, paired by seed, with a 95 % t-interval of seeds alone, on these test samples."
         if several
         else ". Differences: from the first share. One seed, so no spread is known."
     )

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from bat.plan.catalogue import Entry
-from bat.report.along_training import followed
+from bat.report.along_training import end_verdicts
 from bat.report.captions import sentences
 from bat.report.comparison import Comparison
-from bat.report.seeds import compared_by
+from bat.report.crossed import summary
 from bat.report.shares import by_share
 from bat.report.words import LABELS, difference_text, mean_text
 from bat.report.writing import write_shown
@@ -26,28 +26,33 @@ ENTRY = Entry(
 )
 
 
-def end_values(followed: pd.DataFrame, runs: Mapping[str, str], reference: str) -> pd.DataFrame:
-    """Accuracy on the test typical group after training, with differences from one run.
+def end_values(
+    verdicts: Mapping[tuple[str, str], pd.DataFrame], runs: Mapping[str, str], reference: str
+) -> pd.DataFrame:
+    """Accuracy after training, with differences from one run.
 
     Parameters
     ----------
-    followed : DataFrame
-        From `bat.report.along_training.along_training`.
+    verdicts : mapping of (run, attack) to DataFrame of bool
+        Of the test typical group, from `bat.report.along_training.end_verdicts`.
     runs : mapping of str to str
         Label by run.
     reference : str
-        The run that differences are taken from, paired by seed.
+        The run that differences are taken from, paired by seed and sample.
 
     Returns
     -------
     DataFrame
-        ``run``, ``label``, ``attack``, ``n_seeds``, ``mean``, ``sd``, ``difference``,
-        ``difference_se`` (standard error over seeds; NaN for one), ``low`` and
-        ``high`` (95 % t-interval of the difference).
+        ``run``, ``label``, ``attack``, and the columns of `bat.report.crossed.summary`.
     """
-    last = followed["epoch"] == followed.groupby("run")["epoch"].transform("max")
-    chosen = followed[last & (followed["split"] == "test") & (followed["group"] == "typical")]
-    return compared_by(chosen.rename(columns={"accuracy": "value"}), "attack", runs, reference)
+    return pd.DataFrame(
+        [
+            {"run": run, "label": label, "attack": attack}
+            | summary(verdicts[run, attack], verdicts[reference, attack])
+            for attack in dict.fromkeys(attack for _, attack in verdicts)
+            for run, label in runs.items()
+        ]
+    )
 
 
 def presentation(table: pd.DataFrame) -> pd.DataFrame:
@@ -76,8 +81,9 @@ def caption(table: pd.DataFrame, dataset: str, architecture: str) -> str:
     return (
         f"Accuracy on the test typical group of {dataset} ({architecture}) after training on all "
         "typical and a share of the atypical samples; mean ± standard deviation over "
-        f"{table['n_seeds'].max()} seeds. Difference: from the first share, paired by seed, in "
-        "points, with a 95 % t-interval where there are several seeds."
+        f"{table['n_seeds'].max()} seeds. Difference: from the first share, paired by seed and "
+        "sample, in points, where there are several seeds with a 95 % interval that counts both "
+        "sources of chance, other seeds and other test samples."
     )
 
 
@@ -96,12 +102,17 @@ def write(comparison: Comparison, out: Path) -> list[Path]:
     list of Path
         The files written.
     """
-    parts = []
+    folder, parts = comparison.folder, []
+    groups = folder.groups("test")[0]
     for method, runs, reference in by_share(comparison.spec):
-        values = end_values(followed(comparison, list(runs)), runs, reference)
-        parts.append(values.assign(method=method))
+        verdicts = end_verdicts(
+            comparison.histories(runs),
+            groups,
+            folder.prepared.info,
+            comparison.specs([reference])[reference]["history"]["max_samples"],
+        )
+        parts.append(end_values(verdicts, runs, reference).assign(method=method))
     table = pd.concat(parts, ignore_index=True)
-    folder = comparison.folder
     text = sentences(caption(table, comparison.dataset, comparison.architecture), folder.caution())
     text = folder.noted(text, "groups/train.parquet")
     return write_shown(table, presentation(table), out, text)

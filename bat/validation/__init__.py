@@ -8,7 +8,7 @@ column; its checks are left out.
 
 from bat.validation.convergence import CONVERGENCE_COLUMNS, DRAWN_COLUMNS, check_convergence
 from bat.validation.folders import check_all, check_files
-from bat.validation.groups import GROUPS_MADE_OF, groups_inputs
+from bat.validation.groups import GROUPS_MADE_OF, by_margins, groups_inputs
 from bat.validation.kinds import kind_of
 from bat.validation.metadata import check_metadata
 from bat.validation.privacy import check_rates
@@ -22,6 +22,7 @@ __all__ = [
     "DRAWN_COLUMNS",
     "GROUPS_MADE_OF",
     "ROUNDING",
+    "by_margins",
     "check_all",
     "check_convergence",
     "check_files",

@@ -44,12 +44,30 @@ GROUPS_MADE_OF = ("memorization", "influence", "test")
 """Kinds of the score tables that groups are made of."""
 
 
-def groups_inputs(scores: Path) -> dict[str, str]:
-    """What stands for the score tables in the ``inputs`` of groups; `scores` is their folder."""
-    names = {  # groups are made of the plain scores
+def by_margins(scores: Path, thresholds: dict) -> bool:
+    """Whether test samples are to stand by the margins of their pairs, which `scores` then has."""
+    if thresholds.get("false_discovery") is None:
+        return False
+    about = files.read_metadata(scores / "influence.parquet", "influence")
+    return "standing_margin" in about.get("chance", {})
+
+
+def groups_inputs(scores: Path, thresholds: dict) -> dict[str, str]:
+    """What stands for the score tables in the ``inputs`` of groups.
+
+    Parameters
+    ----------
+    scores : Path
+        Folder of the tables.
+    thresholds : dict
+        Of the groups: what margins say is part of groups that go by it, and of no others.
+    """
+    used = files.LEFT_OUT["influence"] if by_margins(scores, thresholds) else ()
+    names = {
         kind: [n for n in files.SCHEMAS[kind].names if n not in files.LEFT_OUT.get(kind, ())]
         for kind in GROUPS_MADE_OF
     }
+    names["influence"] += sorted(used)
     return {
         kind: files.table_digest(scores / f"{kind}.parquet", kind, columns)
         for kind, columns in names.items()

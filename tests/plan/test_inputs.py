@@ -80,10 +80,12 @@ def test_files_are_of_every_seed_and_of_the_scores_that_runs_go_by(some, compari
 
     theirs = [file for file in files("methods") if "theirs" in file]
     assert theirs == ["small_cnn-6/evaluations/theirs/seed0.parquet"]
-    assert files("substitution")[-1] == "scores/memorization.parquet"
+    by_memorization = ["scores/memorization.parquet", "groups/train.parquet", "groups/test.parquet"]
+    assert files("substitution")[-3:] == by_memorization
+    assert files("fig4")[-1] == by_memorization[0]
     by_confidence = [specs["d", "small_cnn-6-run-bat-c"]]
-    assert "scores/memorization.parquet" not in inputs.inputs_of(
-        read_catalogue()["substitution"], comparison, by_confidence
+    assert not set(by_memorization) & set(
+        inputs.inputs_of(read_catalogue()["substitution"], comparison, by_confidence)
     )
     assert files("fig1") == [
         "groups/train.parquet",
@@ -113,7 +115,9 @@ def test_figures_without_their_tables_are_not_drawn():
         name: entry for name, entry in read_catalogue().items() if entry.scope == "dataset"
     }
     drawn = [name for name, entry in of_dataset.items() if inputs.is_drawn(dataset, entry)]
-    assert drawn == ["fig5", "fig6", "fig7", "groups"]
+    assert drawn == ["browse", "fig5", "fig6", "fig7", "groups"]
+    used = inputs.used_files(dataset, of_dataset["browse"])
+    assert used == ["scores/confidence.parquet"]
     assert inputs.score_files(dataset)[-1] == "scores/confidence.parquet"
 
 
@@ -131,6 +135,25 @@ def test_only_what_is_asked_for_of_an_architecture_has_jobs(some):
     before = all_specifications(config)
     changed = {key for key in before if specs[key] != before[key]}
     assert changed == {("d", "comparison-small_cnn-4"), ("d", "comparison-small_cnn-6")}
+
+
+def test_last_epochs_are_judged_where_it_is_asked_for(some):
+    raw, config = some
+    raw["datasets"]["d"]["evaluation"] = {"last": True}
+    raw["datasets"]["d"]["baseline"] = "theirs"
+    specs, before = all_specifications(load_config(raw)), all_specifications(config)
+    changed = {key for key in before if specs[key] != before[key]}
+    assert changed == {("d", "comparison-small_cnn-4"), ("d", "comparison-small_cnn-6")}
+    asked, plain = (of["d", "comparison-small_cnn-6"] for of in (specs, before))
+    assert asked["baseline"] == "theirs" and "baseline" not in plain
+    jobs = inputs.jobs("evaluations-last", asked)
+    assert jobs == [(run, seed) for run in asked["runs"] for seed in (3, 1)]
+    assert inputs.jobs("evaluations-last", plain) == []
+    files = inputs.inputs_of(read_catalogue()["methods"], asked)
+    assert "small_cnn-6/evaluations/trades/seed3-last.parquet" in files
+    assert not any("theirs" in file for file in files if "last" in file)
+    rows = {row.stage: row for row in plan(load_config(raw))}
+    assert rows["evaluation of last, small_cnn-6"].jobs == len(jobs)
 
 
 def test_only_names_what_is_made_of_the_runs_of_an_architecture(some, run_bat, tmp_path):
@@ -183,3 +206,60 @@ def test_jobs_that_are_planned_are_those_that_the_workflow_would_run(
         planned[rules.get(stage, stage)] += row.jobs
     del planned["tables and groups"]
     assert planned == {rule: int(listed[rule]) for rule in planned}
+
+
+def test_checks_of_gradient_masking_are_asked_for_where_they_are_configured(
+    some, repository, tmp_path
+):
+    raw, config = some
+    before = all_specifications(config)
+    entry = read_catalogue()["masking"]
+    assert ("d", "masking") not in before
+    assert not any("masking" in spec for spec in before.values())
+    assert not inputs.is_made(entry, before["d", "comparison-small_cnn-6"])
+    refused = dry_run(raw, repository, tmp_path, "masking")
+    assert (
+        "masking shows checks that no configured data set makes" in refused.stdout + refused.stderr
+    )
+
+    raw["datasets"]["d"]["evaluation"] = {"max_samples": 50, "masking": {"queries": 7}}
+    after = all_specifications(load_config(raw))
+    spec = after["d", "masking"]
+    assert (spec["max_samples"], spec["attack"]["queries"]) == (50, 7)
+    assert (spec["attack"]["eps"], spec["attack"]["step"]) == (8 / 255, 2 / 255)
+    unlimited = all_specifications(
+        load_config({"datasets": {"d": raw["datasets"]["d"] | {"evaluation": {"masking": {}}}}})
+    )
+    assert unlimited["d", "masking"]["max_samples"] == 200
+    # what stands on disk stays as it is: only the comparisons and the number of samples differ
+    changed = {stage for _, stage in before if before["d", stage] != after["d", stage]}
+    widths = ("comparison-small_cnn-4", "comparison-small_cnn-6")
+    assert changed == {"evaluation", "evaluation-ablation", *widths}
+    plain = {key for key in before if before[key] != unlimited[key]}
+    assert plain == {("d", name) for name in widths}
+
+    comparison = after["d", "comparison-small_cnn-6"]
+    asked = inputs.jobs("masking", comparison)
+    assert sorted(asked) == sorted(inputs.jobs("evaluations", comparison_of_tables(comparison)))
+    assert ("theirs", 0) in asked and ("pgd-at", 3) in asked
+    assert inputs.other_seed(3, "pgd-at", comparison) == 1
+    assert inputs.other_seed(1, "pgd-at", comparison) == 3
+    assert inputs.other_seed(0, "theirs", comparison) is None
+    listed = dry_run(raw, repository, tmp_path, "masking")
+    assert listed.returncode == 0, listed.stdout + listed.stderr
+    (count,) = set(re.findall(r"^check_masking +(\d+)$", listed.stdout, re.M))
+    both = [inputs.jobs("masking", after["d", f"comparison-small_cnn-{n}"]) for n in (4, 6)]
+    assert int(count) == sum(map(len, both))
+    planned = {row.stage: row for row in plan(load_config(raw), tmp_path / "logs")}
+    row = planned["masking, small_cnn-6"]
+    assert row.jobs == len(asked) and 0 < row.hours < planned["evaluation, small_cnn-6"].hours
+    raw["datasets"]["d"]["only"] = {"small_cnn-4": ["masking"], "small_cnn-6": []}
+    assert load_config(raw)
+    del raw["datasets"]["d"]["evaluation"]["masking"]
+    with pytest.raises(BatError, match="small_cnn-4: masking shows checks that are not made; add"):
+        all_specifications(load_config(raw))
+
+
+def comparison_of_tables(comparison):
+    """The same that asks for the table of methods alone, whose models are checked."""
+    return comparison | {"only": ["methods"]}

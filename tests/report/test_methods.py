@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import bat
+from bat.intervals import crossed_mean
 from bat.statistics import paired_difference
 
 RNG = np.random.default_rng(0)
@@ -15,15 +16,14 @@ def verdicts(share, n=200):
     return pd.DataFrame({"clean": clean, "mine": clean & (RNG.random(n) < 0.5)})
 
 
-def test_several_seeds_are_paired_by_seed():
+def test_several_seeds_are_paired_by_seed_and_sample():
     evaluations = {(m, s): verdicts(p) for m, p in (("a", 0.5), ("b", 0.8)) for s in range(3)}
     table = bat.compare(evaluations).set_index(["method", "attack"])
-    a, b = ([evaluations[m, s]["mine"].mean() for s in range(3)] for m in "ab")
-    row, expected = table.loc["b", "mine"], paired_difference(b, a)
-    assert (row["n"], row["n_seeds"], row["paired_by"]) == (200, 3, "seed")
-    assert row["mean"] == pytest.approx(np.mean(b)) and row["sd"] == pytest.approx(
-        np.std(b, ddof=1)
-    )
+    a, b = (np.array([evaluations[m, s]["mine"] for s in range(3)], float) for m in "ab")
+    row, expected = table.loc["b", "mine"], crossed_mean(b - a)
+    assert (row["n"], row["n_seeds"], row["paired_by"]) == (200, 3, "seed and sample")
+    assert row["mean"] == pytest.approx(b.mean())
+    assert row["sd"] == pytest.approx(np.std(b.mean(axis=1), ddof=1))
     assert row["difference"] == pytest.approx(expected.mean)
     assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
     assert (table.loc["a"]["difference"] == 0).all()

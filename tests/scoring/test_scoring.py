@@ -205,7 +205,7 @@ def test_tables_say_what_margins_do_beside_what_they_said(objects, tmp_path, cap
         check_together(
             folder, {k: read_checked(folder / f"{k}.parquet", k, objects) for k in KINDS}
         )
-        found[n_with] = groups_inputs(folder)
+        found[n_with] = groups_inputs(folder, {})
     assert "1 of 120 trials have no margins" in caplog.text
     for kind in KINDS:
         before, mixed, after = (tmp_path / str(n) / f"{kind}.parquet" for n in (0, 119, 120))

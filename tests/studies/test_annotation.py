@@ -3,16 +3,11 @@
 import csv
 import json
 import re
-import shutil
-import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
 
 import numpy as np
 import pandas as pd
 import pytest
+from chromium import Browser, downloaded
 from sklearn.metrics import cohen_kappa_score
 
 from bat.errors import BatError
@@ -340,99 +335,7 @@ def test_the_tables_on_disk(study, tmp_path, run_bat):
 
 # -- in a browser ---------------------------------------------------------------------------
 
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1100,800",
-]
 BACKSPACE, ENTER = "\ue003", "\ue007"
-
-
-class Browser:
-    """Chromium by the WebDriver protocol."""
-
-    def __init__(self, driver, profile, downloads):
-        options = {
-            "args": [*FLAGS, f"--user-data-dir={profile}"],
-            "prefs": {"download.default_directory": str(downloads)},
-        }
-        wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"performance": "ALL"}}
-        self.url, self.is_open = driver, True
-        session = self.call("POST", "/session", capabilities={"alwaysMatch": wanted})
-        self.url = f"{driver}/session/{session['sessionId']}"
-
-    def call(self, method, path, **body):
-        request = urllib.request.Request(
-            self.url + path,
-            method=method,
-            data=json.dumps(body).encode() if method == "POST" else None,
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return json.load(response)["value"]
-
-    def open(self, path):
-        self.call("POST", "/url", url=path.as_uri())
-
-    def js(self, script):
-        return self.call("POST", "/execute/sync", script=f"return {script}", args=[])
-
-    def type(self, text):
-        pressed = [{"type": kind, "value": c} for c in text for kind in ("keyDown", "keyUp")]
-        keys = {"type": "key", "id": "keyboard", "actions": pressed}
-        self.call("POST", "/actions", actions=[keys])
-
-    def text(self, name):
-        return self.js(f"document.getElementById('{name}').textContent")
-
-    def click(self, name):
-        self.js(f"document.getElementById('{name}').click()")
-
-    def requested(self):
-        """Schemes of everything that the page has loaded, or tried to load."""
-        entries = self.call("POST", "/se/log", type="performance")
-        messages = [json.loads(entry["message"])["message"] for entry in entries]
-        sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-        own = [request for request in sent if request["documentURL"].startswith("file:")]
-        return {request["request"]["url"].partition(":")[0] for request in own}
-
-    def close(self):
-        if self.is_open:
-            self.is_open = False
-            self.call("DELETE", "")
-
-
-@pytest.fixture(scope="module")
-def driver():
-    """The address of a chromedriver."""
-    program = shutil.which("chromedriver")
-    if program is None:
-        pytest.skip("needs chromedriver: apt-get install chromium chromium-driver")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [program, f"--port={port}", "--silent"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
-    try:
-        while True:
-            try:
-                with urllib.request.urlopen(f"{address}/status", timeout=10):
-                    break
-            except urllib.error.URLError:
-                assert time.monotonic() < deadline, "chromedriver does not answer"
-                time.sleep(0.1)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 @pytest.fixture
@@ -456,16 +359,6 @@ def window(driver, tmp_path_factory):
     window = Browser(driver, folder / "profile", folder)
     yield window
     window.close()
-
-
-def downloaded(folder, known=()):
-    """The CSV file that was saved beside those known."""
-    deadline = time.monotonic() + 30
-    while not (files := set(folder.glob("*.csv")) - set(known)):
-        assert time.monotonic() < deadline, "nothing was saved"
-        time.sleep(0.05)
-    (file,) = files
-    return file
 
 
 def begin(window, sheet, name):

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from evaluated import judgements
 
 from bat import files
 from bat.errors import ArtifactError
@@ -45,11 +46,7 @@ def write_csv(results, pair, name, content):
 
 def write_methods(results, pair, **right):
     """A table of methods as the workflow writes it, from accuracies by run over seeds."""
-    judged = pd.DataFrame(
-        [(run, s, "clean", a, 50) for run, both in right.items() for s, a in enumerate(both)],
-        columns=["run", "seed", "attack", "accuracy", "n"],
-    )
-    table = methods_table(judged, paper=paper.TABLES.get(pair))
+    table = methods_table(judgements("clean", **right), paper=paper.TABLES.get(pair))
     out = results.joinpath(*pair, "tables", "methods")
     write_table_files(table, out, "Seven epochs, two seeds.", formats=("csv", "md"))
 
@@ -135,6 +132,18 @@ def test_methods_stand_beside_the_paper(tmp_path):
     assert (shown["PGD-AT"]["AA"], shown["MART"]["Clean"]) == ("not run", "not run")
     assert (shown["own"]["Clean"], shown["own"]["Clean, paper"]) == ("10.0 (−60.0)", "–")
     assert "Ours: Seven epochs, two seeds." in text
+
+
+def test_last_epochs_and_other_references_are_not_beside_the_paper(tmp_path):
+    ours = [judgements("clean", **{"pgd-at": (a,), "bat-1-0.2": (0.7,)}) for a in (0.5, 0.1)]
+    out = tmp_path.joinpath(*WRN, "tables", "methods")
+    table = methods_table(ours[0], last=ours[1])
+    write_table_files(table, out, "C.", formats=("csv", "md"))
+    shown = {row["Method"]: row for row in rows(paper_page.page(tmp_path), ", ".join(WRN))}
+    assert shown["PGD-AT"]["Clean"] == "50.0 (−20.0)"
+    write_table_files(methods_table(ours[0], baseline="pgd-at"), out, "C.", formats=("csv", "md"))
+    shown = {row["Method"]: row for row in rows(paper_page.page(tmp_path), ", ".join(WRN))}
+    assert shown["BAT(1, 0.2)"]["Clean"] == "70.0"
 
 
 def test_other_data_sets_have_ours_only(tmp_path):

@@ -1,26 +1,65 @@
 """End values of the studies, from hand-made histories."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from followed import RUNS, followed
 
-from bat.report.seeds import NUMBERS
+from bat.files.bits import pack
+from bat.intervals import crossed_mean
+from bat.report.along_training import end_verdicts
+from bat.report.crossed import DIFFERENCES, NUMBERS
 from bat.tables import typical
 
+RUNS = {"pgd-at-atypical-0": "0 %", "pgd-at-atypical-100": "100 %"}
+INFO = {"n_train": 10, "n_test": 60}
+RNG = np.random.default_rng(0)
+RIGHT = {
+    (run, seed): RNG.random((2, 60)) < share
+    for seed in (0, 1, 2)
+    for run, share in zip(RUNS, (0.9, 0.5), strict=True)
+}
 
-def test_end_values_are_those_of_the_last_epoch_paired_by_seed():
-    table = typical.end_values(followed(), RUNS, "pgd-at-atypical-0")
-    row = table[(table["run"] == "pgd-at-atypical-100") & (table["attack"] == "clean")].iloc[0]
-    assert row["mean"] == pytest.approx(0.5 + 0.2 - 0.1 + 0.01)
-    assert row["difference"] == pytest.approx(-0.1 + 0.005)  # seeds differ by -0.1 and -0.09
-    assert row["difference_se"] == pytest.approx(0.01 / np.sqrt(2) / np.sqrt(2))
-    assert row["low"] < row["difference"] < row["high"]
-    own = table[(table["run"] == "pgd-at-atypical-0") & (table["attack"] == "clean")].iloc[0]
-    assert own["difference"] == 0
+
+def histories():
+    """Two epochs: the first is never right, the last as in `RIGHT`, clean and under PGD."""
+    nothing = pack(np.zeros(60, bool))
+    return {
+        of: pd.DataFrame(
+            {
+                "epoch": [1, 2],
+                **dict.fromkeys(("train_clean", "train_pgd")),
+                "test_clean": [nothing, pack(clean)],
+                "test_pgd": [nothing, pack(clean & pgd)],
+            }
+        )
+        for of, (clean, pgd) in RIGHT.items()
+    }
+
+
+def table(members):
+    groups = pd.DataFrame({"index": np.arange(60), "typical": members, "atypical": ~members})
+    verdicts = end_verdicts(histories(), groups, INFO, None)
+    return typical.end_values(verdicts, RUNS, "pgd-at-atypical-0")
+
+
+def test_end_values_are_those_of_the_last_epoch_paired_by_seed_and_sample():
+    members = np.arange(60) % 3 > 0
+    found = table(members).set_index(["run", "attack"])
+    own, other = (np.array([RIGHT[run, s][0][members] for s in range(3)], float) for run in RUNS)
+    row, expected = found.loc["pgd-at-atypical-100", "clean"], crossed_mean(other - own)
+    assert row["mean"] == pytest.approx(other.mean())
+    assert row["sd"] == pytest.approx(other.mean(axis=1).std(ddof=1))
+    assert row[["difference", "difference_se", "low", "high"]].tolist() == pytest.approx(
+        [expected.mean, expected.standard_error, expected.low, expected.high]
+    )
+    assert row["label"] == "100 %" and row["n_seeds"] == 3
+    assert found.loc["pgd-at-atypical-0", "clean"]["difference"] == 0
+    robust = np.array([RIGHT["pgd-at-atypical-100", s].all(axis=0)[members] for s in range(3)])
+    assert found.loc["pgd-at-atypical-100", "pgd"]["mean"] == pytest.approx(robust.mean())
 
 
 def test_an_empty_group_is_said_and_stops_nothing():
-    table = typical.end_values(followed(empty=("typical",)), RUNS, "pgd-at-atypical-0")
-    assert table[list(NUMBERS)].isna().all(axis=None)
-    shown = typical.presentation(table.assign(method="pgd-at"))
+    found = table(np.zeros(60, bool))
+    assert found[[*NUMBERS, *DIFFERENCES]].isna().all(axis=None)
+    shown = typical.presentation(found.assign(method="pgd-at"))
     assert set(shown["Mean (%)"]) == {"no samples"}

@@ -22,7 +22,7 @@ def outputs(entry):
     files = [f"{place(entry)}/{file}" for file in entry.outputs]
     if not entry.about:
         return files
-    suffix = "png" if "png" in entry.files else "md"
+    suffix = next((suffix for suffix in ("png", "html") if suffix in entry.files), "md")
     shown = f"{place(entry)}/{entry.at}.{suffix}"
     about = {"caption": "../report/figure.rst", "category": category, "labels": labels}
     return [file if file != shown else report(file, **about) for file in files]

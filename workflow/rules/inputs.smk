@@ -8,12 +8,18 @@ def comparison_of(wildcards):
 
 
 def run_inputs(wildcards):
-    """Groups and scores, where the run uses them."""
+    """Groups, scores and the run that it starts from, where the run uses them."""
     spec = spec_of(wildcards.dataset, f"{wildcards.architecture}-run-{wildcards.run}")
     return {
         name: f"{RESULTS}/{wildcards.dataset}/{file}"
-        for name, file in inputs.run_inputs(spec).items()
+        for name, file in inputs.run_inputs(spec, wildcards.seed).items()
     }
+
+
+def start_option(wildcards, input):
+    """The model of the run that another starts from."""
+    start = input.get("start")
+    return "" if start is None else f"--start {shlex.quote(start)}"
 
 
 def checkpoint(wildcards):
@@ -30,6 +36,22 @@ def checkpoint(wildcards):
         return str(external.checkpoint)
     file = inputs.checkpoint_file(wildcards.architecture, wildcards.run, wildcards.seed)
     return f"{RESULTS}/{wildcards.dataset}/{file}"
+
+
+def other_checkpoint(wildcards):
+    """The model of another seed that the transfer attack is made on, where there is one."""
+    comparison = comparison_of(wildcards)
+    other = inputs.other_seed(int(wildcards.seed), wildcards.run, comparison)
+    if other is None:
+        return {}
+    file = inputs.checkpoint_file(wildcards.architecture, wildcards.run, other)
+    return {"source": f"{RESULTS}/{wildcards.dataset}/{file}"}
+
+
+def source_option(wildcards, input):
+    """The same model for the command line."""
+    source = input.get("source")
+    return "" if source is None else f"--source={shlex.quote(source)}"
 
 
 def evaluation_spec(wildcards):
@@ -66,14 +88,17 @@ def made_from(entry):
     """All files of the data set and its runs that a figure or table is made from."""
 
     def files(wildcards):
+        without = ["privacy"] if wildcards.dataset in WITHOUT_MARGINS else []
+        used = inputs.used_files(CONFIG.datasets[wildcards.dataset], entry, without)
         if entry.scope == "dataset":
-            return below(wildcards.dataset, inputs.inputs_of(entry))
+            return below(wildcards.dataset, [*inputs.inputs_of(entry), *used])
         comparison = comparison_of(wildcards)
         specs = [
             spec_of(wildcards.dataset, f"{wildcards.architecture}-run-{run}")
             for run in inputs.trained_runs(entry, comparison)
         ]
-        return below(wildcards.dataset, inputs.inputs_of(entry, comparison, specs))
+        needed = inputs.inputs_of(entry, comparison, specs)
+        return below(wildcards.dataset, [*dict.fromkeys(needed), *used])
 
     return files
 
@@ -117,6 +142,11 @@ def comparison_asked_for(entry):
     """Files of one figure or table of runs; refused where it is made of no architecture."""
     if files := comparison_files(entry.name):
         return files
+    if "masking" in entry.needs:
+        raise WorkflowError(
+            f"{entry.name} shows checks that no configured data set makes; add masking: {{}} to "
+            "its evaluation"
+        )
     raise WorkflowError(
         f"{entry.name} is made of no architecture: every `only` in the configuration leaves it "
         "out; add it there, or ask for its file"

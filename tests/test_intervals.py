@@ -1,0 +1,110 @@
+"""Intervals over seeds and samples: known answers, a slow twin, and how often they are wrong."""
+
+import numpy as np
+import pytest
+
+from bat.errors import BatError
+from bat.intervals import crossed_mean, holm
+from bat.statistics import paired_difference
+
+RNG = np.random.default_rng(3)
+
+
+def slow_error(values):
+    """The standard error from the definition, by loops: variances of seeds, samples, the rest."""
+    s, n = len(values), len(values[0])
+    mean = sum(map(sum, values)) / (s * n)
+    rows = [sum(row) / n for row in values]
+    columns = [sum(row[i] for row in values) / s for i in range(n)]
+    of_seeds = n * sum((row - mean) ** 2 for row in rows) / (s - 1)
+    of_samples = s * sum((column - mean) ** 2 for column in columns) / (n - 1)
+    left = sum(
+        (values[t][i] - rows[t] - columns[i] + mean) ** 2 for t in range(s) for i in range(n)
+    ) / ((s - 1) * (n - 1))
+    seed_variance, sample_variance = (of_seeds - left) / n, (of_samples - left) / s
+    assert seed_variance > 0 and sample_variance > 0
+    return (seed_variance / s + sample_variance / n + left / (s * n)) ** 0.5
+
+
+def test_the_standard_error_is_that_of_the_definition():
+    values = RNG.normal(0, 1, (5, 1)) + RNG.normal(0, 1, (1, 20)) + RNG.normal(0, 1, (5, 20))
+    found = crossed_mean(values)
+    assert found.standard_error == pytest.approx(slow_error(values.tolist()))
+    assert found.mean == pytest.approx(values.mean())
+    assert found.low < found.mean < found.high
+    assert (found.p < 0.05) == (not found.low <= 0 <= found.high)
+
+
+def test_with_equal_samples_it_is_students_interval_of_the_seeds():
+    of_seeds = RNG.normal(0.1, 1, 4)
+    found, student = (
+        crossed_mean(np.tile(of_seeds[:, None], 50)),
+        paired_difference(of_seeds, [0] * 4),
+    )
+    assert (found.low, found.high) == pytest.approx((student.low, student.high))
+    assert found.degrees == pytest.approx(3)
+
+
+def test_with_equal_seeds_it_is_students_interval_of_the_samples():
+    of_samples = RNG.normal(0.1, 1, 40)
+    found, student = (
+        crossed_mean(np.tile(of_samples, (6, 1))),
+        paired_difference(of_samples, [0] * 40),
+    )
+    assert (found.low, found.high) == pytest.approx((student.low, student.high))
+
+
+def test_one_seed_or_equal_values_leave_nothing_to_estimate():
+    one = crossed_mean([[0, 1, 1]])
+    assert one.mean == pytest.approx(2 / 3) and np.isnan([one.low, one.high, one.p]).all()
+    same = crossed_mean(np.zeros((3, 5)))
+    assert (same.low, same.high, same.p) == (0, 0, 1)
+    for values in ([], [1.0, 2.0], [[np.nan, 1]]):
+        with pytest.raises(BatError, match="expected a row of finite numbers"):
+            crossed_mean(values)
+
+
+def equal_methods(n_seeds, n_samples, of_method, of_seed):
+    """Differences of verdicts of two methods that are equal over all seeds and samples.
+
+    What each method finds hard is its own (``of_method``), and each seed of it is better or
+    worse as a whole (``of_seed``), all on the scale of a sample's own spread.
+    """
+    hard, verdicts = RNG.normal(0, 1.5, n_samples), []
+    for _ in range(2):
+        own = hard + RNG.normal(0, of_method, n_samples)
+        seeds = RNG.normal(0, of_seed, (n_seeds, 1))
+        verdicts.append(own + seeds + RNG.normal(0, 0.6, (n_seeds, n_samples)) > 0.5)
+    return verdicts[0] * 1.0 - verdicts[1]
+
+
+@pytest.mark.parametrize("n_seeds", [4, 10])
+@pytest.mark.parametrize(("of_method", "of_seed"), [(0.6, 0.0), (0.6, 0.1), (0.0, 0.2)])
+def test_equal_methods_differ_in_about_five_of_a_hundred(n_seeds, of_method, of_seed):
+    n, wrong, of_seeds_alone = 1000, 0, 0
+    for _ in range(n):
+        values = equal_methods(n_seeds, 200, of_method, of_seed)
+        found, alone = crossed_mean(values), paired_difference(values.mean(axis=1), [0] * n_seeds)
+        wrong += not found.low <= 0 <= found.high
+        of_seeds_alone += not alone.low <= 0 <= alone.high
+    noise = 2.6 * (0.05 * 0.95 / n) ** 0.5  # of 1,000 draws at 5 %, in 99 of 100
+    assert 0.02 < wrong / n < 0.065 + noise
+    if (n_seeds, of_seed) == (10, 0.0):  # what this is for: it was seeds alone before
+        assert of_seeds_alone / n > 0.2
+
+
+def test_two_seeds_are_never_narrower_than_students_interval():
+    for _ in range(200):
+        values = equal_methods(2, 100, 0.3, 0.3)
+        found, alone = crossed_mean(values), paired_difference(values.mean(axis=1), [0, 0])
+        assert found.high >= alone.high - 1e-12
+
+
+def test_holm_against_its_definition():
+    p = RNG.random(12) ** 3
+    ordered = sorted(p)
+    for value, found in zip(p, holm(p), strict=True):
+        rank = ordered.index(value)
+        assert found == pytest.approx(min(1, max((12 - j) * ordered[j] for j in range(rank + 1))))
+    assert holm([0.01, np.nan, 0.04]).tolist() == pytest.approx([0.02, np.nan, 0.04], nan_ok=True)
+    assert holm([]).size == 0
