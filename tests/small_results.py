@@ -32,6 +32,7 @@ from bat.studies import annotation, features, poisoning
 from bat.training import (
     Inputs,
     Training,
+    check_checkpoint,
     courses,
     evaluate_checkpoint,
     read_inputs,
@@ -74,7 +75,10 @@ def configuration(**subsample):
         "training": SHORT,
         "selection": {"validation": 0.2, "steps": 2},
         "history": {"every": 1, "steps": 2},
-        "evaluation": {"pgd_steps": 3, "cw_steps": 2, "autoattack": "none", "max_samples": 40},
+        "evaluation": {
+            **{"pgd_steps": 3, "cw_steps": 2, "autoattack": "none", "max_samples": 40},
+            "masking": {"samples": 20, "queries": 5},
+        },
         "studies": {"training": SHORT, "atypical": [0.2]},
         "runs": others,
     }
@@ -201,6 +205,21 @@ def _evaluate(of: str, folder: Path) -> None:
         load(folder, verify=True),
         spec_of(folder, "evaluation"),
         folder / ARCHITECTURE / "evaluations" / f"{of}.parquet",
+        device=CPU,
+        command="test",
+    )
+
+
+def _check(of: str, folder: Path) -> None:
+    name, seed = of.split("/seed")
+    runs = folder / ARCHITECTURE / "runs" / name
+    check_checkpoint(
+        runs / f"seed{seed}" / "best.pt",
+        ARCHITECTURE,
+        load(folder, verify=True),
+        spec_of(folder, "masking"),
+        folder / ARCHITECTURE / "masking" / f"{of}.parquet",
+        source=runs / f"seed{1 - int(seed)}" / "best.pt",
         device=CPU,
         command="test",
     )
@@ -349,6 +368,9 @@ def stages() -> list[Stage]:
         out = f"{place}/evaluations/{of}.parquet"
         reads = (_DATA, f"{place}/runs/{of}/best.pt", out)
         found.append(Stage(f"evaluate {of}", reads, (out,), bound(_evaluate, of), ("evaluation",)))
+        out = f"{place}/masking/{of}.parquet"
+        reads = (_DATA, f"{place}/runs/{of.partition('/')[0]}/*/best.pt", out)
+        found.append(Stage(f"check {of}", reads, (out,), bound(_check, of), ("masking",)))
     for of in _MEASURED:
         out = f"{place}/representation/{of}.json"
         reads = (_DATA, _GROUPS, f"{place}/runs/{of}/last.pt", out)
@@ -369,6 +391,7 @@ def stages() -> list[Stage]:
         "methods": (f"{place}/evaluations/*/*", "scores/memorization.parquet"),
         "ladder": (f"{place}/evaluations/*/*", "scores/memorization.parquet"),
         "history": ("groups/*", "scores/*", f"{place}/runs/[bp]*/*/history.parquet"),
+        "masking": (f"{place}/masking/*/*",),
         "overfitting": ("scores/*", f"{place}/runs/[bp]*/*/history.parquet"),
         "typical": ("groups/*", "scores/*", f"{place}/runs/*atypical*/*/history.parquet"),
         "representation": ("groups/*", "scores/*", f"{place}/representation/*/*"),

@@ -41,6 +41,7 @@ KINDS = {
     "states": "*/runs/*/*/resume.pt",
     "histories": "*/runs/*/*/history.parquet",
     "evaluations": "*/evaluations/*/*",
+    "checks of masking": "*/masking/*/*",
     "poisoning scores": "*/poisoning/*/*",
     "representations": "*/representation/*/*",
     "specifications": "specs/*",

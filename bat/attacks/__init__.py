@@ -2,7 +2,7 @@
 
 from bat.attacks._cw import cw
 from bat.attacks._fgsm import fgsm
-from bat.attacks.autoattack import MAX_TARGETS, AutoAttack, autoattack_parts
+from bat.attacks.autoattack import MAX_TARGETS, AutoAttack, Square, autoattack_parts
 from bat.attacks.base import EvaluationAttack, Progress, batch_of
 from bat.attacks.linf import (
     CW_CONFIDENCE,
@@ -13,6 +13,7 @@ from bat.attacks.linf import (
     linf_attack,
     margins,
 )
+from bat.attacks.masking import Transfer, masking_verdicts
 from bat.attacks.modes import (
     AttackError,
     at_least_float32,
@@ -37,6 +38,8 @@ __all__ = [
     "EvaluationAttack",
     "OwnAttack",
     "Progress",
+    "Square",
+    "Transfer",
     "at_least_float32",
     "autoattack_parts",
     "batch_of",
@@ -50,5 +53,6 @@ __all__ = [
     "full_precision",
     "linf_attack",
     "margins",
+    "masking_verdicts",
     "start_noise",
 ]

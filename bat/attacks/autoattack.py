@@ -76,37 +76,64 @@ class AutoAttack:
         samples are on the device at once, twice, as float32: the library draws
         its batches itself.
         """
-        check_parameters(self.eps, self.eps, 1, "zero", None)
-        x, y = batch_of(images, labels, index, device_of(model))
-        x = x.float().contiguous()
-        devices = [x.device] if x.device.type == "cuda" else []
-        with (
-            eval_mode(model),
-            full_precision(),
-            torch.autocast(x.device.type, enabled=False),
-            torch.compiler.set_stance("force_eager"),
-            torch.random.fork_rng(devices=devices),
-        ):
-            with torch.no_grad():
-                n_classes = model(x[:1]).shape[1]
-            if n_classes < 2:
-                raise AttackError(f"the model has {n_classes} logits, expected at least 2")
-            attacks = autoattack_parts(self.version, n_classes)
-            adversarial, predicted = _run_autoattack(
-                _Float32Logits(model),
-                x,
-                y,
-                eps=self.eps,
-                attacks=attacks,
-                n_targets=min(MAX_TARGETS, n_classes - 1),
-                seed=seed,
-                batch_size=batch_size,
-                listen=_listener(attacks, len(x), progress),
-            )
-        name = f"AutoAttack ({self.version})"
-        for rows in torch.arange(len(x)).split(batch_size):
-            check_adversarial(name, x[rows], adversarial[rows], self.eps, index[rows])
-        return predicted == y
+        return _withstand(
+            f"AutoAttack ({self.version})",
+            self.eps,
+            lambda n_classes: autoattack_parts(self.version, n_classes),
+            *(model, images, labels, index),
+            seed=seed,
+            batch_size=batch_size,
+            progress=progress,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Square:
+    """The Square attack by the same code: a random search that asks for logits alone.
+
+    What takes no gradient is not misled by one that is masked.
+
+    Attributes
+    ----------
+    eps : float
+        On the [0, 1] scale.
+    queries : int
+        Logits asked for of each sample at most; AutoAttack's is 5,000.
+
+    References
+    ----------
+    Andriushchenko et al. (2020), arXiv:1912.00049.
+    """
+
+    eps: float
+    queries: int = 5000
+
+    def __post_init__(self) -> None:
+        if self.queries < 1:
+            raise AttackError(f"queries is {self.queries}, expected at least 1")
+
+    def __call__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        index: Tensor,
+        *,
+        seed: int,
+        batch_size: int,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Attack some of the images in eval mode; as `AutoAttack` does."""
+        return _withstand(
+            "Square",
+            self.eps,
+            lambda n_classes: ["square"],
+            *(model, images, labels, index),
+            seed=seed,
+            batch_size=batch_size,
+            progress=progress,
+            queries=self.queries,
+        )
 
 
 def autoattack_parts(version: Literal["standard", "aa-fast"], n_classes: int) -> list[str]:
@@ -115,6 +142,54 @@ def autoattack_parts(version: Literal["standard", "aa-fast"], n_classes: int) ->
         parts = ["apgd-ce", "apgd-t", "fab-t", "square"]
         return parts if n_classes >= 4 else [part for part in parts if part != "apgd-t"]
     return ["apgd-ce", "apgd-t" if n_classes >= 4 else "fab-t"]
+
+
+def _withstand(
+    name: str,
+    eps: float,
+    parts: Callable[[int], list[str]],
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    index: Tensor,
+    *,
+    seed: int,
+    batch_size: int,
+    progress: Progress | None,
+    queries: int | None = None,
+) -> Tensor:
+    """Which samples withstand some parts of the library, which the number of classes names."""
+    check_parameters(eps, eps, 1, "zero", None)
+    x, y = batch_of(images, labels, index, device_of(model))
+    x = x.float().contiguous()
+    devices = [x.device] if x.device.type == "cuda" else []
+    with (
+        eval_mode(model),
+        full_precision(),
+        torch.autocast(x.device.type, enabled=False),
+        torch.compiler.set_stance("force_eager"),
+        torch.random.fork_rng(devices=devices),
+    ):
+        with torch.no_grad():
+            n_classes = model(x[:1]).shape[1]
+        if n_classes < 2:
+            raise AttackError(f"the model has {n_classes} logits, expected at least 2")
+        attacks = parts(n_classes)
+        adversarial, predicted = _run_autoattack(
+            _Float32Logits(model),
+            x,
+            y,
+            eps=eps,
+            attacks=attacks,
+            n_targets=min(MAX_TARGETS, n_classes - 1),
+            seed=seed,
+            batch_size=batch_size,
+            listen=_listener(attacks, len(x), progress),
+            queries=queries,
+        )
+    for rows in torch.arange(len(x)).split(batch_size):
+        check_adversarial(name, x[rows], adversarial[rows], eps, index[rows])
+    return predicted == y
 
 
 class _Float32Logits(nn.Module):
@@ -140,6 +215,7 @@ def _run_autoattack(
     seed: int,
     batch_size: int,
     listen: Callable[[str], None],
+    queries: int | None,
 ) -> tuple[Tensor, Tensor]:
     """Call whichever package there is; adversarial images and their predictions."""
     if importlib.util.find_spec("autoattack") is not None:
@@ -157,6 +233,8 @@ def _run_autoattack(
         library.attacks_to_run = attacks
         library.apgd_targeted.n_target_classes = n_targets
         library.fab.n_target_classes = n_targets
+        if queries is not None:
+            library.square.n_queries = queries
         return library.run_standard_evaluation(x, y, **call)
 
 

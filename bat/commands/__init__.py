@@ -3,6 +3,7 @@
 VERBS = (
     "prepare",
     "trials",
+    "enough",
     "memorization",
     "convergence",
     "ensembles",
@@ -11,6 +12,7 @@ VERBS = (
     "privacy",
     "train",
     "evaluate",
+    "masking",
     "represent",
     "report",
     "poisoning",
@@ -18,6 +20,7 @@ VERBS = (
     "scores",
     "theory",
     "paper",
+    "browse",
     "summary",
     "plan",
     "schema",

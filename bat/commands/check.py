@@ -23,13 +23,16 @@ def run(arguments: argparse.Namespace) -> None:
     from bat import addresses, config
     from bat.extensions import described
     from bat.plan import inputs, own, places
+    from bat.plan.enough import trials_in_words
+    from bat.plan.samples import sample_problems
     from bat.plan.sizes import trials_to_stand
 
     settings = config.read_config(*arguments.configfile)
-    if problems := places.absent(settings) + inputs.unknown_entries(settings):
+    problems = places.absent(settings) + inputs.unknown_entries(settings)
+    if problems := problems + sample_problems(settings):
         raise config.ConfigError(" + ".join(map(str, arguments.configfile)), problems)
     for name, dataset in settings.datasets.items():
-        scores = f"{dataset.scores.trials} trials of {dataset.scores.architecture}"
+        scores = f"{trials_in_words(dataset.scores)} trials of {dataset.scores.architecture}"
         if dataset.scores.source is not None:
             scores = f"scores from {addresses.shown_source(dataset.scores.source)}"
         say(f"{name}: {dataset.data.source}, {scores}")

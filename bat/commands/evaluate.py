@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bat.commands.options import DATASET, JOB, add_verb, device_of
+from bat.commands.options import DATASET, JOB, KEY, NORMALIZE, add_verb, device_of
 from bat.commands.recording import recorded_command
 from bat.errors import BatError
 from bat.extensions import described
@@ -27,16 +27,10 @@ def add_parser(subparsers) -> None:
     text = "table to write; by default in the data set's evaluations, named after the checkpoint"
     parser.add_argument("--out", type=Path, help=text)
     parser.add_argument("--arch", required=True, help="its architecture, as resnet18")
-    parser.add_argument(
-        "--normalize",
-        action=argparse.BooleanOptionalAction,
-        help="whether the model expects images normalized by the data set's channel statistics; "
-        "to be said where the file does not",
-    )
+    parser.add_argument("--normalize", **NORMALIZE)
     text = "specification of a network of your own; by default that which --configfile defines"
     parser.add_argument("--network", type=Path, help=text)
-    text = "where in the file the weights are, as ema.model, if they could be several"
-    parser.add_argument("--key", help=text)
+    parser.add_argument("--key", help=KEY)
 
 
 def run(arguments: argparse.Namespace) -> None:

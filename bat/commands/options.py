@@ -98,6 +98,16 @@ DATASET = {
 }
 """Settings of ``--dataset`` where a person names it."""
 
+NORMALIZE = {
+    "action": argparse.BooleanOptionalAction,
+    "help": "whether the model expects images normalized by the data set's channel statistics; "
+    "to be said where the file does not",
+}
+"""Settings of ``--normalize``, which a model from elsewhere may need."""
+
+KEY = "where in the file the weights are, as ema.model, if they could be several"
+"""Help of ``--key``."""
+
 
 def run_specification(arguments: argparse.Namespace) -> dict:
     """The specification of one run and its seed.

@@ -12,7 +12,7 @@ from bat.progress import log
 
 def add_parser(subparsers) -> None:
     """Add ``scores`` and its options."""
-    text = "share score tables: export, fetch, show, validate, merge, export-datamodels"
+    text = "share score tables and trials: export, fetch, show, validate, merge, import-trials, ..."
     actions = add_actions(subparsers, "scores", text)
     parser = add_verb(actions, "export", export, "pack score tables into one zip", "out")
     parser.add_argument("--dataset", **DATASET)
@@ -29,6 +29,22 @@ def add_parser(subparsers) -> None:
     parser = add_verb(actions, "merge", merge, text, "data", "out")
     parser.add_argument("paths", type=Path, nargs="+", help="shards, or folders of shards")
     parser.add_argument("--architecture", help="whose trials the scores come from")
+    _add_estimate(parser)
+    text = "write the masks and test margins of trials to one npz, as datamodels need them"
+    parser = add_verb(actions, "export-datamodels", export_datamodels, text, "data", "out")
+    help_text = "shards, or folders of shards, of one recipe"
+    parser.add_argument("--shards", type=Path, nargs="+", required=True, help=help_text)
+    text = "estimate the score tables from masks and correctness of models of others"
+    parser = add_verb(actions, "import-trials", import_trials, text, "data", "out")
+    help_text = "npz files, or folders of them"
+    parser.add_argument("paths", type=Path, nargs="+", help=help_text)
+    parser.add_argument("--architecture", help="of the models, for cards and captions")
+    parser.add_argument("--made-by", help="whose models they are, for cards")
+    _add_estimate(parser)
+
+
+def _add_estimate(parser: argparse.ArgumentParser) -> None:
+    """Options of what makes tables of trials outside of the workflow."""
     parser.add_argument("--dataset", help="name for the captions; default: that of --data")
     for flag, settings in (
         ("--pairs", {"choices": ["same_class", "all"]}),
@@ -36,10 +52,22 @@ def add_parser(subparsers) -> None:
         ("--min-included-accuracy", {"type": float}),
     ):
         parser.add_argument(flag, **settings, help="as in the configuration; same default")
-    text = "write the masks and test margins of trials to one npz, as datamodels need them"
-    parser = add_verb(actions, "export-datamodels", export_datamodels, text, "data", "out")
-    help_text = "shards, or folders of shards, of one recipe"
-    parser.add_argument("--shards", type=Path, nargs="+", required=True, help=help_text)
+
+
+def _estimate(arguments: argparse.Namespace) -> dict:
+    """What `_add_estimate` asked for, with the defaults of the configuration."""
+    from bat import config
+
+    influence = {"pairs": arguments.pairs, "keep_above": arguments.keep_above}
+    given = {key: value for key, value in influence.items() if value is not None}
+    least = arguments.min_included_accuracy
+    default = config.Scores().min_included_accuracy
+    return {
+        "dataset": arguments.dataset or arguments.data.resolve().parent.name,
+        "influence": config.Influence(**given).model_dump(mode="json"),
+        "min_included_accuracy": default if least is None else least,
+        "command": recorded_command(arguments),
+    }
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -83,23 +111,11 @@ def validate(arguments: argparse.Namespace) -> None:
 
 def merge(arguments: argparse.Namespace) -> None:
     """Do ``scores merge``, for what was parsed."""
-    from bat import config, data
+    from bat import data
     from bat.scoring import merging
 
-    prepared, defaults = data.load(arguments.data), config.Scores()
-    influence = {"pairs": arguments.pairs, "keep_above": arguments.keep_above}
-    given = {key: value for key, value in influence.items() if value is not None}
-    least = arguments.min_included_accuracy
-    merging.merge(
-        arguments.paths,
-        prepared,
-        arguments.out,
-        dataset=arguments.dataset or arguments.data.resolve().parent.name,
-        influence=config.Influence(**given).model_dump(mode="json"),
-        min_included_accuracy=defaults.min_included_accuracy if least is None else least,
-        architecture=arguments.architecture,
-        command=recorded_command(arguments),
-    )
+    where = arguments.paths, data.load(arguments.data), arguments.out
+    merging.merge(*where, architecture=arguments.architecture, **_estimate(arguments))
 
 
 def export_datamodels(arguments: argparse.Namespace) -> None:
@@ -109,3 +125,14 @@ def export_datamodels(arguments: argparse.Namespace) -> None:
 
     prepared = data.load(arguments.data)
     datamodels.export_datamodels(arguments.shards, prepared, arguments.out)
+
+
+def import_trials(arguments: argparse.Namespace) -> None:
+    """Do ``scores import-trials``, for what was parsed."""
+    from bat import data
+    from bat.sharing import importing
+
+    said = {"architecture": arguments.architecture, "source": arguments.made_by}
+    about = {key: value for key, value in said.items() if value is not None}
+    where = arguments.paths, data.load(arguments.data), arguments.out
+    importing.import_trials(*where, about=about, **_estimate(arguments))

@@ -53,8 +53,8 @@ from bat.config.runs import (
     Run,
     Selection,
     TradesRun,
-    TrainOn,
 )
+from bat.config.samples import Dropped, Samples, TrainOn
 from bat.config.schema import json_schema
 from bat.config.scores import Ensemble, Groups, Influence, Scores
 from bat.config.studies import Ablation, External, Studies
@@ -106,6 +106,7 @@ __all__ = [
     "Data",
     "Dataset",
     "DigitsData",
+    "Dropped",
     "Ensemble",
     "Epsilon",
     "ErmRun",
@@ -137,6 +138,7 @@ __all__ = [
     "Positive",
     "ReferenceRun",
     "Run",
+    "Samples",
     "Scores",
     "Section",
     "Seed",

@@ -51,11 +51,17 @@ class Data(Section):
         description="edge in pixels to which every image is resized; unset refuses mixed sizes",
     )
 
+    drop: Place | None = Field(
+        None,
+        description="CSV of training samples to leave out, as the review in browse.html saves it: "
+        "rows of verdict wrong, by source_index",
+    )
+
     @model_serializer(mode="wrap")
     def _serialize(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out ``held_out`` where it is unset: such specifications stay as they were."""
+        """Leave out what is unset of the later keys: such specifications stay as they were."""
         values = serialize(self)
-        return {k: v for k, v in values.items() if k != "held_out" or v is not None}
+        return {k: v for k, v in values.items() if k not in ("held_out", "drop") or v is not None}
 
 
 class HeldOut(Section):

@@ -137,18 +137,23 @@ class Dataset(Section):
 
     @model_validator(mode="after")
     def _proxies_are_trained(self):
-        scores = {name: getattr(run, "score", None) for name, run in self.runs.items()}
-        asked = {name: score for name, score in scores.items() if score in PROXIES}
+        scores = {f"{name}.score": getattr(r, "score", None) for name, r in self.runs.items()}
+        scores |= {
+            f"{name}.samples.drop.score": run.samples.drop.score
+            for name, run in self.runs.items()
+            if run.samples is not None and run.samples.drop is not None
+        }
+        asked = {key: score for key, score in scores.items() if score in PROXIES}
         brought = "proxies" in self.scores.tables
         if self.proxies and brought:
             raise ValueError(
                 "proxies are configured, and listed under scores.tables as brought by the source; "
                 "remove one of them"
             )
-        for name, score in asked.items():
+        for key, score in asked.items():
             if not brought and (self.proxies is None or score not in self.proxies.names):
                 raise ValueError(
-                    f"runs.{name}.score is {score}, a score of single trainings that is not made; "
+                    f"runs.{key} is {score}, a score of single trainings that is not made; "
                     f"add it to proxies.names, as proxies: {{names: [{score}]}}"
                 )
         trainer = self.scores.trainer and self.scores.trainer.name
@@ -200,6 +205,18 @@ class Dataset(Section):
                     f"architectures ({', '.join(self.architectures)}), so no table would have "
                     "its row; add it there"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _enough_for_members(self):
+        scores, members = self.scores, self.ensemble.members
+        shared = scores.architecture in self.ensemble.architectures
+        if scores.trials == "auto" and shared and members > scores.min_trials:
+            raise ValueError(
+                f"ensemble.members ({members}) must not exceed scores.min_trials "
+                f"({scores.min_trials}) with trials: auto, since members are trials of "
+                f"{scores.architecture}; raise min_trials"
+            )
         return self
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ GAIRAT_EPOCHS = 120
 MAIL_EPOCHS = 120
 """Of the training that MAIL's reference has its settings for."""
 
-SETTLED_ELSEWHERE = {"train_on", "training", "selection", "score", "sigma", "top"}
+SETTLED_ELSEWHERE = {"train_on", "samples", "training", "selection", "score", "sigma", "top"}
 SETTLED_ELSEWHERE |= {"objective", "settings"}  # of a method of one's own
 """Of a run, what is none of its objective's constants."""
 

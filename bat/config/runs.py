@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from bat.config.code import Code, Settings
 from bat.config.proxies import ProxyName
+from bat.config.samples import Chosen, TopShare, with_threshold
 from bat.config.scores import ScoreName
 from bat.config.training import Training
 from bat.config.values import (
@@ -21,7 +22,6 @@ from bat.config.values import (
     Seed,
     Share,
 )
-from bat.scores.proxies import PROXIES
 from bat.scores.registry import default_sigmas
 
 
@@ -31,17 +31,6 @@ class Adversary(Section):
     eps: Epsilon = 8 / 255
     step: Epsilon = 2 / 255
     steps: Count = 10
-
-
-class TrainOn(Section):
-    """The training samples of a run."""
-
-    atypical: Share | None = Field(
-        None,
-        description="unset: the whole training set; else all typical samples and this share of "
-        "the atypical ones, drawn by seed (paper, 3.2)",
-    )
-    seed: Seed = 0
 
 
 class Selection(Section):
@@ -77,6 +66,17 @@ class OwnAttack(Section):
     settings: Settings = Field({})
 
 
+class Masking(Section):
+    """Whether a model is robust or only hides its gradient, asked by attacks that need none of it.
+
+    More steps, images made on another seed's model, Square and an unbounded PGD; PGD is that of
+    ``evaluation``, with 10 steps and 100.
+    """
+
+    samples: Count = Field(200, description="of the evaluated ones, the first of the draw by seed")
+    queries: Count = Field(1000, description="of Square, for each sample at most")
+
+
 class Evaluation(Section):
     """The columns of the tables; unset values are those of the adversary."""
 
@@ -104,15 +104,17 @@ class Evaluation(Section):
         description="judge the models of the last epoch too, beside those of the epoch selected: "
         "the difference is robust overfitting",
     )
+    masking: Masking | None = Field(
+        None, description="check every evaluated model for a masked gradient; unset: none is"
+    )
     attacks: dict[Name, OwnAttack] = Field(
         {}, description="attacks of your own, by the name of their column"
     )
 
 
-class Run(Section):
+class Run(Chosen):
     """One training: a method, on some samples, with its own settings where they differ."""
 
-    train_on: TrainOn = TrainOn()
     training: Training = Training()
     selection: Selection | None = Field(None, description="unset: the data set's")
 
@@ -172,20 +174,6 @@ class GairatRun(ReferenceRun):
     )
 
 
-def with_threshold(run):
-    """Refuse a run whose score has two thresholds, or none."""
-    if run.top is not None and (run.sigma is not None or run.score is None):
-        other = "score is not given" if run.score is None else "sigma is another one"
-        raise ValueError(f"top is the threshold of a score, and {other}")
-    if run.score in PROXIES and run.top is None:
-        sigma = "" if run.sigma is None else ", not sigma: its values have no range of their own"
-        raise ValueError(
-            f"score {run.score} needs top, the share of the samples that counts as memorized "
-            f"(as top: 0.1){sigma}"
-        )
-    return run
-
-
 class Mail(Section):
     slope: Number
     bias: Number
@@ -235,7 +223,7 @@ class BatRun(PgdAtRun):
         None,
         description=f"threshold of the score; unset: {default_sigmas()}",
     )
-    top: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+    top: TopShare | None = Field(
         None,
         description="in place of sigma: the share of the samples that counts as memorized, those "
         "that the score ranks highest; scores of single trainings have no other threshold",
@@ -260,7 +248,7 @@ class OwnRun(AttackRun):
         None, description="that tells which samples of a batch are memorized, where it asks"
     )
     sigma: Share | None = Field(None, description="threshold of the score; unset: as of bat")
-    top: Annotated[Number, Field(gt=0, lt=1)] | None = Field(None, description="as of bat")
+    top: TopShare | None = Field(None, description="as of bat")
 
     @model_validator(mode="after")
     def _of_a_score(self):

@@ -11,7 +11,7 @@ from bat.config.architectures import Architecture
 from bat.config.places import AddressOrPlace
 from bat.config.trainers import Trainer
 from bat.config.training import SubsetTraining
-from bat.config.values import Count, Number, Positive, Section, Seed, Share
+from bat.config.values import Count, Number, Positive, Section, Seed, Share, Trials
 from bat.scores import ATYPICAL_ABOVE, ENSEMBLE_SCORES, INFLUENCE_ABOVE, SCORES
 
 ScoreName = Literal[tuple(SCORES)]
@@ -36,7 +36,20 @@ class Scores(Section):
         None,
         description="a training of your own in place of the architecture, as my_training.py:train",
     )
-    trials: Annotated[int, Field(ge=2)] = 1000
+    trials: Trials = Field(
+        1000,
+        description="subset trainings; auto trains jobs until the standard error of memorization "
+        "is at most precision for precise_share of the samples, or max_trials are trained",
+    )
+    min_trials: Annotated[int, Field(ge=2)] = Field(
+        100, description="trials after which auto looks for the first time"
+    )
+    max_trials: Annotated[int, Field(ge=2)] = Field(
+        1000, description="trials after which auto ends, precise or not"
+    )
+    precise_share: Annotated[Number, Field(gt=0, le=1)] = Field(
+        0.95, description="of the training samples, those that auto asks the precision of"
+    )
     trials_per_job: Count = Field(50, description="trials that one job trains in one process")
     seconds_per_trial: dict[Architecture, Positive] = Field(
         {},
@@ -62,7 +75,7 @@ class Scores(Section):
     )
     influence: Influence = Influence()
     precision: Positive = Field(
-        0.05, description="standard error that the convergence study asks trials for"
+        0.05, description="standard error that auto and the convergence study ask trials for"
     )
     source: AddressOrPlace | None = Field(
         None,
@@ -81,6 +94,20 @@ class Scores(Section):
     tables: tuple[ScoreTable, ...] = Field(
         (), description="what is used of the source beside memorization, influence and test"
     )
+
+    @model_validator(mode="after")
+    def _enough(self):
+        if self.trials != "auto":
+            for key in ("min_trials", "max_trials", "precise_share"):
+                if getattr(self, key) != Scores.model_fields[key].default:
+                    raise ValueError(
+                        f"{key} says when trials: auto has enough, and trials is {self.trials}"
+                    )
+        elif self.min_trials > self.max_trials:
+            raise ValueError(
+                f"min_trials ({self.min_trials}) must not exceed max_trials ({self.max_trials})"
+            )
+        return self
 
     @model_validator(mode="after")
     def _sourced(self):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
@@ -57,6 +57,21 @@ Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+_Several = Annotated[int, Field(ge=2)]
+
+
+def _trials(value: Any) -> Any:
+    if value == "auto":
+        return value
+    try:
+        return pydantic.TypeAdapter(_Several).validate_python(value)
+    except pydantic.ValidationError:
+        raise ValueError(
+            f"{value!r} is no number of trials; write a whole number from 2, or auto"
+        ) from None
+
+
+Trials = Annotated[_Several | Literal["auto"], BeforeValidator(_trials)]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 

@@ -1,12 +1,14 @@
 """From any source to a prepared folder.
 
 What is done to a source, in this order: resize, subsample (train, then test),
-label noise on the training labels that were kept.
+label noise on the training labels that were kept, leaving out what a person
+found wrong.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,16 +16,19 @@ import numpy as np
 
 from bat.data.channels import channel_statistics, constant_channels
 from bat.data.decoding import resized
+from bat.data.dropping import drop
 from bat.data.duplicates import count_duplicates, duplicate_notes
 from bat.data.fingerprints import checksum_of_info, combined, digest_of
 from bat.data.prepared import FINGERPRINTED, FORMAT_VERSION, PreparedData
 from bat.data.raw import Progress, RawData, check_labels, draw_balanced, source_name
 from bat.data.sources import read_source
 from bat.data.writing import write_folder
+from bat.escaping import shown
 from bat.progress import log
 
 if TYPE_CHECKING:
     from bat import config
+    from bat.files.archives import FileState
 
 
 def prepare(
@@ -68,9 +73,8 @@ def prepare(
     """
     out = Path(out).resolve()
     raw = read_source(config, progress=progress, workers=workers)
-    arrays, label_noise = _transform(config, raw)
-    info = _describe(config, raw, arrays, label_noise)
-    write_folder(out, arrays, info, raw.states, revision)
+    arrays, info, states = _prepared(config, raw)
+    write_folder(out, arrays, info, states, revision)
     return info
 
 
@@ -79,11 +83,26 @@ def prepare_in_memory(config: config.Data, raw: RawData) -> PreparedData:
 
     Its ``folder`` is where it would have been, and is not there.
     """
-    arrays, label_noise = _transform(config, raw)
-    info = _describe(config, raw, arrays, label_noise)
+    arrays, info, _ = _prepared(config, raw)
     for array in arrays.values():
         array.setflags(write=False)
     return PreparedData(folder=Path(config.source, "data"), info=info, **arrays)
+
+
+def _prepared(
+    config: config.Data, raw: RawData
+) -> tuple[dict[str, np.ndarray], dict, Mapping[str, FileState]]:
+    """The arrays, ``dataset.json``, and the files that they were read from."""
+    arrays, label_noise = _transform(config, raw)
+    if config.drop is None:
+        return arrays, _describe(config, raw, arrays, label_noise), raw.states
+    every = raw.train_source_index
+    every = np.arange(len(raw.train_labels)) if every is None else every
+    dropped, states = drop(config.drop, arrays, label_noise, every)
+    labels = arrays["train_labels"], arrays["test_labels"]
+    check_labels(*labels, raw.class_names, f"{source_name(config)} without {shown(config.drop)}")
+    info = _describe(config, raw, arrays, label_noise) | {"dropped": dropped}
+    return arrays, info | {"checksum": checksum_of_info(info)}, {**raw.states, **states}
 
 
 def _transform(config: config.Data, raw: RawData) -> tuple[dict[str, np.ndarray], dict]:
@@ -145,7 +164,7 @@ def _resize(images: np.ndarray, edge: int) -> np.ndarray:
 
 def _describe(config: config.Data, raw: RawData, arrays: dict, label_noise: dict) -> dict:
     shared = {"source", "resize", "subsample", "label_noise", "download"}
-    paths = {"path", "folder", "train", "test"}
+    paths = {"path", "folder", "train", "test", "drop"}
     settings = {k: v for k, v in config.model_dump().items() if k not in shared | paths}
     digests = {name: digest_of(array) for name, array in arrays.items()}
     parts = {name: digests[name] for name in FINGERPRINTED}

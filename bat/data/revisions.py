@@ -144,6 +144,13 @@ def _places(config: config.Data) -> list[Path]:
 
 def data_files(config: config.Data, recorded: Mapping[str, FileState]) -> Mapping[str, str | Path]:
     """The files that a data set is read from, under the names of the record."""
+    files = _source_files(config, recorded)
+    return files if config.drop is None else {**files, f"drop/{config.drop.name}": config.drop}
+
+
+def _source_files(
+    config: config.Data, recorded: Mapping[str, FileState]
+) -> Mapping[str, str | Path]:
     if config.source == "image_folder":
         layout = image_folder(config.path, held_out=config.held_out is not None)
         # strings: a Path for each of 100,000 images takes a second
@@ -152,7 +159,8 @@ def data_files(config: config.Data, recorded: Mapping[str, FileState]) -> Mappin
         return shard_names(parquet_shards(config)[0])
     if config.source == "tiny_imagenet":
         if config.path.is_dir():  # what is read there is fixed by its own lists
-            return {name: config.path / name for name in recorded}
+            names = (name for name in recorded if not name.startswith("drop/"))
+            return {name: config.path / name for name in names}
         return {config.path.name: config.path}
     return {}  # torchvision's files have checksums of their own
 

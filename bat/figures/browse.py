@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from bat.plan.catalogue import Entry
-from bat.report.browse_columns import pairs_of, splits
+from bat.report.browse_columns import packed, pairs_of, splits
+from bat.report.browse_neighbours import nearest
 from bat.report.browse_page import write_page
 from bat.report.captions import provenance
 from bat.report.folder import Folder
@@ -53,11 +54,17 @@ def write(folder: Folder, out: Path) -> list[Path]:
         "train": np.argsort(-memorization["memorization"].to_numpy(), kind="stable"),
         "test": np.argsort(folder.scores("test")[0]["accuracy"].to_numpy(), kind="stable"),
     }
+    neighbours, distance = nearest(prepared)
     content = {
         "dataset": folder.spec["dataset"],
         "note": provenance(about),
         "fingerprint": prepared.fingerprint,
-        "splits": splits(folder),
+        "splits": splits(folder, distance),
+        "nearest": {
+            "each": neighbours.shape[1],
+            "index": packed(neighbours, "i4"),
+            "distance": packed(distance, "f4"),
+        },
         "pairs": pairs_of(influence, len(memorization)),
     }
     return write_page(with_suffix(out, "html"), content, prepared, orders)

@@ -12,7 +12,7 @@ from bat.errors import REMAKE, ArtifactError, MisplacedError
 _PLACES = [
     re.compile(pattern)
     for pattern in (
-        r"/(?P<architecture>[^/]+)/(?:evaluations|poisoning|representation)/(?P<run>[^/]+)"
+        r"/(?P<architecture>[^/]+)/(?:evaluations|masking|poisoning|representation)/(?P<run>[^/]+)"
         r"/seed(?P<seed>\d+)(?:-(?P<checkpoint>last))?\.\w+$",
         r"/(?P<architecture>[^/]+)/runs/(?P<run>[^/]+)/seed(?P<seed>\d+)"
         r"/(?:(?P<checkpoint>best|last|resume)\.pt|history\.\w+)$",

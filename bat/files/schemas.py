@@ -26,6 +26,12 @@ STATISTICS = [
 FLAGS = ["clean", "pgd"]
 """Packed bits of the history: right without attack, and under PGD."""
 
+MASKING = ("few", "many", "transfer", "square", "unbounded")
+"""Verdicts that tell robustness from a masked gradient; see `bat.attacks.masking_verdicts`."""
+
+NO_SOURCE = "none"
+"""What stands for the digest of the other model where no transfer attack was made."""
+
 SCHEMAS = {
     "trials": pa.schema(
         [
@@ -127,6 +133,9 @@ SCHEMAS = {
     "evaluations": pa.schema(
         [("index", pa.int32()), *((name, pa.bool_()) for name in ("clean", *ATTACKS))]
     ),
+    "masking": pa.schema(
+        [("index", pa.int32()), *((name, pa.bool_()) for name in ("clean", *MASKING))]
+    ),
     "groups": pa.schema([("index", pa.int32()), ("typical", pa.bool_()), ("atypical", pa.bool_())]),
     "poisoning": pa.schema(
         [
@@ -176,6 +185,7 @@ NULLABLE = {
         *(f"{split}_{flag}" for split in ("train", "test") for flag in FLAGS),
     },
     "evaluations": set(ATTACKS),
+    "masking": {"transfer"},
 }
 """Columns that a file may lack, by kind: they are read as null. A column that is added to a kind
 belongs here, so that what was made before it stays readable."""

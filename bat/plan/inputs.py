@@ -94,6 +94,7 @@ NEEDS = {
     "runs": "history",
     "evaluations": "evaluations",
     "evaluations-last": "last_evaluations",
+    "masking": "masking",
     "poisoning": "poisoning",
     "representation": "representation",
 }
@@ -115,10 +116,13 @@ def checkpoint_file(architecture: str, run: str, seed: int, which: str = "best")
 
 
 def run_inputs(spec: dict) -> dict[str, str]:
-    """Groups and scores, where a run uses them; keys as `bat.training.Inputs` has them."""
+    """Groups and score tables, where a run uses them; ``dropped`` is that of the left out."""
     inputs = {}
-    if spec["train_on"]["atypical"] is not None:
+    dropped = spec.get("samples", {}).get("drop", {})
+    if spec["train_on"]["atypical"] is not None or "group" in dropped:
         inputs["groups"] = OF_DATASET["train_groups"][0]
+    if "kind" in dropped:
+        inputs["dropped"] = score_file(dropped["kind"])
     if spec["score"] is not None:
         inputs["scores"] = score_file(spec["score"]["kind"])
     return inputs
@@ -158,21 +162,30 @@ def runs_of(names: Iterable[str], comparison: Mapping[str, Any]) -> list[str]:
 
 def is_made(entry: Entry, comparison: Mapping[str, Any]) -> bool:
     """Whether the configuration asks for a figure or table of an architecture's runs."""
-    return entry.name in comparison.get("only", [entry.name])
+    checked = "masking" not in entry.needs or "masking" in comparison
+    return checked and entry.name in comparison.get("only", [entry.name])
 
 
 def unknown_entries(config: Config) -> list[str]:
     """What ``only`` names and nobody makes of an architecture's runs, a line for each."""
     entries = read_catalogue().values()
-    known = [entry.name for entry in entries if entry.scope == "architecture"]
-    return [
-        f"datasets.{name}.only.{architecture}: {asked} is no figure or table of runs; "
-        f"expected some of {', '.join(known)}"
-        for name, dataset in config.datasets.items()
-        for architecture, names in dataset.only.items()
-        for asked in names
-        if asked not in known
-    ]
+    known = {entry.name: entry for entry in entries if entry.scope == "architecture"}
+    found = []
+    for name, dataset in config.datasets.items():
+        for architecture, names in dataset.only.items():
+            for asked in names:
+                place = f"datasets.{name}.only.{architecture}: {asked}"
+                if asked not in known:
+                    expected = ", ".join(known)
+                    found.append(
+                        f"{place} is no figure or table of runs; expected some of {expected}"
+                    )
+                elif "masking" in known[asked].needs and dataset.evaluation.masking is None:
+                    found.append(
+                        f"{place} shows checks that are not made; add masking: {{}} to the data "
+                        f"set's evaluation, or leave {asked} out here"
+                    )
+    return found
 
 
 def trained_runs(entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
@@ -180,18 +193,33 @@ def trained_runs(entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
     return [run for run in runs_of(entry.runs, comparison) if run not in comparison["external"]]
 
 
+ASKED = {"last_evaluations": "last", "masking": "masking"}
+"""Files of runs that a figure or table may use, and the key of a comparison that asks for them."""
+
+
 def read_runs(need: str, entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
     """The runs whose files of a kind, a key of `OF_RUN`, a figure or table is made from."""
-    if need not in entry.needs:
+    used = need in entry.uses and ASKED[need] in comparison
+    if not used and need not in entry.needs:
         return []
-    if need != "last_evaluations":
-        return runs_of(entry.runs, comparison)
-    return trained_runs(entry, comparison) if comparison.get("last") else []
+    of_last = need == "last_evaluations"  # models of others have but one
+    return trained_runs(entry, comparison) if of_last else runs_of(entry.runs, comparison)
 
 
 def seeds_of(run: str, comparison: Mapping[str, Any]) -> list[int]:
     """The seeds of a run; an external model has the one seed 0."""
     return [0] if run in comparison["external"] else list(comparison["seeds"])
+
+
+def other_seed(seed: int, run: str, comparison: Mapping[str, Any]) -> int | None:
+    """The seed whose model a transfer attack on a run's is made with; None where it has one seed.
+
+    >>> other_seed(4, "pgd-at", {"external": [], "seeds": [0, 4, 2]})
+    2
+    """
+    seeds = seeds_of(run, comparison)
+    at = seeds.index(seed) if seed in seeds else -1
+    return seeds[(at + 1) % len(seeds)] if len(seeds) > 1 else None
 
 
 def score_kinds(run_specs: Iterable[dict]) -> set[str]:
@@ -217,7 +245,7 @@ def inputs_of(
     if comparison is not None:
         files += [
             OF_RUN[need].format(architecture=comparison["architecture"], run=run, seed=seed)
-            for need in entry.needs
+            for need in (*entry.needs, *entry.uses)
             if need in OF_RUN
             for run in read_runs(need, entry, comparison)
             for seed in seeds_of(run, comparison)
@@ -249,7 +277,8 @@ def jobs(kind: str, comparison: Mapping[str, Any]) -> list[tuple[str, int]]:
 
     Parameters
     ----------
-    kind : {"runs", "evaluations", "evaluations-last", "poisoning", "representation"}
+    kind : str
+        A key of `NEEDS`.
     comparison : mapping
         From `bat.plan.specifications.comparison_specification`.
     """

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bat.addresses import is_address
+from bat.data.dropping import read_dropped
 from bat.data.revisions import data_files
 from bat.errors import DataError
 from bat.escaping import shown
@@ -47,7 +48,8 @@ def _problems(dataset: config.Dataset, folder: Path) -> Iterator[str]:
         yield f"scores.source: {shown(source)} does not exist; correct it, or put the scores there"
     for name, model in dataset.external.items():
         of = model.architecture or dataset.architectures[0]
-        made = (folder / of / "evaluations" / name / "seed0.parquet").exists()
+        judged = ["evaluations", *(["masking"] if dataset.evaluation.masking else [])]
+        made = all((folder / of / kind / name / "seed0.parquet").exists() for kind in judged)
         if not made and not model.checkpoint.is_file():
             yield (
                 f"external.{name}.checkpoint: {shown(model.checkpoint)} is no file; correct it, "
@@ -65,6 +67,8 @@ def _data_problem(data: config.Data) -> str | None:
         more = ", and download is false" if hasattr(data, "download") else ""
         return f"{place}: {shown(getattr(data, key))} does not exist{more}; correct it"
     try:
+        if data.drop is not None:
+            read_dropped(data.drop)
         data_files(data, {})
     except DataError as error:
         return f"{place}: {error}"

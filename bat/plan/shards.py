@@ -10,10 +10,15 @@ from bat.files import empty_rows, read_metadata
 
 
 def trial_counts(dataset: Dataset) -> dict[str, int]:
-    """Number of trials by architecture, for the scores and for the ensemble."""
+    """Number of trials by architecture, for the scores and for the ensemble; at most, with auto."""
     counts = {name: dataset.ensemble.members for name in dataset.ensemble.architectures}
     main = dataset.scores.architecture
-    return counts | {main: max(dataset.scores.trials, counts.get(main, 0))}
+    return counts | {main: max(most_trials(dataset.scores), counts.get(main, 0))}
+
+
+def most_trials(scores: Scores) -> int:
+    """Trials behind the scores; with ``trials: auto`` the most that there can be."""
+    return scores.max_trials if scores.trials == "auto" else scores.trials
 
 
 def shard_names(architecture: str, n_trials: int, trials_per_job: int) -> list[str]:
@@ -61,9 +66,22 @@ def shard_files(dataset: Dataset, architecture: str, n_trials: int | None = None
     return [f"trials/{name}" for name in names]
 
 
-def score_shards(dataset: Dataset) -> list[str]:
-    """Shards behind memorization and influence."""
-    return shard_files(dataset, dataset.scores.architecture, dataset.scores.trials)
+def score_shards(dataset: Dataset, n_trials: int) -> list[str]:
+    """Shards behind memorization and influence: with ``trials: auto`` of the first so many."""
+    return shard_files(dataset, dataset.scores.architecture, n_trials)
+
+
+def rounds(scores: Scores) -> list[int]:
+    """Numbers of trials after which ``trials: auto`` may look whether they are enough.
+
+    Each is that of whole jobs, from the first that holds ``min_trials`` to ``max_trials``.
+
+    >>> rounds(Scores(trials="auto", min_trials=60, max_trials=220, trials_per_job=50))
+    [100, 150, 200, 220]
+    """
+    per_job = trials_per_job(scores, scores.architecture)
+    first = -(-scores.min_trials // per_job) * per_job
+    return [*range(first, scores.max_trials, per_job), scores.max_trials]
 
 
 def ensemble_shards(dataset: Dataset) -> list[str]:
@@ -76,7 +94,7 @@ def ensemble_shards(dataset: Dataset) -> list[str]:
     ]
 
 
-def may_lack_margins(dataset: Dataset, folder: Path, recipe: dict) -> bool:
+def may_lack_margins(dataset: Dataset, folder: Path, recipe: dict, n_trials: int) -> bool:
     """Whether trials behind the scores have no margins, or may turn out to have none.
 
     Parameters
@@ -86,6 +104,8 @@ def may_lack_margins(dataset: Dataset, folder: Path, recipe: dict) -> bool:
         Results folder of the data set.
     recipe : dict
         Of the trials; those of another one are trained again, and so not looked at.
+    n_trials : int
+        Those behind the scores, or with ``trials: auto`` those that are known to be.
 
     Returns
     -------
@@ -93,7 +113,7 @@ def may_lack_margins(dataset: Dataset, folder: Path, recipe: dict) -> bool:
         True also where somebody's own training, which may give no logits, has yet to
         train its trials.
     """
-    paths = [folder / shard for shard in score_shards(dataset)]
+    paths = [folder / shard for shard in score_shards(dataset, n_trials)]
     if dataset.scores.trainer is not None and not all(path.exists() for path in paths):
         return True
     paths += (folder / "trials" / ".partial" / dataset.scores.architecture).glob("*.parquet")
@@ -116,5 +136,7 @@ def covered_trials(dataset: Dataset, architecture: str) -> tuple[int, int]:
     checks that before it trains.
     """
     scores, ensemble = dataset.scores, dataset.ensemble
-    n_trials = scores.trials if architecture == scores.architecture else 0
+    n_trials = 0
+    if architecture == scores.architecture:
+        n_trials = rounds(scores)[0] if scores.trials == "auto" else scores.trials
     return n_trials, ensemble.members if ensemble.samples == "held_out" else 0

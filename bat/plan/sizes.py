@@ -9,6 +9,7 @@ from bat.config import Dataset
 from bat.data.counting import count_samples
 from bat.errors import ArtifactError
 from bat.files import read_json
+from bat.plan.enough import trials_in_words
 from bat.scores.significance import trials_for_influence
 
 KNOWN_SIZES = {
@@ -74,7 +75,7 @@ def trials_to_stand(dataset: Dataset, folder: Path) -> str:
     pairs = n.n_train * n.n_test
     if dataset.scores.influence.pairs == "same_class":
         pairs //= n.n_classes
-    ratio, trials = dataset.scores.subset_ratio, dataset.scores.trials
+    ratio, trials = dataset.scores.subset_ratio, trials_in_words(dataset.scores)
     if influence == 0:
         return ""
     accuracy = min(0.8, 1 - influence * (1 - ratio))
@@ -82,6 +83,6 @@ def trials_to_stand(dataset: Dataset, folder: Path) -> str:
     assumed = " (size assumed)" if n.assumed else ""
     return (
         f"an influence of {influence:g} on a test sample of accuracy {accuracy:g} stands among "
-        f"{pairs:,} candidate pairs{assumed} after about {needed:,} trials, and {trials:,} are "
+        f"{pairs:,} candidate pairs{assumed} after about {needed:,} trials, and {trials} are "
         "configured"
     )

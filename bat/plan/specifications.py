@@ -17,13 +17,14 @@ from bat.errors import BatError
 from bat.plan import own
 from bat.plan.inputs import unknown_entries
 from bat.plan.runs import all_runs, external_models, objective, substitution_runs
-from bat.plan.shards import trial_counts
-from bat.scores import SCORES
+from bat.plan.samples import sample_problems, samples_specification, score_threshold
+from bat.plan.shards import rounds, trial_counts
 from bat.scores.proxies import needed
 
 STAGES = {
     "data": 1,
     "trials": 1,
+    "enough": 1,
     "scores": 2,
     "ensembles": 1,
     "groups": 2,
@@ -32,6 +33,7 @@ STAGES = {
     "source": 1,
     "training": 1,
     "evaluation": 1,
+    "masking": 1,
     "poisoning": 1,
     "representation": 2,
     "courses": 1,
@@ -42,7 +44,7 @@ STAGES = {
 
 def all_specifications(config: Config) -> dict[tuple[str, str], dict]:
     """The specification of every stage, by data set and stage; runs have theirs without a seed."""
-    if problems := unknown_entries(config):
+    if problems := unknown_entries(config) + sample_problems(config):
         raise BatError("\n".join(problems))
     specs: dict[tuple[str, str], dict] = {}
     for name, dataset in config.datasets.items():
@@ -87,6 +89,8 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     }
     stages["scores"] = common | trials | about_scores | _unfitted(scores)
     stages["convergence"] = common | trials | {"stage_version": STAGES["convergence"]}
+    if scores.trials == "auto":
+        stages["enough"] = enough_specification(name, dataset)
     stages["privacy"] = common | trials | {"stage_version": STAGES["privacy"]}
     stages["ensembles"] = common | {
         "stage_version": STAGES["ensembles"],
@@ -106,6 +110,19 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     if dataset.proxies is not None:
         stages |= _proxy_stages(name, dataset)
     return stages
+
+
+def enough_specification(name: str, dataset: Dataset) -> dict:
+    """When the trials behind the scores are enough, for ``trials: auto``."""
+    scores = dataset.scores
+    return {
+        "dataset": name,
+        "stage_version": STAGES["enough"],
+        "recipe": trial_recipe(scores.architecture, scores, dataset.networks),
+        "precision": scores.precision,
+        "precise_share": scores.precise_share,
+        "rounds": rounds(scores),
+    }
 
 
 def _proxy_stages(name: str, dataset: Dataset) -> dict[str, dict]:
@@ -143,6 +160,8 @@ def _run_stages(name: str, dataset: Dataset) -> dict[str, dict]:
         "evaluation": evaluation,
         "evaluation-ablation": evaluation | {"attacks": pgd},
     }
+    if dataset.evaluation.masking is not None:
+        stages["masking"] = masking_specification(name, dataset)
     for stage in ("poisoning", "representation"):
         stages[stage] = {"dataset": name, "stage_version": STAGES[stage]}
     for architecture in dataset.networks:
@@ -216,7 +235,7 @@ def run_specification(
     """
     score = None
     if getattr(run, "score", None) is not None:
-        score = {"kind": run.score, **_threshold(run)}
+        score = {"kind": run.score, **score_threshold(run)}
     spec = {
         "stage_version": STAGES["training"],
         "dataset": name,
@@ -225,6 +244,7 @@ def run_specification(
         "objective": objective(run, architecture, dataset),
         "score": score,
         "train_on": run.train_on.model_dump(mode="json"),
+        **samples_specification(run),
         "training": run.training.model_dump(mode="json"),
         "selection": (run.selection or dataset.selection).model_dump(mode="json"),
         "history": dataset.history.model_dump(mode="json"),
@@ -232,13 +252,6 @@ def run_specification(
         **own.network(architecture, dataset.networks),
     }
     return spec if seed is None else spec | {"seed": seed}
-
-
-def _threshold(run: AnyRun) -> dict[str, float]:
-    """Which samples a run counts as memorized: those beyond sigma, or the top share."""
-    if run.top is not None:
-        return {"top": run.top}
-    return {"sigma": SCORES[run.score].sigma if run.sigma is None else run.sigma}
 
 
 def evaluation_specification(name: str, dataset: Dataset) -> dict:
@@ -254,11 +267,30 @@ def evaluation_specification(name: str, dataset: Dataset) -> dict:
     }
 
 
+def masking_specification(name: str, dataset: Dataset) -> dict:
+    """The attacks that tell robustness from a masked gradient, resolved.
+
+    ``attack`` holds keywords of `bat.attacks.masking_verdicts`.
+    """
+    evaluation, asked = evaluation_specification(name, dataset), dataset.evaluation.masking
+    pgd = {key: evaluation["attacks"]["pgd"][key] for key in ("eps", "step")}
+    return {
+        "stage_version": STAGES["masking"],
+        "dataset": name,
+        "attack": {**pgd, "few": 10, "many": 100, "queries": asked.queries},
+        "batch_size": evaluation["batch_size"],
+        "seed": evaluation["seed"],
+        "max_samples": min(asked.samples, evaluation["max_samples"] or asked.samples),
+    }
+
+
 def comparison_specification(name: str, dataset: Dataset, architecture: str) -> dict:
     """What the tables and figures of one architecture compare, and under which attacks."""
     asked: dict = {"last": True} if dataset.evaluation.last else {}  # written where set alone
     if dataset.baseline is not None:
         asked["baseline"] = dataset.baseline
+    if dataset.evaluation.masking is not None:
+        asked["masking"] = masking_specification(name, dataset)
     if architecture in dataset.only:
         asked["only"] = list(dataset.only[architecture])
     return {

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from bat.config import AnyRun, Config, Dataset, Optimization, TrainOn, is_built_in
+from bat.config import AnyRun, Config, Dataset, Optimization, is_built_in
 from bat.config.attacks import entry_of
 from bat.errors import ArtifactError
 from bat.files import column, read_table
+from bat.files.indices import read_indices
 from bat.plan import inputs
+from bat.plan.enough import reached
 from bat.plan.runs import all_runs, objective
 from bat.plan.shards import shard_files, trial_counts
 from bat.plan.sizes import size
-from bat.plan.specifications import comparison_specification, evaluation_specification
+from bat.plan.specifications import (
+    comparison_specification,
+    enough_specification,
+    evaluation_specification,
+)
 from bat.plan.timings import finished_trials, read_benchmark
 
 if TYPE_CHECKING:
@@ -73,12 +79,15 @@ class Place:
         """The stages that have jobs, in the order in which they run."""
         rows = [self.prepare()]
         if self.dataset.scores.source is None:
-            rows += [self.trials(a, n) for a, n in trial_counts(self.dataset).items()]
+            rows += [
+                row for a, n in trial_counts(self.dataset).items() for row in self.rounds(a, n)
+            ]
         rows.append(self.tables())
         for architecture in self.dataset.architectures:
             rows += [
                 self.training(architecture),
                 *self.evaluations(architecture),
+                self.masking(architecture),
                 self.poisoning(architecture),
                 self.representation(architecture),
             ]
@@ -98,9 +107,23 @@ class Place:
         basis = "size assumed" if self.size.assumed else ""
         return Row(self.name, "prepare", 1, int(done), 0, 0, samples * (pixels + 16), basis)
 
-    def trials(self, architecture: str, n_trials: int) -> Row:
-        """Trainings on random subsets, a job for each shard."""
-        shards = shard_files(self.dataset, architecture)
+    def rounds(self, architecture: str, n_trials: int) -> list[Row]:
+        """Trials; with ``trials: auto`` those that are trained for sure, and those that may be."""
+        scores = self.dataset.scores
+        if scores.trials != "auto" or architecture != scores.architecture:
+            return [self.trials(architecture, 0, n_trials)]
+        asked = enough_specification(self.name, self.dataset)
+        n_reached, _, final = reached(scores, self.folder, asked)
+        rows = [self.trials(architecture, 0, n_reached)]
+        if not final and n_reached < n_trials:
+            more = self.trials(architecture, n_reached, n_trials)
+            rows.append(replace(more, stage=f"at most {more.stage.replace('trials', 'more', 1)}"))
+        return rows
+
+    def trials(self, architecture: str, first: int, end: int) -> Row:
+        """Trainings on random subsets, from one trial to before another, a job for each shard."""
+        n_trials, shards = end - first, shard_files(self.dataset, architecture, end)
+        shards = shards[len(shard_files(self.dataset, architecture, first)) if first else 0 :]
         seconds = finished_trials(self.folder, self.dataset, architecture)
         each, basis = self.trial_seconds(architecture, seconds)
         members = self.dataset.ensemble.members
@@ -111,7 +134,7 @@ class Place:
             bits += 2 * (self.size.n_train + self.size.n_test)
         probabilities = 2 * self.size.n_train * self.size.n_classes
         made = [bool(seconds) and (self.folder / shard).exists() for shard in shards]
-        left = sum(trial not in seconds for trial in range(n_trials))
+        left = sum(trial not in seconds for trial in range(first, end))
         start = self.pace.start.optimizing
         return Row(
             self.name,
@@ -120,7 +143,7 @@ class Place:
             sum(made),
             (n_trials * each + len(shards) * start) / 3600,
             (left * each + sum(not there for there in made) * start) / 3600,
-            n_trials * bits + min(members, n_trials) * probabilities,
+            n_trials * bits + (0 if first else min(members, n_trials)) * probabilities,
             basis,
         )
 
@@ -238,6 +261,20 @@ class Place:
             )
         ]
 
+    def masking(self, architecture: str) -> Row:
+        """Checks for a masked gradient, where they are configured."""
+        spec = self.comparison(architecture).get("masking")
+        if spec is None:
+            return Row(self.name, f"masking, {architecture}", 0, 0, 0, 0, 0, "")
+        n, attack = min(spec["max_samples"], self.size.n_test), spec["attack"]
+        batch, few, many = min(spec["batch_size"], n), attack["few"], attack["many"]
+        # many steps on the model, on that of another seed, and unbounded; a query is one pass
+        steps = (few + 3 * many) / many * self.attack(architecture, many, batch, "float32")
+        queries = CORRECT * attack["queries"] * self.clean(architecture, batch)
+        seconds = self.pace.start.optimizing + n * (steps + queries)
+        stage = f"masking, {architecture}"
+        return self._measured(stage, architecture, "masking", lambda run: seconds, 2 * n)
+
     def poisoning(self, architecture: str) -> Row:
         """Poisoning scores of the training samples, for figure 3 and the annotation study."""
         each = self.attack(architecture, self.dataset.history.steps, 500, "float32") / CORRECT
@@ -261,7 +298,7 @@ class Place:
         from bat.training import EVALUATION_BATCH
 
         selection, history = run.selection or self.dataset.selection, self.dataset.history
-        n_samples, n_selected = self.trained_on(run.train_on), 0
+        n_samples, n_selected = self.trained_on(run), 0
         if selection.by == "validation":
             n_selected = round(selection.validation * n_samples)
             n_samples -= n_selected
@@ -280,16 +317,21 @@ class Place:
         followed = min(limit, self.size.n_train) + min(limit, self.size.n_test)
         return seconds + times * followed * attack(history.steps)
 
-    def trained_on(self, part: TrainOn) -> int:
+    def trained_on(self, run: AnyRun) -> int:
         """Training samples of a run: by the groups where they are made, else all of them."""
-        if part.atypical is None:
-            return self.size.n_train
+        n, share, samples = self.size.n_train, run.train_on.atypical, run.samples
+        if samples is not None and samples.keep is not None:
+            return len(read_indices(samples.keep))
+        if samples is not None and samples.drop.score is not None:
+            return n - round((samples.drop.top or 0) * n)  # beyond a sigma it is not known
+        if samples is None and share is None:
+            return n
         try:
             table, _ = read_table(self.folder / "groups" / "train.parquet", "groups")
         except ArtifactError:
-            return self.size.n_train
+            return n
         typical, atypical = (int(column(table, name).sum()) for name in ("typical", "atypical"))
-        return max(1, typical + round(part.atypical * atypical))
+        return n - atypical if share is None else max(1, typical + round(share * atypical))
 
     def _measured(
         self,

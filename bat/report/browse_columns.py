@@ -35,6 +35,14 @@ _TITLES = {
 """Columns of score tables that are shown, in their order: title and explanation."""
 
 
+_NEAREST = "Distance to its nearest image", "in pixels, 0 is equal; low is a near duplicate"
+_SUSPICION = (
+    "Likely wrong label",
+    "mean rank by memorization, confidence and cumulative loss, of those that there are; at most 1",
+)
+_SUSPECT = {"memorization_margin": 1, "memorization": 1, "confidence": -1, "csl": 1}
+
+
 def packed(values: Any, kind: str) -> dict[str, str]:
     """An array as the page reads it.
 
@@ -52,7 +60,7 @@ def packed(values: Any, kind: str) -> dict[str, str]:
     return {"kind": kind, "data": base64.b64encode(array.tobytes()).decode()}
 
 
-def splits(folder: Folder) -> dict[str, dict]:
+def splits(folder: Folder, distance: np.ndarray) -> dict[str, dict]:
     """Scores, labels and groups of training and test samples.
 
     Parameters
@@ -60,6 +68,8 @@ def splits(folder: Folder) -> dict[str, dict]:
     folder : Folder
         Of the data set, with memorization, influence, the test table and groups;
         of `OPTIONAL` what there is.
+    distance : ndarray of float, shape (n_train + n_test, k)
+        To the nearest images, from `bat.report.browse_neighbours.nearest`.
 
     Returns
     -------
@@ -85,6 +95,11 @@ def splits(folder: Folder) -> dict[str, dict]:
         counts = np.bincount(above[place], minlength=n)
         about = "pairs of influence above the threshold of the groups"
         columns.append(_column("n_pairs", title, about, counts))
+        if split == "train":
+            columns.append(_column("suspicion", *_SUSPICION, _suspicion(tables)))
+        own = distance[:n] if split == "train" else distance[-n:]
+        if own.shape[1]:
+            columns.append(_column("nearest", *_NEAREST, own[:, 0]))
         groups = folder.groups(split)[0]
         found[split] = {
             "n": n,
@@ -119,6 +134,17 @@ def pairs_of(influence: pd.DataFrame, n_train: int) -> dict[str, dict]:
         "influence": packed(table["influence"], "f4"),
         "se": packed(table["influence_se"], "f4"),
     }
+
+
+def _suspicion(tables: list[pd.DataFrame]) -> np.ndarray:
+    """How likely each label is wrong, by the mean of its ranks in what finds wrong labels best."""
+    found = {}
+    for table in tables:
+        for name in (name for name in _SUSPECT if name in table and table[name].notna().all()):
+            found[name] = (_SUSPECT[name] * table[name]).rank(pct=True)
+    if "memorization_margin" in found:
+        del found["memorization"]
+    return np.mean(list(found.values()), axis=0)
 
 
 def _columns(table: pd.DataFrame) -> Iterator[dict]:

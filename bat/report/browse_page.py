@@ -21,7 +21,20 @@ from bat.files import write_bytes
 from bat.report.browse_columns import packed
 from bat.report.browse_sheets import layout, sheets
 
-SCRIPTS = ("data", "text", "address", "order", "sheets", "grid", "detail", "filters", "main")
+SCRIPTS = (
+    "data",
+    "text",
+    "address",
+    "order",
+    "sheets",
+    "grid",
+    "detail",
+    "filters",
+    "compare",
+    "export",
+    "review",
+    "main",
+)
 """The page's scripts, each after those that it needs."""
 
 IN_PAGE = 20_000

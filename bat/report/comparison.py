@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 
 from bat.errors import ArtifactError
-from bat.files import check_inputs, table_digest
-from bat.plan.inputs import checkpoint_file, result_file, seeds_of
+from bat.files import NO_SOURCE, check_inputs, table_digest
+from bat.plan.inputs import checkpoint_file, other_seed, result_file, seeds_of
 from bat.report.folder import Folder
 from bat.scores.chance import memorization_by_chance, warning_text
 from bat.statistics import above
@@ -64,9 +65,40 @@ class Comparison:
                 "workflow, which makes it again"
             )
         if run not in self.spec["external"]:
-            model = checkpoint_file(self.architecture, run, seed, which)
-            check_model(path, metadata, self.folder.path / model)
+            check_model(path, metadata, self._checkpoint(run, seed, which))
         return table
+
+    def maskings(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
+        """Verdicts that tell robustness from a masked gradient, by run and seed.
+
+        Raises
+        ------
+        ArtifactError
+            If one is of other attacks than configured, or of another model, its own or the one
+            of another seed, than there is now.
+        """
+        found = {}
+        for run in runs:
+            for seed in seeds_of(run, self.spec):
+                name = result_file("masking", self.architecture, run, seed)
+                table, metadata = self.folder.table(name, "masking")
+                path, other = self.folder.path / name, other_seed(seed, run, self.spec)
+                if metadata["recipe"] != self.spec["masking"]:
+                    raise ArtifactError(
+                        f"{path}: made with other attacks or on other samples than are "
+                        "configured; run the workflow, which makes it again"
+                    )
+                if run not in self.spec["external"]:
+                    check_model(path, metadata, self._checkpoint(run, seed))
+                if other is None:
+                    check_inputs(path, metadata, {"source": NO_SOURCE})
+                else:
+                    check_model(path, metadata, self._checkpoint(run, other), "source")
+                found[run, seed] = table
+        return found
+
+    def _checkpoint(self, run: str, seed: int, which: str = "best") -> Path:
+        return self.folder.path / checkpoint_file(self.architecture, run, seed, which)
 
     def histories(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
         """Histories by run and seed.
@@ -115,8 +147,7 @@ class Comparison:
         for seed in seeds_of(run, self.spec):
             name = result_file("poisoning", self.architecture, run, seed)
             table, metadata = self.folder.table(name, "poisoning")
-            checkpoint = self.folder.path / checkpoint_file(self.architecture, run, seed)
-            check_model(self.folder.path / name, metadata, checkpoint)
+            check_model(self.folder.path / name, metadata, self._checkpoint(run, seed))
             found[seed] = table, metadata
         return found
 

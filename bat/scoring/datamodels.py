@@ -20,10 +20,14 @@ from bat.files import atomic_path, read_metadata
 from bat.files.bits import unpack
 from bat.progress import log
 from bat.scoring.merging import differences, shards_of
+from bat.scoring.outcomes import MARGINS, MASKS
+
+KEYS = ("masks", "train_correct", "test_correct", "train_margins", "margins")
+"""What the npz calls the columns of ``MASKS`` and ``MARGINS``."""
 
 
 def export_datamodels(paths: Sequence[Path], prepared: PreparedData, out: Path) -> None:
-    """Write masks and test margins of trials of one recipe to one npz.
+    """Write masks, margins and right predictions of trials of one recipe to one npz.
 
     Parameters
     ----------
@@ -33,8 +37,9 @@ def export_datamodels(paths: Sequence[Path], prepared: PreparedData, out: Path) 
         The data set that all of them were trained on.
     out : path
         Gets ``masks`` (bool, of shape (n_trials, n_train)), ``margins`` (float16, of
-        shape (n_trials, n_test)), ``trials`` (the number of each row), ``labels``,
-        ``test_labels``, and ``recipe`` and ``fingerprint`` as text.
+        shape (n_trials, n_test)), ``train_margins`` (float16, (n_trials, n_train)),
+        ``train_correct`` and ``test_correct`` (bool), ``trials`` (the number of each
+        row), ``labels``, ``test_labels``, and ``recipe`` and ``fingerprint`` as text.
 
     Raises
     ------
@@ -42,7 +47,8 @@ def export_datamodels(paths: Sequence[Path], prepared: PreparedData, out: Path) 
         If a shard holds no margins or breaks a rule, recipes or data differ, or a
         trial is in two shards.
     """
-    rows: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    n_train, n_test = len(prepared.train_labels), len(prepared.test_labels)
+    rows: dict[int, tuple[np.ndarray, ...]] = {}
     known = None
     for shard in [shard for path in paths for shard in shards_of(Path(path))]:
         metadata = read_metadata(shard, "trials", fingerprint=prepared.fingerprint)
@@ -55,8 +61,7 @@ def export_datamodels(paths: Sequence[Path], prepared: PreparedData, out: Path) 
                 f"({'; '.join(differences(recipe, known))}); give shards of one recipe"
             )
         _, table, _ = validation.check_table(shard, prepared)
-        chosen = ["trial", "included", "test_margin"]
-        for row in table.select(chosen).to_pylist():
+        for row in table.select(["trial", *MASKS, *MARGINS]).to_pylist():
             trial = row["trial"]
             if trial in rows:
                 raise ArtifactError(f"{shard}: trial {trial} is also in another shard")
@@ -66,18 +71,19 @@ def export_datamodels(paths: Sequence[Path], prepared: PreparedData, out: Path) 
                     "it was trained without them: train these trials anew with scores.margins "
                     "true, or leave the shard out"
                 )
-            margins = np.frombuffer(row["test_margin"], np.float16)
-            rows[trial] = unpack(row["included"], len(prepared.train_labels)), margins
+            sizes = n_train, n_train, n_test
+            masks = [unpack(row[name], n) for name, n in zip(MASKS, sizes, strict=True)]
+            rows[trial] = *masks, *(np.frombuffer(row[name], np.float16) for name in MARGINS)
     trials = sorted(rows)
+    arrays = zip(KEYS, zip(*(rows[trial] for trial in trials), strict=True), strict=True)
     with atomic_path(out) as temporary, open(temporary, "wb") as file:
         np.savez(
             file,
-            masks=np.stack([rows[trial][0] for trial in trials]),
-            margins=np.stack([rows[trial][1] for trial in trials]),
+            **{key: np.stack(values) for key, values in arrays},
             trials=np.array(trials, np.int32),
             labels=np.asarray(prepared.train_labels),
             test_labels=np.asarray(prepared.test_labels),
             recipe=np.array(json.dumps(known, sort_keys=True)),
             fingerprint=np.array(prepared.fingerprint),
         )
-    log.info("%s: masks and test margins of %d trials", out, len(trials))
+    log.info("%s: masks, margins and right predictions of %d trials", out, len(trials))

@@ -30,6 +30,30 @@ def write_scores(
 ) -> None:
     """Write ``memorization``, ``influence`` and ``test`` tables (equations 1 and 2)."""
     trials = read_trials(shards, prepared, spec["trials"], recipe=spec["recipe"], margins=True)
+    write_scores_of(trials, prepared, spec, out, command=command)
+
+
+def write_scores_of(
+    trials: ShardTrials, prepared: PreparedData, spec: dict, out: Path, *, command: str
+) -> None:
+    """Write the tables of `write_scores` from trials, wherever they come from.
+
+    Parameters
+    ----------
+    trials : ShardTrials
+    prepared : PreparedData
+    spec : dict
+        ``dataset``, ``influence``, ``min_included_accuracy`` and ``allow_unfitted``.
+    out : path
+        Folder of the tables.
+    command : str
+        For the metadata.
+
+    Raises
+    ------
+    BatError
+        If the models do not fit what they saw, or a score is undefined.
+    """
     labels, test_labels = np.asarray(prepared.train_labels), np.asarray(prepared.test_labels)
     provenance = {
         "fingerprint": prepared.info["fingerprint"],

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +46,18 @@ class ShardTrials:
     train_margin: np.ndarray | None = None
     test_margin: np.ndarray | None = None
 
+    @classmethod
+    def of(cls, included, train_correct, test_correct, *, recipe: dict, **margins) -> ShardTrials:
+        """Trials from arrays, with the mean accuracies that they give."""
+        shares = {
+            "included": (train_correct & included).sum(axis=1) / included.sum(axis=1),
+            "excluded": (train_correct & ~included).sum(axis=1) / (~included).sum(axis=1),
+            "test": test_correct.mean(axis=1),
+        }
+        accuracies = {name: float(np.mean(values)) for name, values in shares.items()}
+        recipe = recipe | {"trials": len(included)}
+        return cls(included, train_correct, test_correct, accuracies, recipe, **margins)
+
     def digest(self) -> str:
         """What stands for the trials in the ``inputs`` of what is made of them."""
         digest = hashlib.sha256()
@@ -57,7 +70,7 @@ class ShardTrials:
 def read_trials(
     shards: Sequence[Path],
     prepared: PreparedData,
-    n_trials: int,
+    n_trials: int | Literal["auto"],
     *,
     recipe: dict,
     members: int = 0,
@@ -73,8 +86,9 @@ def read_trials(
     ----------
     shards : sequence of path
     prepared : PreparedData
-    n_trials : int
-        Trials 0 to ``n_trials - 1`` are wanted, each exactly once.
+    n_trials : int or 'auto'
+        Trials 0 to ``n_trials - 1`` are wanted, each exactly once; 'auto' wants all that the
+        shards hold, from 0 without a gap.
     recipe : dict
         The recipe that every shard must have.
     members : int
@@ -91,7 +105,6 @@ def read_trials(
         If a shard is damaged, missing, of another recipe or data set, or if
         trials are missing or double.
     """
-    wanted = range(members or n_trials)
     n_train, n_test = prepared.info["n_train"], prepared.info["n_test"]
     if members and probabilities is None:
         shape = (members, n_train, len(prepared.info["class_names"]))
@@ -105,10 +118,11 @@ def read_trials(
             if trial in rows:
                 raise ArtifactError(f"{path}: trial {trial} is also in another shard")
             content = row.pop("probabilities", None)
-            if members and trial in wanted:
+            if trial < members:
                 _place(content, probabilities, trial, recipe, members)
                 _check_probabilities(path, prepared, row, probabilities[trial])
             rows[trial] = row
+    wanted = range(members or (len(rows) if n_trials == "auto" else n_trials))
     missing = [trial for trial in wanted if trial not in rows]
     if missing:
         raise ArtifactError(

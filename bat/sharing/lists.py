@@ -43,7 +43,8 @@ FILE_NAMES = ["file_name", "filename", "filenames", "file", "path", "image", "tr
 ERROR_NAMES = ["memorization_se", "se", "std_err", "stderr", "standard_error"]
 EXPECTED = (
     "expected a column of scores (memorization, mem, score, ...) for every training sample and, "
-    "if they are not in the order of the data, index or file_name beside it; label is compared"
+    "if they are not in the order of the data, index or file_name beside it; label is compared. "
+    "Masks and correctness of models become scores with `python -m bat scores import-trials`"
 )
 
 

@@ -1,5 +1,6 @@
 """The training loop, trials on random subsets, and adversarial runs."""
 
+from bat.training.checking import check_checkpoint
 from bat.training.evaluating import evaluate_checkpoint
 from bat.training.inputs import Inputs, read_inputs
 from bat.training.loop import DivergedError, Recorder, Training, learning_rate, not_finite
@@ -12,6 +13,7 @@ __all__ = [
     "Inputs",
     "Recorder",
     "Training",
+    "check_checkpoint",
     "evaluate_checkpoint",
     "learning_rate",
     "not_finite",

@@ -62,12 +62,8 @@ def evaluate_checkpoint(
     ArtifactError
         If the checkpoint is damaged, or of another architecture or class count.
     """
-    info = prepared.info
-    order = generator(spec["seed"], 0, "evaluated").permutation(info["n_test"])
-    index = np.sort(order[: spec["max_samples"] or info["n_test"]])
-    made_of = {"checkpoint": checkpoint_digest(checkpoint), "asked": f"{normalize} {key}"}
-    if network is not None:
-        made_of["network"] = extensions.digest(network)
+    info, index = prepared.info, judged_samples(spec, prepared.info["n_test"])
+    made_of = model_inputs(checkpoint, normalize, key, network)
     done = made_already(
         out, "evaluations", prepared, recipe=spec, inputs=made_of, before=of_file(checkpoint)
     )
@@ -90,7 +86,7 @@ def evaluate_checkpoint(
         {name: build_attack(name, settings) for name, settings in spec["attacks"].items()},
         batch_size=spec["batch_size"],
         seed=spec["seed"],
-        progress=_reports(f"{spec['dataset']} {architecture} {out.parent.name} {out.stem}"),
+        progress=reports(f"{spec['dataset']} {architecture} {out.parent.name} {out.stem}"),
     )
     columns = {name: flags.get(name) for name in files.schema_of("evaluations", spec).names[1:]}
     files.write_table(
@@ -112,7 +108,21 @@ def evaluate_checkpoint(
     return {name: float(values.mean()) for name, values in flags.items()}
 
 
-def _reports(title: str) -> Callable[[str, int, int], None]:
+def judged_samples(spec: dict, n_test: int) -> np.ndarray:
+    """The test samples that a specification asks for, rising; of more samples a part of more."""
+    order = generator(spec["seed"], 0, "evaluated").permutation(n_test)
+    return np.sort(order[: spec["max_samples"] or n_test])
+
+
+def model_inputs(
+    checkpoint: Path, normalize: bool | None, key: str | None, network: dict | None
+) -> dict[str, str]:
+    """What verdicts on a model are made of, as their metadata name it."""
+    made_of = {"checkpoint": checkpoint_digest(checkpoint), "asked": f"{normalize} {key}"}
+    return made_of if network is None else made_of | {"network": extensions.digest(network)}
+
+
+def reports(title: str) -> Callable[[str, int, int], None]:
     """What tells how far each attack is, with a line for each."""
     attacks: dict[str, Progress] = {}
 

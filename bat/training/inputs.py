@@ -12,6 +12,7 @@ from bat import files
 from bat.data import PreparedData
 from bat.errors import BatError
 from bat.files import column
+from bat.files.indices import indices_digest, read_indices
 from bat.scores import SCORES
 from bat.scores.fit import fit_facts
 from bat.scores.proxies import PROXIES
@@ -42,8 +43,9 @@ class MadeOf:
 
     Attributes
     ----------
-    groups, scores : pyarrow.Table, or None
-        Those of the training samples; None where the run does not use them.
+    groups, scores, dropped : pyarrow.Table, or None
+        Those of the training samples, ``dropped`` the scores by which some are left
+        out; None where the run does not use them.
     digests : dict of str to str
         By the table's name, of the columns that the run uses.
     since : float
@@ -58,6 +60,7 @@ class MadeOf:
     digests: dict[str, str]
     since: float
     fit: dict
+    dropped: pa.Table | None = None
 
 
 def read_inputs(prepared: PreparedData, spec: dict, inputs: Inputs) -> MadeOf:
@@ -68,13 +71,14 @@ def read_inputs(prepared: PreparedData, spec: dict, inputs: Inputs) -> MadeOf:
     ArtifactError
         If one is missing, damaged, of another data set, or breaks a rule of its kind.
     """
-    wanted = {}
-    if spec["train_on"]["atypical"] is not None:
+    wanted, dropped = {}, _dropped(spec)
+    if spec["train_on"]["atypical"] is not None or "group" in dropped:
         wanted["groups"] = inputs.groups / "train.parquet", "groups", ["typical", "atypical"]
-    if spec["score"] is not None:
-        kind = spec["score"]["kind"]
-        table = "proxies" if kind in PROXIES else kind
-        wanted["scores"] = inputs.scores / f"{table}.parquet", table, [kind]
+    for name, score in (("scores", spec["score"]), ("dropped", dropped)):
+        if score and "kind" in score:
+            kind = score["kind"]
+            table = "proxies" if kind in PROXIES else kind
+            wanted[name] = inputs.scores / f"{table}.parquet", table, [kind]
     tables, digests, since, facts = {}, {}, 0.0, []
     for name, (path, kind, columns) in wanted.items():
         tables[name], metadata = read_checked(path, kind, prepared)
@@ -83,35 +87,84 @@ def read_inputs(prepared: PreparedData, spec: dict, inputs: Inputs) -> MadeOf:
         since = max(since, files.written_before(path, metadata, columns))
         facts.append(fit_facts(metadata))
     fit = min(facts, key=lambda f: f.get("accuracies", {}).get("included", 1.0), default={})
-    return MadeOf(tables.get("groups"), tables.get("scores"), digests, since, fit)
+    read = (tables.get(name) for name in ("groups", "scores"))
+    return MadeOf(*read, digests, since, fit, tables.get("dropped"))
 
 
-def training_index(prepared: PreparedData, spec: dict, groups: pa.Table | None) -> np.ndarray:
+def _dropped(spec: dict) -> dict:
+    """Which samples a run leaves out: a group, or the end of a score; empty for none."""
+    return spec.get("samples", {}).get("drop", {})
+
+
+def training_index(prepared: PreparedData, spec: dict, made_of: MadeOf) -> np.ndarray:
     """Positions of the training samples that a run may use, in order.
 
     Parameters
     ----------
     prepared : PreparedData
     spec : dict
-    groups : pyarrow.Table, or None
-        Of the training samples, where the run does not use all of them.
+    made_of : MadeOf
+        With the tables that the choice goes by.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        As the data set numbers them, which is how all else of the run does.
 
     Raises
     ------
     BatError
-        If the typical group, or a wanted part of the atypical one, is empty.
+        If no sample is left, the typical group or a wanted part of the atypical
+        one is empty, or a list of samples is not that of the specification.
     """
-    share = spec["train_on"]["atypical"]
-    if share is None:
-        return np.arange(prepared.info["n_train"])
-    typical, atypical = (np.flatnonzero(column(groups, name)) for name in ("typical", "atypical"))
-    for name, group in (("typical", typical), ("atypical", atypical)):
-        if len(group) == 0:
+    everything, dropped = np.arange(prepared.info["n_train"]), _dropped(spec)
+    if spec["train_on"]["atypical"] is not None:
+        return _by_groups(spec, made_of.groups)
+    if "group" in dropped:
+        return np.flatnonzero(~_groups(spec, made_of.groups)[dropped["group"]])
+    if dropped:
+        high, _ = _split(dropped, column(made_of.dropped, dropped["kind"]))
+        if high.all() or not high.any():
+            raise BatError(
+                f"the run {spec['run']} of {spec['dataset']} leaves out the samples with "
+                f"{dropped['kind']} beyond {_threshold(dropped)}, which are "
+                f"{'all' if high.all() else 'none'} of the {len(high)}; set another threshold"
+            )
+        return np.flatnonzero(~high)
+    if "samples" in spec:
+        return _kept(spec, len(everything))
+    return everything
+
+
+def _kept(spec: dict, n: int) -> np.ndarray:
+    """The samples of the list that the run keeps to, as it was when it was specified."""
+    kept = spec["samples"]["keep"]
+    index = read_indices(Path(kept["file"]), n)
+    if indices_digest(index) != kept["sha256"]:
+        raise BatError(
+            f"{kept['file']}: lists other samples than when the run {spec['run']} was asked for; "
+            "start the workflow again, which trains on those that it lists now"
+        )
+    return np.array(index, np.int64)
+
+
+def _groups(spec: dict, groups: pa.Table) -> dict[str, np.ndarray]:
+    """The masks of both groups; neither may be empty."""
+    masks = {name: column(groups, name).astype(bool) for name in ("typical", "atypical")}
+    for name, mask in masks.items():
+        if not mask.any():
             raise BatError(
                 f"the {name} training group of {spec['dataset']} is empty, so the run "
                 f"{spec['run']} has nothing to train on or to leave out; change the thresholds in "
                 "groups, or raise scores.trials"
             )
+    return masks
+
+
+def _by_groups(spec: dict, groups: pa.Table) -> np.ndarray:
+    """All typical samples, and the share of the atypical ones."""
+    masks, share = _groups(spec, groups), spec["train_on"]["atypical"]
+    typical, atypical = (np.flatnonzero(masks[name]) for name in ("typical", "atypical"))
     rng = generator(spec["train_on"]["seed"], 0, "atypical")
     drawn = rng.permutation(atypical)[: round(share * len(atypical))]
     return np.sort(np.concatenate([typical, drawn]))
@@ -148,6 +201,35 @@ def score_masks(spec: dict, scores: pa.Table | None) -> tuple[np.ndarray | None,
                 f"for the run {spec['run']}"
             )
     return memorized, unmemorized
+
+
+def check_memorized(
+    spec: dict, index: np.ndarray, memorized: np.ndarray | None, unmemorized: np.ndarray | None
+) -> None:
+    """Refuse BAT on samples of its own choice where one of its losses has none to act on.
+
+    Parameters
+    ----------
+    spec : dict
+    index : ndarray of int64, shape (n,)
+        The samples that it trains on.
+    memorized, unmemorized : ndarray of bool, shape (n_train,), or None
+        From `score_masks`.
+
+    Raises
+    ------
+    BatError
+    """
+    settings = spec["objective"]
+    if "samples" not in spec or settings["method"] != "bat":
+        return
+    for key, name, mask in (("alpha", "atypical", memorized), ("beta", "typical", unmemorized)):
+        if settings[key] > 0 and not mask[index].any():
+            raise BatError(
+                f"the run {spec['run']} of {spec['dataset']} trains on {len(index)} samples, of "
+                f"which none is {name}; set {key}: 0, which turns off the loss that is of "
+                "them, or choose other samples"
+            )
 
 
 def _threshold(score: dict) -> str:

@@ -26,7 +26,14 @@ from bat.progress import log
 from bat.reading import Expected, check_values
 from bat.scores.subsets import HISTORY_SAMPLES, measured_samples
 from bat.streams import torch_seed
-from bat.training.inputs import MadeOf, hold_out, identity, score_masks, training_index
+from bat.training.inputs import (
+    MadeOf,
+    check_memorized,
+    hold_out,
+    identity,
+    score_masks,
+    training_index,
+)
 from bat.training.loop import DivergedError, Training
 
 EVALUATION_BATCH = 250  # a gradient of WRN-28-10 on so many images fits where its training fits
@@ -51,7 +58,7 @@ class Run:
         self.spec, self.device, self.prepared, self.made_of = spec, device, prepared, made_of
         self.recipe = config.Training.model_validate(spec["training"])
         seed, info = spec["seed"], prepared.info
-        index = training_index(prepared, spec, made_of.groups)
+        index = training_index(prepared, spec, made_of)
         held = np.zeros(0, np.int64)
         if spec["selection"]["by"] == "validation":
             index, held = hold_out(index, spec["selection"]["validation"], seed)
@@ -63,6 +70,7 @@ class Run:
         )
         self.data = to_device(prepared, device.device)
         memorized, unmemorized = score_masks(spec, made_of.scores)
+        check_memorized(spec, index, memorized, unmemorized)
         model = device.place(model)
         self.training = Training(
             model,

@@ -174,7 +174,8 @@ def check_coverage(prepared: PreparedData, recipe: dict, n_trials: int, n_held_o
             raise BatError(
                 f"{setting} = {count}: the random subsets hold {undefined.sum()} of the {n} "
                 f"samples always or never (for example sample {undefined.argmax()}), which leaves "
-                f"their scores undefined; {enough} trials make that unlikely"
+                f"their scores undefined; {enough} trials make that unlikely (with trials: auto, "
+                "those of min_trials)"
             )
 
 

@@ -21,7 +21,7 @@ from bat.validation.poisoning import check_poisoning
 from bat.validation.privacy import check_privacy
 from bat.validation.proxies import check_by_seed, check_courses, check_proxies
 from bat.validation.rows import Rows
-from bat.validation.runs import check_evaluations, check_history
+from bat.validation.runs import check_evaluations, check_history, check_masking
 from bat.validation.trials import check_trials
 
 CHECKS: dict[str, Callable[[Rows, dict, PreparedData | None], None]] = {
@@ -32,6 +32,7 @@ CHECKS: dict[str, Callable[[Rows, dict, PreparedData | None], None]] = {
     "groups": check_groups,
     "trials": check_trials,
     "evaluations": check_evaluations,
+    "masking": check_masking,
     "history": check_history,
     "poisoning": check_poisoning,
     "courses": check_courses,

@@ -61,23 +61,54 @@ def check_history(rows: Rows, metadata: dict, prepared: PreparedData | None) -> 
 
 def check_evaluations(rows: Rows, metadata: dict, prepared: PreparedData | None) -> None:
     """Verdicts of the attacks that were asked for; right under attack is right without."""
-    index, clean = rows["index"], rows["clean"].astype(bool)
-    rows.every(
-        (index >= 0) & np.append(True, np.diff(index) > 0)[: len(index)],
-        "index rises, each test sample once",
-    )
+    _index_rises(rows)
+    clean = rows["clean"].astype(bool)
     attacks = metadata["recipe"].get("attacks", {})
     for name in dict.fromkeys([*files.ATTACKS, *attacks]):
-        if rows.known(name) != (name in attacks) and len(index):
+        if rows.known(name) != (name in attacks) and len(clean):
             words = "has no verdicts, and it was asked for" if name in attacks else "was not asked"
             raise ArtifactError(f"{rows.path}: the attack {name} {words}; evaluate again")
         if name in attacks:
             rows.every(
                 clean | ~rows[name].astype(bool), f"right under {name} is right without attack"
             )
+    _judged(rows, metadata, prepared)
+
+
+def check_masking(rows: Rows, metadata: dict, prepared: PreparedData | None) -> None:
+    """What withstands an attack withstood those before it; a transfer attack has a source."""
+    _index_rises(rows)
+    before = {"few": "clean", "many": "few"}
+    for name in files.MASKING:
+        if name == "transfer" and not _has_source(metadata):
+            if rows.known(name) and rows.table.num_rows:
+                raise ArtifactError(f"{rows.path}: transfer has verdicts, and names no source")
+            continue
+        earlier = before.get(name, "many")
+        rows.every(
+            rows[earlier].astype(bool) | ~rows[name].astype(bool),
+            f"what withstands {name} withstands {earlier}",
+        )
+    _judged(rows, metadata, prepared)
+
+
+def _has_source(metadata: dict) -> bool:
+    return metadata.get("inputs", {}).get("source", files.NO_SOURCE) != files.NO_SOURCE
+
+
+def _index_rises(rows: Rows) -> None:
+    index = rows["index"]
+    rows.every(
+        (index >= 0) & np.append(True, np.diff(index) > 0)[: len(index)],
+        "index rises, each test sample once",
+    )
+
+
+def _judged(rows: Rows, metadata: dict, prepared: PreparedData | None) -> None:
+    """Refuse rows that are not those of the samples that were asked for."""
     if prepared is None:
         return
-    n = prepared.info["n_test"]
+    n, index = prepared.info["n_test"], rows["index"]
     rows.every(index < n, f"index is below {n}")
     limit = metadata["recipe"].get("max_samples")
     if limit is not None:
@@ -89,7 +120,9 @@ def check_evaluations(rows: Rows, metadata: dict, prepared: PreparedData | None)
         )
 
 
-def check_model(path: Path, metadata: Mapping[str, Any], checkpoint: Path) -> None:
+def check_model(
+    path: Path, metadata: Mapping[str, Any], checkpoint: Path, name: str = "checkpoint"
+) -> None:
     """Refuse what was measured of another model than a run has now.
 
     Parameters
@@ -100,6 +133,8 @@ def check_model(path: Path, metadata: Mapping[str, Any], checkpoint: Path) -> No
         Of what was measured.
     checkpoint : path
         ``best.pt`` or ``last.pt`` in the folder of the run, beside its history.
+    name : str
+        What the metadata call the model among their inputs.
 
     Raises
     ------
@@ -114,4 +149,4 @@ def check_model(path: Path, metadata: Mapping[str, Any], checkpoint: Path) -> No
     else:  # version 0.1.0 noted the sha256 of the file
         metadata = {"inputs": {"checkpoint": metadata.get("checkpoint_sha256")}}
         present = files.sha256_of(checkpoint)
-    files.check_inputs(path, metadata, {"checkpoint": present})
+    files.check_inputs(path, metadata, {name: present})

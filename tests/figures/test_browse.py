@@ -1,14 +1,18 @@
 """The page of all images in a real browser: what it shows, how it is used, what it never does."""
 
+import csv
+import io
 import json
 import time
 
 import numpy as np
 import pytest
-from chromium import Browser
+import scipy.stats
+from chromium import Browser, downloaded
 from small_page import CLASSES, N_TRAIN, write_small_page
 
 from bat import data
+from bat.data.dropping import read_dropped
 from bat.files import read_table
 
 LEFT, RIGHT, DOWN, END = "\ue012", "\ue014", "\ue015", "\ue010"
@@ -31,9 +35,13 @@ def pairs(folder):
 
 
 @pytest.fixture(scope="module")
-def chromium(driver, tmp_path_factory):
-    place = tmp_path_factory.mktemp("chromium")
-    chromium = Browser(driver, place / "profile", place)
+def downloads(tmp_path_factory):
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def chromium(driver, downloads):
+    chromium = Browser(driver, downloads / "profile", downloads)
     yield chromium
     chromium.close()
 
@@ -144,14 +152,13 @@ def test_detail_shows_the_pairs_and_leads_on_and_back(page, folder, scores, pair
     value, error = row.split("\t")[1].replace("−", "-").split(" ± ")
     assert float(value) == pytest.approx(at["memorization"], abs=5e-4)
     assert float(error) == pytest.approx(at["memorization_se"], abs=5e-4)
-    links = window.js("[...document.querySelectorAll('.linked a')].map((a) => a.hash)")
-    found = [int(link.rpartition("test-")[2]) for link in links]
-    assert set(found[:60]) == set(own["test_index"][: len(found)])
+    links = "[...document.querySelector('.linked').querySelectorAll('a')].map((a) => a.hash)"
+    found = [int(link.rpartition("test-")[2]) for link in window.js(links)]
+    assert set(found) == set(own["test_index"])
     window.js("document.querySelector('.linked a').click()")
     until(window, "document.querySelector('#shown h2').textContent", f"Test image {found[0]}")
-    links = window.js("[...document.querySelectorAll('.linked a')].map((a) => a.hash)")
     carriers = pairs[pairs["test_index"] == found[0]].sort_values("influence", ascending=False)
-    assert int(links[0].rpartition("train-")[2]) == carriers["train_index"].iloc[0]
+    assert int(window.js(links)[0].rpartition("train-")[2]) == carriers["train_index"].iloc[0]
     window.call("POST", "/back")
     until(window, "document.querySelector('#shown h2').textContent", f"Training image {train}")
     window.call("POST", "/back")
@@ -228,7 +235,10 @@ def test_names_of_others_are_shown_and_never_act(page):
     assert window.js("document.title") == "a <b>data set</b>: what is memorized"
 
 
-@pytest.mark.parametrize("view", ["", "#split=test&find=1-9&show=test-3", "#find=5000"])
+VIEWS = ("", "#split=test&find=1-9&show=test-3", "#find=5000", "#view=compare", "#view=review")
+
+
+@pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(page, repository, view, scheme):
     window = page(view)
@@ -246,12 +256,136 @@ def test_axe_finds_nothing(page, repository, view, scheme):
 @pytest.mark.parametrize("width", [360, 800, 1400])
 def test_nothing_is_wider_than_the_screen(page, width):
     size = {"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": False}
-    for view in ("", "#show=train-3"):
+    for view in ("", "#show=train-3", "#view=compare", "#view=review"):
         window = page(view)
         window.call(
             "POST", "/goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=size
         )
         assert window.js("document.documentElement.scrollWidth") <= width
-        wide = "[...document.querySelectorAll('#detail *, header *')]"
+        wide = "[...document.querySelectorAll('#detail *, header *, #reviewing *, #comparing *')]"
         assert window.js(f"{wide}.every((e) => e.getBoundingClientRect().right <= innerWidth)")
     window.call("POST", "/goog/cdp/execute", cmd="Emulation.clearDeviceMetricsOverride", params={})
+
+
+def columns_of(folder, split="train"):
+    """Columns of the page as data frames have them."""
+    names = ("memorization", "confidence") if split == "train" else ("test",)
+    tables = [read_table(folder / "scores" / f"{n}.parquet", n)[0].to_pandas() for n in names]
+    return tables[0].assign(**{n: t[n] for n, t in zip(names[1:], tables[1:], strict=True)})
+
+
+def test_two_scores_are_compared_and_a_box_selects(page, folder):
+    window = page("#view=compare&x=memorization&y=confidence")
+    table = columns_of(folder)
+    x, y = (table[name].to_numpy().astype(np.float32) for name in ("memorization", "confidence"))
+
+    def said(chosen):
+        rho = scipy.stats.spearmanr(x[chosen], y[chosen]).statistic
+        tau = scipy.stats.kendalltau(x[chosen], y[chosen]).statistic
+        text = f"Spearman {rho:.3f}, Kendall {tau:.3f} on {len(chosen)} images"
+        return text.replace("-", "−")
+
+    assert window.text("correlations") == said(np.arange(N_TRAIN))
+    box = "document.getElementById('scatter').getBoundingClientRect()"
+    left, top, width, height = window.js(f"[{box}.left, {box}.top, {box}.width, {box}.height]")
+    points = [(left + 20, top + 15), (left + width / 2, top + height / 2)]
+    drag(window, *points)
+    chips = window.js("[...document.querySelectorAll('.chip')].map((chip) => chip.textContent)")
+    assert [chip.split(" ")[0] for chip in chips] == ["Memorization", "Confidence"]
+    given = "[...new URLSearchParams(location.hash.slice(1))]"
+    ends = window.js(f"{given}.filter(([key]) => key.startsWith('range'))")
+    (low, high), (bottom, up) = [map(float, text.split("~")) for _, text in ends]
+    chosen = np.flatnonzero((x >= low) & (x <= high) & (y >= bottom) & (y <= up))
+    assert 3 < len(chosen) < N_TRAIN
+    assert set(shown(window)) <= set(chosen)
+    assert window.text("count") == f"{len(chosen)} of {N_TRAIN} images"
+    assert window.text("correlations") == said(chosen)
+    middle = (x.min() + x.max()) / 2  # half of the plot is half of the score
+    assert high == pytest.approx(middle, abs=0.02)
+
+
+def drag(window, start, end):
+    """Press the mouse at one point of the screen and let it go at another."""
+    moves = [{"type": "pointerMove", "x": round(x), "y": round(y)} for x, y in (start, end)]
+    down, up = ({"type": kind, "button": 0} for kind in ("pointerDown", "pointerUp"))
+    actions = [moves[0], down, moves[1], up]
+    mouse = {"type": "pointer", "id": "mouse", "actions": actions}
+    window.call("POST", "/actions", actions=[mouse])
+
+
+def test_a_click_on_a_point_opens_its_image(page, folder):
+    window = page("#view=compare&x=memorization&y=memorization")
+    box = "document.getElementById('scatter').getBoundingClientRect()"
+    left, top = window.js(f"[{box}.right - 10, {box}.top + 10]")
+    drag(window, (left, top), (left, top))
+    values = columns_of(folder)["memorization"]
+    assert values[int(heading(window).split()[-1])] == values.max()
+
+
+def test_suspects_are_reviewed_by_keys_and_exported(page, folder, chromium, downloads):
+    window = page()
+    window.js("localStorage.clear()")
+    window = page("#view=review")
+    window.click("labels")
+    names = "[...document.querySelectorAll('#judged p')].map((p) => p.textContent)"
+    order = [int(window.js(names)[-2].split(",")[0].split()[1])]
+    for key in "wku":
+        window.type(key)
+        order.append(int(window.js(names)[-2].split(",")[0].split()[1]))
+    assert len(set(order)) == 4
+    window.type(LEFT + "\ue003")  # one back, and that before it loses its verdict
+    assert window.text("verdicts") == "2 verdicts in this browser"
+    window.type(RIGHT)
+    window = page("#view=review&sort=suspicion")  # as if it was opened another day
+    assert window.text("verdicts") == "2 verdicts in this browser"
+    window.click("save")
+    file = downloaded(downloads)
+    text = file.read_bytes().decode()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    prepared = data.load(folder / "data")
+    wanted = {order[0]: "wrong", order[2]: "unsure"}
+    assert {int(row["index"]): row["verdict"] for row in rows} == wanted
+    for row in rows:
+        index = int(row["index"])
+        assert int(row["source_index"]) == prepared.train_source_index[index]
+        assert row["class"] == prepared.class_names[prepared.train_labels[index]]
+    assert [int(row["index"]) for row in rows] == sorted(wanted)
+    label = int(prepared.train_labels[order[0]])
+    assert read_dropped(file) == {int(prepared.train_source_index[order[0]]): label}
+
+
+def test_suspects_come_by_the_mean_of_their_ranks(page, folder):
+    window = page("#sort=suspicion")
+    table = columns_of(folder)
+    parts = [table["memorization"].rank(pct=True), (-table["confidence"]).rank(pct=True)]
+    mean = np.mean(parts, axis=0).astype(np.float32)
+    assert list(mean[shown(window)]) == sorted(mean, reverse=True)
+
+
+def test_what_is_shown_is_taken_along(page, folder):
+    window = page("#find=3-6&sort=index&order=up")
+    window.click("export")
+    assert window.js("document.getElementById('list').value") == "[3, 4, 5, 6]"
+    line = window.js("document.getElementById('python').value")
+    place, names = '"results/a <b>data set</b>"', {}
+    assert place in line
+    exec(line.replace(place, repr(str(folder))), names)
+    assert list(names["selected"].index) == [3, 4, 5, 6]
+    window.type(ESCAPE)
+    assert window.js("document.getElementById('exported').open") is False
+
+
+def test_colours_are_chosen_and_kept(page):
+    window = page()
+    background = "getComputedStyle(document.body).backgroundColor"
+    window.js("localStorage.clear()")
+    found = []
+    for _ in range(2):
+        window.click("theme")
+        found.append((window.text("theme"), window.js(background)))
+    assert [text for text, _ in found] == ["Colours: light", "Colours: dark"]
+    assert found[0][1] != found[1][1]
+    window = page()
+    assert window.js(background) == found[1][1]
+    window.click("theme")
+    assert window.text("theme") == "Colours: system"

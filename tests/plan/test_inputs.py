@@ -206,3 +206,60 @@ def test_jobs_that_are_planned_are_those_that_the_workflow_would_run(
         planned[rules.get(stage, stage)] += row.jobs
     del planned["tables and groups"]
     assert planned == {rule: int(listed[rule]) for rule in planned}
+
+
+def test_checks_of_gradient_masking_are_asked_for_where_they_are_configured(
+    some, repository, tmp_path
+):
+    raw, config = some
+    before = all_specifications(config)
+    entry = read_catalogue()["masking"]
+    assert ("d", "masking") not in before
+    assert not any("masking" in spec for spec in before.values())
+    assert not inputs.is_made(entry, before["d", "comparison-small_cnn-6"])
+    refused = dry_run(raw, repository, tmp_path, "masking")
+    assert (
+        "masking shows checks that no configured data set makes" in refused.stdout + refused.stderr
+    )
+
+    raw["datasets"]["d"]["evaluation"] = {"max_samples": 50, "masking": {"queries": 7}}
+    after = all_specifications(load_config(raw))
+    spec = after["d", "masking"]
+    assert (spec["max_samples"], spec["attack"]["queries"]) == (50, 7)
+    assert (spec["attack"]["eps"], spec["attack"]["step"]) == (8 / 255, 2 / 255)
+    unlimited = all_specifications(
+        load_config({"datasets": {"d": raw["datasets"]["d"] | {"evaluation": {"masking": {}}}}})
+    )
+    assert unlimited["d", "masking"]["max_samples"] == 200
+    # what stands on disk stays as it is: only the comparisons and the number of samples differ
+    changed = {stage for _, stage in before if before["d", stage] != after["d", stage]}
+    widths = ("comparison-small_cnn-4", "comparison-small_cnn-6")
+    assert changed == {"evaluation", "evaluation-ablation", *widths}
+    plain = {key for key in before if before[key] != unlimited[key]}
+    assert plain == {("d", name) for name in widths}
+
+    comparison = after["d", "comparison-small_cnn-6"]
+    asked = inputs.jobs("masking", comparison)
+    assert sorted(asked) == sorted(inputs.jobs("evaluations", comparison_of_tables(comparison)))
+    assert ("theirs", 0) in asked and ("pgd-at", 3) in asked
+    assert inputs.other_seed(3, "pgd-at", comparison) == 1
+    assert inputs.other_seed(1, "pgd-at", comparison) == 3
+    assert inputs.other_seed(0, "theirs", comparison) is None
+    listed = dry_run(raw, repository, tmp_path, "masking")
+    assert listed.returncode == 0, listed.stdout + listed.stderr
+    (count,) = set(re.findall(r"^check_masking +(\d+)$", listed.stdout, re.M))
+    both = [inputs.jobs("masking", after["d", f"comparison-small_cnn-{n}"]) for n in (4, 6)]
+    assert int(count) == sum(map(len, both))
+    planned = {row.stage: row for row in plan(load_config(raw), tmp_path / "logs")}
+    row = planned["masking, small_cnn-6"]
+    assert row.jobs == len(asked) and 0 < row.hours < planned["evaluation, small_cnn-6"].hours
+    raw["datasets"]["d"]["only"] = {"small_cnn-4": ["masking"], "small_cnn-6": []}
+    assert load_config(raw)
+    del raw["datasets"]["d"]["evaluation"]["masking"]
+    with pytest.raises(BatError, match="small_cnn-4: masking shows checks that are not made; add"):
+        all_specifications(load_config(raw))
+
+
+def comparison_of_tables(comparison):
+    """The same that asks for the table of methods alone, whose models are checked."""
+    return comparison | {"only": ["methods"]}

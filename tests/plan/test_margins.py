@@ -35,20 +35,20 @@ def write(folder, name, n_with, recipe):
 def test_trials_without_margins_are_seen_by_the_footer(tmp_path, n_with, lacking):
     dataset = load_config(configured(tmp_path)).datasets["d"]
     recipe = {"seed": 7}
-    assert not may_lack_margins(dataset, tmp_path, recipe)  # they are trained now
+    assert not may_lack_margins(dataset, tmp_path, recipe, 6)  # they are trained now
     write(tmp_path, "small_cnn-4-000000-000002.parquet", 3, recipe)
     path = write(tmp_path, "small_cnn-4-000003-000005.parquet", n_with, recipe)
     assert empty_rows(path, "trials", "train_margin") == lacking
-    assert may_lack_margins(dataset, tmp_path, recipe) is (lacking > 0)
-    assert not may_lack_margins(dataset, tmp_path, {"seed": 8})  # they are trained again
+    assert may_lack_margins(dataset, tmp_path, recipe, 6) is (lacking > 0)
+    assert not may_lack_margins(dataset, tmp_path, {"seed": 8}, 6)  # they are trained again
     path.write_bytes(path.read_bytes()[:-9])
-    assert not may_lack_margins(dataset, tmp_path, recipe)
+    assert not may_lack_margins(dataset, tmp_path, recipe, 6)
 
 
 def test_trials_that_an_interrupted_job_left_count(tmp_path):
     dataset = load_config(configured(tmp_path)).datasets["d"]
     write(tmp_path, ".partial/small_cnn-4/000001.parquet", 0, {})
-    assert may_lack_margins(dataset, tmp_path, {})
+    assert may_lack_margins(dataset, tmp_path, {}, 6)
 
 
 def plan(repository, folder, target, **scores):

@@ -76,6 +76,8 @@ def test_what_was_made_use_of_already_may_be_away(tmp_path):
         path.parent.mkdir(parents=True)
         path.touch()
     assert found(tmp_path, **sections) == []
+    (problem,) = found(tmp_path, **sections, evaluation={"masking": {}})
+    assert problem.startswith("datasets.d.external.theirs.checkpoint")  # it is to be checked
 
 
 def test_check_names_the_file_and_the_key(tmp_path, capsys):

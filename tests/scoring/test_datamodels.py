@@ -6,7 +6,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
+import bat
 from bat import config
 from bat.__main__ import main
 from bat.devices import Runtime
@@ -72,3 +74,71 @@ def test_shards_without_margins_and_double_trials_are_refused(few_digits, tmp_pa
     with pytest.raises(ArtifactError, match="trial 1 is also in another shard"):
         export_datamodels([shard, copy], few_digits, out)
     assert not out.exists()
+
+
+# -- the linear datamodeling score ----------------------------------------------------------
+
+
+def linear_datamodeling_score(masks, targets, score):
+    """Its definition, test sample by test sample: predictions are sums over the subsets."""
+    found = []
+    for j in range(targets.shape[1]):
+        predicted = [score[mask, j].sum() for mask in masks]
+        found.append(spearmanr(predicted, targets[:, j]).statistic)
+    return np.array(found)
+
+
+@pytest.fixture(scope="module")
+def linear(few_digits, tmp_path_factory):
+    """The npz of trials whose margins are sums over their subset, and as much noise; weights."""
+    n, n_test = len(few_digits.train_labels), len(few_digits.test_labels)
+    weights = np.random.default_rng(0).normal(size=(n, n_test))
+    chosen = round(0.7 * n)
+    deviation = weights.std(axis=0, ddof=1) * np.sqrt(chosen * (n - chosen) / n)
+
+    def fit(index, trial):
+        noise = np.random.default_rng([1, trial]).normal(0, deviation)
+        return np.isin(np.arange(n), index) - 0.5, weights[index].sum(axis=0) + noise
+
+    folder = tmp_path_factory.mktemp("linear")
+    bat.run_trials(fit, n_trials=120, data=few_digits, out=folder / "trials" / "a.parquet")
+    export_datamodels([folder], few_digits, folder / "linear.npz")
+    with np.load(folder / "linear.npz", allow_pickle=False) as file:
+        return file["masks"], file["margins"].astype(np.float64), weights
+
+
+def attribution(masks, margins):
+    """Influence by margins of every training on every test sample."""
+    shape = masks.shape[1], margins.shape[1]
+    every = tuple(np.indices(shape).reshape(2, -1))
+    labels = np.zeros(shape[0]), np.zeros(shape[1])
+    found = bat.influence_from_margins(masks, margins, *labels, keep=every)
+    return found.influence_margin.reshape(shape)
+
+
+def test_true_weights_have_the_score_that_their_share_of_the_variance_gives(linear):
+    """Spearman's correlation of normal values with Pearson's r is 6 / pi asin(r / 2)."""
+    masks, margins, weights = linear
+    expected = 6 / np.pi * np.arcsin(np.sqrt(0.5) / 2)
+    found = linear_datamodeling_score(masks, margins, weights)
+    assert found.mean() == pytest.approx(expected, abs=0.02)
+
+
+def test_influence_by_margins_predicts_trials_that_it_has_not_seen(linear):
+    masks, margins, _ = linear
+    score = attribution(masks[:80], margins[:80])
+    found = linear_datamodeling_score(masks[80:], margins[80:], score)
+    others = linear_datamodeling_score(masks[80:], margins[80:], np.roll(score, 1, axis=0))
+    error = found.std() / np.sqrt(len(found))
+    assert found.mean() > 5 * error and abs(others.mean()) < 4 * error
+
+
+def test_a_library_of_others_gives_the_same_score(linear):
+    metric = pytest.importorskip("dattri.metric", reason="needs dattri (pip install dattri)")
+    masks, margins, _ = linear
+    score, held_out = attribution(masks[:80], margins[:80]), slice(80, None)
+    indices = torch.tensor(np.stack([np.flatnonzero(mask) for mask in masks[held_out]]))
+    targets = torch.tensor(margins[held_out])
+    found, _ = metric.lds(torch.tensor(score), (targets, indices))
+    expected = linear_datamodeling_score(masks[held_out], margins[held_out], score)
+    np.testing.assert_allclose(found, expected, atol=1e-6)

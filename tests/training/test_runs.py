@@ -329,12 +329,13 @@ def test_training_on_groups_uses_typical_and_the_share_of_atypical(few_digits, i
     chosen = {}
     for share in (0.0, 0.2, 1.0):
         spec = specification(study_name("pgd-at", share))
-        groups = read_inputs(few_digits, spec, inputs).groups
-        chosen[share] = set(training_index(few_digits, spec, groups).tolist())
+        made_of = read_inputs(few_digits, spec, inputs)
+        chosen[share] = set(training_index(few_digits, spec, made_of).tolist())
         assert set(range(n)) - atypical <= chosen[share]
         assert len(chosen[share] & atypical) == round(share * len(atypical))
     assert chosen[0.2] < chosen[1.0]
-    everything = training_index(few_digits, specification("pgd-at-all"), None)
+    spec = specification("pgd-at-all")
+    everything = training_index(few_digits, spec, read_inputs(few_digits, spec, inputs))
     assert everything.tolist() == list(range(n))
 
 

@@ -22,7 +22,7 @@ if BESIDE:
 try:
     from bat.files import write_bytes
     from bat.addresses import kept_addresses
-    from bat.plan import catalogue, inputs, shards
+    from bat.plan import catalogue, enough, inputs, shards
     from bat.plan.specifications import all_specifications, whole_addresses
     from bat.config import load_config
     from bat.errors import BatError
@@ -65,12 +65,28 @@ SOURCED = {
     if dataset.scores.source is not None
 }
 TRAINED = [name for name in CONFIG.datasets if name not in SOURCED]
+# those whose trials are trained until they are enough
+UNTIL_ENOUGH = [name for name in TRAINED if CONFIG.datasets[name].scores.trials == "auto"]
+
+
+def trials_reached(name):
+    """How many trials are behind the scores, as far as it is decided now."""
+    scores, asked = CONFIG.datasets[name].scores, SPECS.get((name, "enough"))
+    try:
+        return enough.reached(scores, Path(RESULTS, name), asked)
+    except BatError as error:
+        raise WorkflowError(str(error))
+
+
 # those with trials of before margins were kept: what is made of margins is not asked for by `all`
 WITHOUT_MARGINS = [
     name
     for name in TRAINED
     if shards.may_lack_margins(
-        CONFIG.datasets[name], Path(RESULTS, name), SPECS[name, "scores"]["recipe"]
+        CONFIG.datasets[name],
+        Path(RESULTS, name),
+        SPECS[name, "scores"]["recipe"],
+        trials_reached(name).n_trials,
     )
 ]
 
@@ -142,6 +158,27 @@ def coverage(wildcards):
     dataset = CONFIG.datasets[wildcards.dataset]
     n_trials, n_held_out = shards.covered_trials(dataset, wildcards.architecture)
     return f"--n-trials {n_trials} --n-held-out {n_held_out}"
+
+
+def of_trials(n_trials):
+    """Shards of so many trials behind the scores, as a function of wildcards says."""
+    return lambda wildcards: below(
+        wildcards.dataset,
+        shards.score_shards(CONFIG.datasets[wildcards.dataset], n_trials(wildcards)),
+    )
+
+
+def decisions(wildcards):
+    """With `trials: auto`, the decisions that say which trials the scores are made of.
+
+    Those that are there, and the first that is to be made: no call of `checkpoints.enough`, for
+    Snakemake looks for no change in what waits for one, and would leave tables of other trials.
+    """
+    return below(wildcards.dataset, trials_reached(wildcards.dataset).decisions)
+
+
+# as far as it is decided; a checkpoint has it asked again
+score_trials = of_trials(lambda wildcards: trials_reached(wildcards.dataset).n_trials)
 
 
 def one_of(names):

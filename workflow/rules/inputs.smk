@@ -32,6 +32,22 @@ def checkpoint(wildcards):
     return f"{RESULTS}/{wildcards.dataset}/{file}"
 
 
+def other_checkpoint(wildcards):
+    """The model of another seed that the transfer attack is made on, where there is one."""
+    comparison = comparison_of(wildcards)
+    other = inputs.other_seed(int(wildcards.seed), wildcards.run, comparison)
+    if other is None:
+        return {}
+    file = inputs.checkpoint_file(wildcards.architecture, wildcards.run, other)
+    return {"source": f"{RESULTS}/{wildcards.dataset}/{file}"}
+
+
+def source_option(wildcards, input):
+    """The same model for the command line."""
+    source = input.get("source")
+    return "" if source is None else f"--source={shlex.quote(source)}"
+
+
 def evaluation_spec(wildcards):
     """The attacks on the model: all of them, or PGD alone."""
     stage = inputs.evaluation_stage(wildcards.run, comparison_of(wildcards))
@@ -119,6 +135,11 @@ def comparison_asked_for(entry):
     """Files of one figure or table of runs; refused where it is made of no architecture."""
     if files := comparison_files(entry.name):
         return files
+    if "masking" in entry.needs:
+        raise WorkflowError(
+            f"{entry.name} shows checks that no configured data set makes; add masking: {{}} to "
+            "its evaluation"
+        )
     raise WorkflowError(
         f"{entry.name} is made of no architecture: every `only` in the configuration leaves it "
         "out; add it there, or ask for its file"

@@ -27,12 +27,42 @@ rule trials:
         " {params.coverage} --threads {threads} {params.device} --log {log:q}"
 
 
+# `trials: auto`: a round, whose end says whether there is another; no rule of it without, since
+# with a checkpoint each job of a cluster looks at all jobs again
+if UNTIL_ENOUGH:
+
+    checkpoint enough:
+        input:
+            spec=specification("enough"),
+            data="<results>/{dataset}/data/dataset.json",
+            shards=of_trials(lambda wildcards: int(wildcards.trials)),
+        output:
+            update("<results>/{dataset}/trials/enough-{trials}.json"),
+        log:
+            "<logs>/{dataset}/trials/enough-{trials}.log",
+        wildcard_constraints:
+            dataset=one_of(UNTIL_ENOUGH),
+            trials=r"\d{6}",
+        localrule: True  # seconds, and each level of a cluster costs a polling interval
+        conda:
+            "../../environment.yml"
+        params:
+            bat=BAT,
+            data=subpath(input.data, parent=True),
+        message:
+            "Looking whether {wildcards.trials} trials of {wildcards.dataset} are enough"
+        shell:
+            "{params.bat} enough --spec {input.spec:q} --data {params.data:q} --out {output:q}"
+            " --shards {input.shards:q} --log {log:q}"
+
+
 # outputs are kept until the new ones are whole: what was made of equal values is not made again
 rule memorization:
     input:
         spec=specification("scores"),
         data="<results>/{dataset}/data/dataset.json",
-        shards=of_dataset(shards.score_shards),
+        shards=score_trials,
+        decisions=decisions,
     output:
         update("<results>/{dataset}/scores/memorization.parquet"),
         update("<results>/{dataset}/scores/influence.parquet"),
@@ -94,7 +124,8 @@ rule convergence_table:
     input:
         spec=specification("convergence"),
         data="<results>/{dataset}/data/dataset.json",
-        shards=of_dataset(shards.score_shards),
+        shards=score_trials,
+        decisions=decisions,
     output:
         "<results>/{dataset}/scores/convergence.csv",
     log:
@@ -120,7 +151,8 @@ rule membership_inference:
         spec=specification("privacy"),
         data="<results>/{dataset}/data/dataset.json",
         groups="<results>/{dataset}/groups/train.parquet",
-        shards=of_dataset(shards.score_shards),
+        shards=score_trials,
+        decisions=decisions,
     output:
         update("<results>/{dataset}/scores/privacy.parquet"),
         "<results>/{dataset}/scores/privacy.csv",

@@ -1,17 +1,19 @@
 // The state of the page as the part of its address behind the #, and back.
 
 export const START = {
-  split: "train", sort: "", down: true, label: "", group: "", find: "", ranges: {}, show: null,
+  split: "train", view: "grid", sort: "", down: true, x: "", y: "", label: "", group: "", find: "",
+  ranges: {}, show: null, at: null,
 };
 
-const GROUPS = ["typical", "atypical", "neither"];
+const GROUPS = ["typical", "atypical", "neither"], VIEWS = ["grid", "compare", "review"];
 
 // A state from an address; what it cannot mean is left out.
 export function readAddress(hash) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
   const state = { ...START, ranges: {} };
   if (given.get("split") === "test") state.split = "test";
-  state.sort = given.get("sort") ?? "";
+  if (VIEWS.includes(given.get("view"))) state.view = given.get("view");
+  for (const key of ["sort", "x", "y"]) state[key] = given.get(key) ?? "";
   state.down = given.get("order") !== "up";
   if (/^\d+$/.test(given.get("class") ?? "")) state.label = given.get("class");
   if (GROUPS.includes(given.get("group"))) state.group = given.get("group");
@@ -24,13 +26,15 @@ export function readAddress(hash) {
   }
   const shown = /^(train|test)-(\d+)$/.exec(given.get("show") ?? "");
   if (shown) state.show = { split: shown[1], index: Number(shown[2]) };
+  if (/^\d+$/.test(given.get("at") ?? "")) state.at = Number(given.get("at"));
   return state;
 }
 
 export function writeAddress(state) {
   const parts = new URLSearchParams();
   if (state.split !== START.split) parts.set("split", state.split);
-  if (state.sort) parts.set("sort", state.sort);
+  if (state.view !== START.view) parts.set("view", state.view);
+  for (const key of ["sort", "x", "y"]) if (state[key]) parts.set(key, state[key]);
   if (!state.down) parts.set("order", "up");
   if (state.label !== "") parts.set("class", state.label);
   if (state.group) parts.set("group", state.group);
@@ -40,5 +44,6 @@ export function writeAddress(state) {
     parts.set(`range.${name}`, `${from}~${to}`);
   }
   if (state.show) parts.set("show", `${state.show.split}-${state.show.index}`);
+  if (state.view === "review" && state.at !== null) parts.set("at", state.at);
   return `#${parts}`;
 }

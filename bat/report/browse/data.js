@@ -64,8 +64,28 @@ function readPairs(raw, nTest) {
   return pairs;
 }
 
+// The images that are most alike: `of("train", i)` gives the nearest first, of either split.
+function readNearest(raw, nTrain) {
+  const nearest = {};
+  for (const key of ["index", "distance"]) lazily(nearest, key, () => unpacked(raw[key]));
+  nearest.of = (split, index) => {
+    const row = (split === "train" ? index : nTrain + index) * raw.each;
+    return Array.from({ length: raw.each }, (_, at) => {
+      const number = nearest.index[row + at], inTrain = number < nTrain;
+      return {
+        split: inTrain ? "train" : "test",
+        index: inTrain ? number : number - nTrain,
+        distance: nearest.distance[row + at],
+      };
+    });
+  };
+  return nearest;
+}
+
 export function readContent(raw) {
   const splits = {};
   for (const [name, split] of Object.entries(raw.splits)) splits[name] = readSplit(name, split);
-  return { ...raw, splits, pairs: readPairs(raw.pairs, splits.test.n) };
+  const { train, test } = splits;
+  const pairs = readPairs(raw.pairs, test.n), nearest = readNearest(raw.nearest, train.n);
+  return { ...raw, splits, pairs, nearest };
 }

@@ -4,7 +4,7 @@ import { rankOf } from "./order.js";
 import { paint } from "./sheets.js";
 import { element, shortly } from "./text.js";
 
-function image(split, index, edge, name) {
+export function image(split, index, edge, name) {
   const made = element("span", { class: "image", role: "img", "aria-label": name });
   paint(made, split, index, edge);
   return made;
@@ -31,13 +31,14 @@ export function nameOf(content, split, index) {
 }
 
 // A list of images, each a link to its own detail.
-function linked(content, split, entries, edge, addressOf) {
+export function linked(content, entries, edge, addressOf) {
   const list = element("ul", { class: "linked" });
-  for (const { index, caption } of entries) {
+  for (const { split: of, index, caption } of entries) {
+    const split = content.splits[of];
     const name = nameOf(content, split, index);
     const picture = image(split, index, edge, name);
     list.append(element("li", {}, element(
-      "a", { href: addressOf({ split: split.name, index }) }, picture,
+      "a", { href: addressOf({ split: of, index }) }, picture,
       element("span", { text: `${content.classes[split.label[index]]} · ${index}` }),
       element("small", { text: caption }),
     )));
@@ -48,26 +49,39 @@ function linked(content, split, entries, edge, addressOf) {
 const MOST = 60;
 
 export function drawDetail(box, content, { split: name, index }, addressOf) {
-  const split = content.splits[name], other = content.splits[name === "train" ? "test" : "train"];
+  const split = content.splits[name], other = name === "train" ? "test" : "train";
   const pairs = content.pairs.of(name, index);
   const label = content.classes[split.label[index]];
   const edge = Math.min(320, window.innerWidth - 48);
   const kind = name === "train" ? "Training image" : "Test image";
   const title = name === "train" ? "Test images that it carries" : "Training images that carry it";
   const entries = pairs.slice(0, MOST).map(({ index: one, influence, se }) => (
-    { index: one, caption: withError(influence, se) }));
+    { split: other, index: one, caption: withError(influence, se) }));
   const more = pairs.length > MOST ? ` (the first ${MOST} of ${pairs.length})` : "";
   const source = split.source[index];
   box.replaceChildren(
     element("h2", { text: `${kind} ${index}`, tabindex: "-1" }),
-    element("p", { text: `${label}, ${STANDING[split.group[index]]}. Row ${source} of the source.` }),
+    element("p", {
+      text: `${label}, ${STANDING[split.group[index]]}. Row ${source} of the source.`,
+    }),
     image(split, index, edge, `${kind} ${index}, ${label}`),
     element("table", { class: "scores" },
       element("thead", {}, element("tr", {}, ...["Score", "± standard error", "Rank"].map(
         (text) => element("th", { scope: "col", text })))),
       element("tbody", {}, ...scoreRows(split, index))),
     element("h3", { text: `${title}${more}` }),
-    entries.length ? linked(content, other, entries, 64, addressOf)
+    entries.length ? linked(content, entries, 64, addressOf)
       : element("p", { class: "note", text: "None among the pairs that were kept." }),
+    ...nearestRows(content, name, index, addressOf),
   );
 }
+
+function nearestRows(content, name, index, addressOf) {
+  const entries = content.nearest.of(name, index).map(({ split, index: one, distance }) => (
+    { split, index: one, caption: `${split}, ${apart(distance)}` }));
+  if (!entries.length) return [];
+  return [element("h3", { text: "Nearest images in pixels" }),
+    linked(content, entries, 64, addressOf)];
+}
+
+export const apart = (distance) => (distance === 0 ? "equal" : `apart ${shortly(distance)}`);

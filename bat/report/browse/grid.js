@@ -68,16 +68,18 @@ export class Grid {
       cell.style.width = `${width}px`;
       this.#fill(cell, at);
     });
-    const shown = this.cells.find((cell) => !cell.hidden && Number(cell.dataset.at) === this.active);
+    const shown = this.cells.find(
+      (cell) => !cell.hidden && Number(cell.dataset.at) === this.active);
     if (shown) this.box.setAttribute("aria-activedescendant", shown.id);
     else this.box.removeAttribute("aria-activedescendant");
   }
 
   #fill(cell, at) {
-    const index = this.indices[at], { caption, name, group } = this.describe(index);
+    const index = this.indices[at], { caption, name, group, verdict } = this.describe(index);
     cell.dataset.at = at;
     cell.dataset.index = index;
     cell.dataset.group = group;
+    cell.dataset.verdict = verdict;
     cell.setAttribute("aria-label", name);
     cell.setAttribute("aria-setsize", this.indices.length);
     cell.setAttribute("aria-posinset", at + 1);

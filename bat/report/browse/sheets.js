@@ -36,5 +36,6 @@ export function paint(element, split, index, edge) {
   style.height = `${height}px`;
   style.backgroundImage = `url("${addressOf(sheets, number)}")`;
   style.backgroundSize = `${across * sheets.width * scale}px ${down * sheets.height * scale}px`;
-  style.backgroundPosition = `${-column * sheets.width * scale}px ${-row * sheets.height * scale}px`;
+  const [x, y] = [-column * sheets.width * scale, -row * sheets.height * scale];
+  style.backgroundPosition = `${x}px ${y}px`;
 }

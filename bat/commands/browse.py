@@ -1,0 +1,66 @@
+"""``browse``: the page of all images, opened here or served to one's own machine by a tunnel."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bat.commands.options import add_verb, say
+from bat.errors import BatError
+from bat.escaping import shown
+
+PAGE = "browse.html"
+
+
+def add_parser(subparsers) -> None:
+    """Add ``browse`` and its options."""
+    parser = add_verb(subparsers, "browse", run, "look at the images and their scores")
+    text = "results folder, that of a data set or its name in results/, or the page itself"
+    parser.add_argument("results", type=Path, help=text)
+    text = "serve the page on this machine alone, to be reached from another by a tunnel"
+    parser.add_argument("--serve", action="store_true", help=text)
+    parser.add_argument("--port", type=int, default=0, help="where to serve it; a free one")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do it, for what was parsed: open the page, or serve it until stopped."""
+    page = find_page(arguments.results).resolve()
+    if arguments.serve:
+        from bat.report.serving import serve
+
+        serve(page, arguments.port, say)
+        return
+    import webbrowser
+
+    say(f"{shown(page)}")
+    if not webbrowser.open(page.as_uri()):
+        say("no browser was found here: copy the file to where there is one, or add --serve")
+
+
+def find_page(results: Path) -> Path:
+    """The page that a path stands for.
+
+    Parameters
+    ----------
+    results : path
+        The page, a folder that holds it, a name in ``results``, or a folder of
+        data sets of which one has a page.
+
+    Raises
+    ------
+    BatError
+        If there is none, or several; it says which.
+    """
+    named = Path("results") / results
+    place = results if results.exists() or not named.exists() else named
+    if place.is_file():
+        return place
+    if not place.is_dir():
+        raise BatError(f"{shown(results)} does not exist, and neither does {shown(named)}")
+    found = [place / PAGE] if (place / PAGE).is_file() else sorted(place.glob(f"*/{PAGE}"))
+    if len(found) > 1:
+        names = ", ".join(shown(page) for page in found)
+        raise BatError(f"{shown(place)} has several pages: name one of {names}")
+    if not found:
+        raise BatError(f"{shown(place)} has no {PAGE}; `snakemake --cores 1 browse` makes it")
+    return found[0]

@@ -1,0 +1,124 @@
+"""Samples that runs choose: in specifications, among the inputs of jobs, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bat.config import load_config
+from bat.devices import Runtime
+from bat.errors import BatError
+from bat.files.indices import indices_digest
+from bat.plan import inputs
+from bat.plan.runs import all_runs
+from bat.plan.samples import sample_problems
+from bat.plan.specifications import all_specifications, run_specification
+from bat.plan.stages import Place
+
+
+def configured(tmp_path, runs, **settings):
+    digits = {"data": {"source": "digits"}, "architectures": ["small_cnn-4"], "runs": runs}
+    raw = {"results": str(tmp_path / "results"), "datasets": {"digits": digits | settings}}
+    return load_config(raw)
+
+
+def specified(config, run="x"):
+    dataset = config.datasets["digits"]
+    return run_specification("digits", dataset, "small_cnn-4", run, all_runs(dataset)[run])
+
+
+def test_a_list_is_in_the_specification_by_its_samples_and_a_score_by_its_threshold(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("5\n3\n")
+    bat = {"method": "bat", "samples": {"drop": {"score": "confidence"}}}
+    config = configured(
+        tmp_path,
+        {
+            "x": {"method": "pgd-at", "samples": {"keep": str(path)}},
+            "y": bat,
+            "z": {"method": "erm", "samples": {"drop": "atypical"}},
+        },
+    )
+    keep = {"file": str(path), "sha256": indices_digest([3, 5])}
+    assert specified(config)["samples"] == {"keep": keep}
+    assert specified(config, "y")["samples"] == {"drop": {"kind": "confidence", "sigma": 0.5}}
+    assert inputs.run_inputs(specified(config)) == {}
+    assert inputs.run_inputs(specified(config, "y")) == {
+        "scores": "scores/memorization.parquet",
+        "dropped": "scores/confidence.parquet",
+    }
+    assert inputs.run_inputs(specified(config, "z")) == {"groups": "groups/train.parquet"}
+    assert "samples" not in specified(config, "trades")
+    all_specifications(config)
+
+
+@pytest.mark.parametrize(
+    ("run", "problem"),
+    [
+        ({"samples": {"keep": "absent.csv"}}, "x.samples.keep: absent.csv: cannot be read"),
+        ({"samples": {"keep": "large.csv"}}, "no sample 1297 among the 1,297 training samples"),
+        ({"method": "bat", "samples": {"drop": "atypical"}}, "x.samples: bat lets poisoning"),
+        (
+            {"method": "bat", "samples": {"drop": {"score": "memorization", "sigma": 0.15}}},
+            "leave none of them in",
+        ),
+        (
+            {
+                "method": "bat",
+                "top": 0.1,
+                "samples": {"drop": {"score": "memorization", "top": 0.1}},
+            },
+            "leave none of them in",
+        ),
+        (
+            {
+                "method": "bat",
+                "score": "confidence",
+                "samples": {"drop": {"score": "confidence", "sigma": 0.6}},
+            },
+            "leave none of them in",
+        ),
+    ],
+)
+def test_what_has_no_meaning_is_refused_before_anything_runs(run, problem, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "large.csv").write_text("index\n0\n1297\n")
+    config = configured(tmp_path, {"x": {"method": "pgd-at"} | run})
+    (found,) = sample_problems(config)
+    assert found.startswith("datasets.digits.runs.x.samples") and problem in found
+    with pytest.raises(BatError, match=r"runs\.x\.samples"):
+        all_specifications(config)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        {"alpha": 0, "samples": {"drop": "atypical"}},
+        {"samples": {"drop": {"score": "memorization", "sigma": 0.5}}},
+        {"top": 0.2, "samples": {"drop": {"score": "memorization", "top": 0.1}}},
+        {"score": "confidence", "samples": {"drop": {"score": "confidence", "sigma": 0.4}}},
+        {"train_on": {"atypical": 0}},
+    ],
+)
+def test_bat_with_memorized_samples_left_is_not_refused(run, tmp_path):
+    assert sample_problems(configured(tmp_path, {"x": {"method": "bat"} | run})) == []
+
+
+def test_the_plan_counts_the_samples_that_are_left(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("\n".join(map(str, range(50))))
+    config = configured(
+        tmp_path,
+        {
+            "listed": {"method": "pgd-at", "samples": {"keep": str(path)}},
+            "cut": {
+                "method": "pgd-at",
+                "samples": {"drop": {"score": "memorization", "top": 0.1}},
+            },
+        },
+    )
+    cpu = Runtime(torch.device("cpu"))
+    place = Place(config, "digits", config.datasets["digits"], tmp_path, cpu)
+    runs = config.datasets["digits"].runs
+    counts = {name: place.trained_on(runs[name]) for name in ("listed", "cut", "pgd-at")}
+    assert counts == {"listed": 50, "cut": 1297 - 130, "pgd-at": 1297}
