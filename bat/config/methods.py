@@ -6,6 +6,8 @@ file; its objective in `bat.objectives` takes them from here.
 
 from __future__ import annotations
 
+from bat.config.awp import awp_constants
+
 REFERENCE_EPS, REFERENCE_STEP = 0.031, 0.007
 """Of TRADES, MART, GAIRAT and MAIL in their authors' code, on the [0, 1] scale."""
 
@@ -15,9 +17,38 @@ GAIRAT_EPOCHS = 120
 MAIL_EPOCHS = 120
 """Of the training that MAIL's reference has its settings for."""
 
-SETTLED_ELSEWHERE = {"train_on", "samples", "training", "selection", "score", "sigma", "top"}
+SETTLED_ELSEWHERE = {
+    "train_on",
+    "samples",
+    "start_from",
+    "training",
+    "selection",
+    "score",
+    "sigma",
+    "top",
+    "awp",
+    "averaging",
+}
 SETTLED_ELSEWHERE |= {"objective", "settings"}  # of a method of one's own
 """Of a run, what is none of its objective's constants."""
+
+
+UNSMOOTHED = {
+    "mart": "its boosted cross-entropy is of the label alone",
+    "mail-mart": "its boosted cross-entropy is of the label alone",
+    "own": "a method of your own takes its losses itself; give it a setting for this",
+}
+"""Methods in which label smoothing has no meaning, and why."""
+
+
+def with_smooth_labels(run):
+    """Refuse a run whose method has no cross-entropy of smoothed labels."""
+    if run.training.label_smoothing and run.method in UNSMOOTHED:
+        raise ValueError(
+            f"training.label_smoothing ({run.training.label_smoothing:g}) has no meaning for "
+            f"{run.method}: {UNSMOOTHED[run.method]}; set training: {{label_smoothing: 0}} for it"
+        )
+    return run
 
 
 def mart_beta(architecture: str) -> float:
@@ -30,9 +61,18 @@ def begin_epoch(share: float, epochs: int) -> int:
     return round(share * epochs)
 
 
-def first_weighted_epoch(share: float, epochs: int) -> int:
-    """The first epoch, counted from 1, with MAIL's weights, after this share without them."""
+def first_epoch_after(share: float, epochs: int) -> int:
+    """The first epoch, counted from 1, after this share of a training: of MAIL's weights."""
     return round(share * epochs) + 1
+
+
+def averaging(run) -> dict:
+    """``{"averaging": settings}`` of a run whose weights are averaged, resolved; else empty."""
+    if run.averaging is None:
+        return {}
+    settings = run.averaging.model_dump(mode="json")
+    begin = first_epoch_after(settings.pop("start"), run.training.epochs)
+    return {"averaging": settings | {"begin_epoch": begin}}
 
 
 def constants(run, architecture: str, adversary) -> dict:
@@ -50,9 +90,12 @@ def constants(run, architecture: str, adversary) -> dict:
     Returns
     -------
     dict
-        ``method``, and what its class in `bat.objectives` is called with.
+        ``method``, and what its class in `bat.objectives` is called with; where it
+        is set, ``awp``, what that class is called with around it.
     """
     settings = run.model_dump(mode="json", exclude=SETTLED_ELSEWHERE)
+    if run.training.label_smoothing:
+        settings["label_smoothing"] = run.training.label_smoothing
     if run.method == "erm":
         return settings
     settings["eps"] = adversary.eps if run.eps is None else run.eps
@@ -67,5 +110,7 @@ def constants(run, architecture: str, adversary) -> dict:
         settings["begin_epoch"] = begin_epoch(settings.pop("begin"), run.training.epochs)
     if run.method.startswith("mail-"):
         begin = settings.pop("begin")
-        settings["begin_epoch"] = first_weighted_epoch(begin, run.training.epochs)
+        settings["begin_epoch"] = first_epoch_after(begin, run.training.epochs)
+    if run.awp is not None:
+        settings["awp"] = awp_constants(run.awp, run.method, run.training.epochs)
     return settings

@@ -6,10 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from bat.config.averaging import Averaging, with_epochs_to_average
+from bat.config.awp import Awp, awp_sets_in, without_awp
 from bat.config.code import Code, Settings
+from bat.config.methods import with_smooth_labels
 from bat.config.proxies import ProxyName
 from bat.config.samples import Chosen, TopShare, with_threshold
 from bat.config.scores import ScoreName
+from bat.config.starting import StartFrom
 from bat.config.training import Training
 from bat.config.values import (
     Count,
@@ -99,13 +103,13 @@ class Evaluation(Section):
     max_samples: Count | None = Field(
         None, description="evaluate only this many test samples, the first of a draw by seed"
     )
+    masking: Masking | None = Field(
+        None, description="check every evaluated model for a masked gradient; unset: none is"
+    )
     last: bool = Field(
         False,
         description="judge the models of the last epoch too, beside those of the epoch selected: "
         "the difference is robust overfitting",
-    )
-    masking: Masking | None = Field(
-        None, description="check every evaluated model for a masked gradient; unset: none is"
     )
     attacks: dict[Name, OwnAttack] = Field(
         {}, description="attacks of your own, by the name of their column"
@@ -117,6 +121,14 @@ class Run(Chosen):
 
     training: Training = Training()
     selection: Selection | None = Field(None, description="unset: the data set's")
+    start_from: StartFrom = None
+    averaging: Averaging | None = Field(
+        None,
+        description="of the weights along training; the averaged model is what is selected, "
+        "followed and evaluated; unset: none",
+    )
+    _smooths = model_validator(mode="after")(with_smooth_labels)
+    _averages = model_validator(mode="after")(with_epochs_to_average)
 
 
 class ErmRun(Run):
@@ -124,11 +136,18 @@ class ErmRun(Run):
 
     method: Literal["erm"] = "erm"
 
+    _without_awp = model_validator(mode="before")(without_awp)
+
 
 class AttackRun(Run):
     eps: Epsilon | None = Field(None, description="unset: the adversary's")
     step: Epsilon | None = Field(None, description="unset: the adversary's")
     steps: Count | None = Field(None, description="unset: the adversary's")
+    awp: Awp | None = Field(
+        None, description="weight perturbation with the method's own loss; unset: none"
+    )
+
+    _awp_sets_in = model_validator(mode="after")(awp_sets_in)
 
 
 class PgdAtRun(AttackRun):

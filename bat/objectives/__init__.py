@@ -12,7 +12,8 @@ is given and its further hooks in the loop are in `bat.objectives.base`; default
 constants are those of the configuration.
 """
 
-from bat.objectives.base import Batch, Objective, Statistics, weighted_mean
+from bat.objectives.awp import AWP
+from bat.objectives.base import Adversarial, Batch, Objective, Statistics, weighted_mean
 from bat.objectives.bat import (
     BAT,
     FEATURE_NORM_FLOOR,
@@ -31,6 +32,7 @@ from bat.objectives.registry import OBJECTIVES
 from bat.objectives.trades import TRADES, trades_loss
 
 __all__ = [
+    "AWP",
     "BAT",
     "ERM",
     "FEATURE_NORM_FLOOR",
@@ -39,6 +41,7 @@ __all__ = [
     "OBJECTIVES",
     "PGDAT",
     "TRADES",
+    "Adversarial",
     "Batch",
     "MailAT",
     "MailMART",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bat.attacks import Attacked, forward, linf_attack
@@ -100,11 +101,31 @@ class Objective:
 
 @dataclass(frozen=True, kw_only=True)
 class Adversarial(Objective):
-    """The ball and the steps of a training attack, and how it is called."""
+    """A method that attacks a batch and then takes its loss: `attack` and `loss`, one by one.
+
+    What takes the loss of one attack more than once, as weight perturbation
+    does, works with every method that is so written.
+    """
 
     eps: float = REFERENCE_EPS
     step: float = REFERENCE_STEP
     steps: int = Adversary().steps
+
+    def __call__(
+        self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0
+    ) -> tuple[Tensor, Statistics]:
+        attacked = self.attack(model, batch, generator)
+        return self.loss(model, batch, attacked, epoch=epoch)
+
+    def attack(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Attacked:
+        """The step's adversarial images, and what the attack counted on its way to them."""
+        raise NotImplementedError
+
+    def loss(
+        self, model: nn.Module, batch: Batch, attacked: Attacked, *, epoch: int = 0
+    ) -> tuple[Tensor, Statistics]:
+        """The loss on what `attack` gave; it draws nothing, and returns what a call does."""
+        raise NotImplementedError
 
     def attacked(
         self, model: nn.Module, batch: Batch, generator: torch.Generator, **settings: Any
@@ -124,19 +145,51 @@ class Adversarial(Objective):
 
 @dataclass(frozen=True, kw_only=True)
 class CleanAndAdversarial(Adversarial):
-    """What TRADES and MART share: settings, the attack from normal noise, both logits."""
+    """What TRADES and MART share: settings, the attack from normal noise, both logits.
+
+    Attributes
+    ----------
+    attack_loss : {"ce", "kl"}
+        What the attack maximises, in eval mode.
+    """
+
+    attack_loss: ClassVar[Literal["ce", "kl"]]
 
     beta: float = TradesRun().beta
     gaussian: float = TradesRun().gaussian
 
-    def logits(
-        self, model: nn.Module, batch: Batch, generator: torch.Generator, *, loss: str
-    ) -> tuple[Tensor, Tensor]:
-        """Clean and adversarial logits, the attack maximising ``loss`` in eval mode."""
-        x = self.attacked(
-            model, batch, generator, loss=loss, start="gaussian", gaussian=self.gaussian
-        ).x
-        return forward(model, batch.x), forward(model, x)
+    def attack(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Attacked:
+        """Attack the batch from normal noise in eval mode."""
+        return self.attacked(
+            model,
+            batch,
+            generator,
+            loss=self.attack_loss,
+            start="gaussian",
+            gaussian=self.gaussian,
+        )
+
+    def logits(self, model: nn.Module, batch: Batch, attacked: Attacked) -> tuple[Tensor, Tensor]:
+        """Clean and adversarial logits."""
+        return forward(model, batch.x), forward(model, attacked.x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmoothedAdversarial(Adversarial):
+    """A method with a cross-entropy of each sample under attack, whose labels may be smoothed.
+
+    Attributes
+    ----------
+    label_smoothing : float
+        In [0, 1): weight of the uniform distribution in the labels of the loss;
+        those of the attack are as they are.
+    """
+
+    label_smoothing: float = 0.0
+
+    def losses(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Cross-entropy of each sample, (batch,), from logits, (batch, classes)."""
+        return F.cross_entropy(logits, y, reduction="none", label_smoothing=self.label_smoothing)
 
 
 def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:

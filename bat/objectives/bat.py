@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bat.attacks import at_least_float32, forward
+from bat.attacks import Attacked, at_least_float32, forward
 from bat.config import BatRun
 from bat.errors import BatError
 from bat.objectives.base import Batch, Statistics, weighted_mean
@@ -36,6 +36,8 @@ class BAT(PGDAT):
         tau of equation (9), which the paper does not give.
     form : {"printed_normalized", "printed_raw", "infonce"}
         See `discrimination_loss`.
+    eps, step, steps, mode, label_smoothing
+        As of `PGDAT`.
 
     Notes
     -----
@@ -56,22 +58,21 @@ class BAT(PGDAT):
     temperature: float = BatRun().temperature
     form: Literal["printed_normalized", "printed_raw", "infonce"] = BatRun().form
 
-    def __call__(
-        self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0
+    def loss(
+        self, model: nn.Module, batch: Batch, attacked: Attacked, *, epoch: int = 0
     ) -> tuple[Tensor, Statistics]:
         if batch.memorized is None or batch.unmemorized is None:
             raise BatError(
                 "BAT needs to know which samples are memorized and which are not, and the batch "
                 "does not say: give the training run a score table"
             )
-        x = self.attack(model, batch, generator).x
         if self.beta == 0.0:
-            logits = forward(model, x)
+            logits = forward(model, attacked.x)
         else:
-            features = model.features(x)
+            features = model.features(attacked.x)
             logits = at_least_float32(model.logits(features))
         weights, reweighted = poisoning_weights(logits, batch.y, batch.memorized, alpha=self.alpha)
-        losses = F.cross_entropy(logits, batch.y, reduction="none")
+        losses = self.losses(logits, batch.y)
         loss = weighted_mean(losses, weights)
         statistics = {
             "adversarial_loss": loss.detach(),

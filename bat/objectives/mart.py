@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bat.attacks import Attacked
 from bat.config.methods import mart_beta
 from bat.objectives.base import Batch, CleanAndAdversarial, Statistics
 
@@ -49,13 +49,14 @@ class MART(CleanAndAdversarial):
 
     name: ClassVar[str] = "mart"
     passes: ClassVar[tuple[int, int]] = (0, 2)
+    attack_loss: ClassVar[Literal["ce", "kl"]] = "ce"
 
     beta: float = mart_beta("")
 
-    def __call__(
-        self, model: nn.Module, batch: Batch, generator: torch.Generator, *, epoch: int = 0
+    def loss(
+        self, model: nn.Module, batch: Batch, attacked: Attacked, *, epoch: int = 0
     ) -> tuple[Tensor, Statistics]:
-        clean, adversarial = self.logits(model, batch, generator, loss="ce")
+        clean, adversarial = self.logits(model, batch, attacked)
         return mart_loss(clean, adversarial, batch.y, beta=self.beta)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from bat import extensions
 from bat.errors import BatError
+from bat.objectives.awp import AWP
 from bat.objectives.base import Objective
 from bat.objectives.registry import OBJECTIVES
 
@@ -19,18 +20,23 @@ def build_objective(settings: Mapping[str, Any]) -> Objective:
     settings : mapping
         ``method`` and all its constants, as a run's specification has them. With the method
         ``own``, ``code`` is what `bat.extensions.record` gives, and the other constants are
-        passed where its signature has them.
+        passed where its signature has them. ``awp``, where it is there, holds the settings of
+        `AWP` around it.
 
     Raises
     ------
     BatError
         If code of one's own is not what was recorded, cannot be called so, or gives no
-        `Objective`.
+        `Objective`, or ``awp`` is asked of one that cannot take it.
     """
     constants = dict(settings)
-    method = constants.pop("method")
-    if method != "own":
-        return OBJECTIVES[method](**constants)
+    method, awp = constants.pop("method"), constants.pop("awp", None)
+    objective = _own(constants) if method == "own" else OBJECTIVES[method](**constants)
+    return objective if awp is None else AWP(objective, **awp)
+
+
+def _own(constants: dict[str, Any]) -> Objective:
+    """One of somebody's own, from its code."""
     code = constants.pop("code")
     objective = extensions.call(code["code"], extensions.load(code), code["settings"], constants)
     if not isinstance(objective, Objective):

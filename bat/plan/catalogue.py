@@ -33,8 +33,8 @@ OF_DATASET = {
 
 OF_RUN = {
     "evaluations": "{architecture}/evaluations/{run}/seed{seed}.parquet",
-    "last_evaluations": "{architecture}/evaluations/{run}/seed{seed}-last.parquet",
     "masking": "{architecture}/masking/{run}/seed{seed}.parquet",
+    "last_evaluations": "{architecture}/evaluations/{run}/seed{seed}-last.parquet",
     "history": "{architecture}/runs/{run}/seed{seed}/history.parquet",
     "representation": "{architecture}/representation/{run}/seed{seed}.json",
     "poisoning": "{architecture}/poisoning/{run}/seed{seed}.parquet",

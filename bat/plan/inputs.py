@@ -93,8 +93,8 @@ def course_files(dataset: Dataset) -> list[str]:
 NEEDS = {
     "runs": "history",
     "evaluations": "evaluations",
-    "evaluations-last": "last_evaluations",
     "masking": "masking",
+    "evaluations-last": "last_evaluations",
     "poisoning": "poisoning",
     "representation": "representation",
 }
@@ -110,19 +110,21 @@ def result_file(kind: str, architecture: str, run: str, seed: int) -> str:
     return OF_RUN[NEEDS[kind]].format(architecture=architecture, run=run, seed=seed)
 
 
-def checkpoint_file(architecture: str, run: str, seed: int, which: str = "best") -> str:
+def checkpoint_file(architecture: str, run: str, seed: int | str, which: str = "best") -> str:
     """The model of one run and seed, of its ``best`` or its ``last`` epoch."""
     return f"{architecture}/runs/{run}/seed{seed}/{which}.pt"
 
 
-def run_inputs(spec: dict) -> dict[str, str]:
-    """Groups and score tables, where a run uses them; ``dropped`` is that of the left out."""
+def run_inputs(spec: dict, seed: int | str = 0) -> dict[str, str]:
+    """Groups, score tables (``dropped`` is that of the left out), the run that it starts from."""
     inputs = {}
     dropped = spec.get("samples", {}).get("drop", {})
     if spec["train_on"]["atypical"] is not None or "group" in dropped:
         inputs["groups"] = OF_DATASET["train_groups"][0]
     if "kind" in dropped:
         inputs["dropped"] = score_file(dropped["kind"])
+    if "run" in spec.get("start_from", {}):
+        inputs["start"] = checkpoint_file(spec["architecture"], spec["start_from"]["run"], seed)
     if spec["score"] is not None:
         inputs["scores"] = score_file(spec["score"]["kind"])
     return inputs

@@ -34,7 +34,7 @@ from bat.data import DeviceData
 from bat.devices import Runtime
 from bat.errors import BatError
 from bat.models import Classifier, build_model
-from bat.objectives import OBJECTIVES
+from bat.objectives import AWP, OBJECTIVES, Objective
 from bat.training import Training
 from bat.training.trials import probabilities
 
@@ -95,6 +95,7 @@ class Step(NamedTuple):
     method: str
     settings: tuple[tuple[str, Any], ...]  # of the objective, sorted
     recipe: Optimization
+    awp: bool = False  # whether the weights are perturbed first
 
     @property
     def steps(self) -> int:
@@ -212,7 +213,7 @@ class Pace:
             # the pass before an attack, and the one that judges it
             clean = self._pass("forward", work) * (2 if work.steps else 1)
             return (clean + attack) / work.batch
-        forwards, trained = OBJECTIVES[work.method].passes
+        forwards, trained = _objective(work).passes
         passes = forwards * self._pass("forward", work) + trained * self._pass("training", work)
         return passes + attack + STEP_CALLS * self._speed(work).overhead
 
@@ -227,6 +228,11 @@ class Pace:
             speed, slower = SPEEDS[self.device.device.type, "float32"], EMULATED
         each = cost.flops / speed.flops + cost.bytes / speed.bandwidth
         return slower * work.batch * each + cost.calls * speed.overhead
+
+
+def _objective(work: Step) -> Objective:
+    objective = OBJECTIVES[work.method](**dict(work.settings))
+    return AWP(objective) if work.awp else objective
 
 
 # -- measuring ------------------------------------------------------------------------------
@@ -354,7 +360,7 @@ def _training(work: Step, model, forward, samples, rows, device: Runtime) -> Tra
     mask[::2] = True
     return Training(
         model,
-        OBJECTIVES[work.method](**dict(work.settings)),
+        _objective(work),
         samples,
         rows,
         work.recipe.model_copy(update=changes | {"precision": work.precision}),

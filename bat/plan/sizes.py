@@ -81,8 +81,9 @@ def trials_to_stand(dataset: Dataset, folder: Path) -> str:
     accuracy = min(0.8, 1 - influence * (1 - ratio))
     needed = trials_for_influence(influence, accuracy, pairs, ratio)
     assumed = " (size assumed)" if n.assumed else ""
+    sooner = "; by margins, which the trials keep, sooner" if dataset.scores.margins else ""
     return (
         f"an influence of {influence:g} on a test sample of accuracy {accuracy:g} stands among "
-        f"{pairs:,} candidate pairs{assumed} after about {needed:,} trials, and {trials} are "
-        "configured"
+        f"{pairs:,} candidate pairs{assumed} after about {needed:,} trials by right and wrong "
+        f"alone, and {trials} are configured{sooner}"
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bat.config import AnyRun, Config, Dataset, Optimization, is_built_in
 from bat.config.attacks import entry_of
+from bat.config.methods import averaging
 from bat.errors import ArtifactError
 from bat.files import column, read_table
 from bat.files.indices import read_indices
@@ -169,7 +170,7 @@ class Place:
         from bat.plan.pace import Step
 
         batch = min(recipe.batch_size, n_samples)
-        settings = {key: v for key, v in objective.items() if key not in ("method", "code")}
+        settings = {k: v for k, v in objective.items() if k not in ("method", "code", "awp")}
         own = objective["method"] == "own"
         step = Step(
             self.counted(architecture),
@@ -179,7 +180,11 @@ class Place:
             tuple(sorted(settings.items())),
             recipe,
         )
-        return recipe.epochs * (n_samples // batch) * self.pace(step)
+        awp = objective.get("awp", {"gamma": 0})
+        plain = min(awp["warmup"], recipe.epochs) if awp["gamma"] else recipe.epochs
+        epochs = {step: plain, step._replace(awp=True): recipe.epochs - plain}
+        seconds = sum(n * self.pace(work) for work, n in epochs.items() if n)
+        return (n_samples // batch) * seconds
 
     def clean(self, architecture: str, batch: int) -> float:
         """Seconds for each sample of a pass in float32."""
@@ -310,6 +315,9 @@ class Place:
         attack = functools.partial(
             self.attack, architecture, batch=EVALUATION_BATCH, precision=precision
         )
+        if run.averaging is not None and run.averaging.kind == "swa":  # statistics, anew each epoch
+            passes = epochs + 1 - averaging(run)["averaging"]["begin_epoch"]
+            seconds += passes * n_samples * self.clean(architecture, run.training.batch_size)
         if n_selected:
             seconds += epochs * n_selected * attack(selection.steps)
         times = -(-epochs // history.every) if history.every else 1

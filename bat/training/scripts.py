@@ -25,7 +25,7 @@ from bat.data import PreparedData, to_device
 from bat.devices import runtime
 from bat.errors import ArtifactError, BatError
 from bat.models import Classifier, wrap
-from bat.objectives import BAT, OBJECTIVES, Objective
+from bat.objectives import AWP, BAT, OBJECTIVES, Objective
 from bat.progress import log, messages_shown, progress
 from bat.scores import SCORES
 from bat.stopping import Stopped, signals_kept
@@ -91,7 +91,8 @@ def train(
         One of `bat.objectives`, as ``bat.objectives.TRADES(beta=6)``, or a method's
         name with its defaults: ``erm``, ``pgd-at``, ``trades``, ``mart``, ``gairat``,
         ``mail-at``, ``mail-trades``, ``mail-mart``, ``bat``.
-        One's own derives from ``bat.objectives.Objective``.
+        One's own derives from ``bat.objectives.Objective``. With perturbed weights,
+        ``bat.objectives.AWP(bat.objectives.TRADES())``.
     data : PreparedData
     index : array-like of int, optional
         Training samples that take part, as positions in ``data``; by default all.
@@ -270,7 +271,8 @@ def _masks(
 ) -> dict[str, np.ndarray]:
     """BAT's masks of the training samples: beyond sigma, and on its other side."""
     if scores is None:
-        if isinstance(objective, BAT):
+        method = objective.objective if isinstance(objective, AWP) else objective
+        if isinstance(method, BAT):
             raise BatError("bat asks for scores, one for each training sample; give scores=...")
         return {}
     scores, n = np.asarray(scores, np.float64), data.info["n_train"]
@@ -286,7 +288,12 @@ def _masks(
 
 def _described(objective: Objective) -> dict:
     """Name and settings, as JSON holds them."""
+    if isinstance(objective, AWP):
+        awp = {"gamma": objective.gamma, "warmup": objective.warmup}
+        return _described(objective.objective) | {"awp": awp}
     settings = dataclasses.asdict(objective) if dataclasses.is_dataclass(objective) else {}
+    if not settings.get("label_smoothing", True):
+        del settings["label_smoothing"]  # states of before lack it
     return {"name": type(objective).__name__, **json.loads(json.dumps(settings, default=str))}
 
 

@@ -53,6 +53,7 @@ class AWP(PGDAT):
                 move = gradient * (self.gamma * weight.norm() / (gradient.norm() + 1e-12))
                 weight += move
                 self.moved[name.removeprefix("_orig_mod.")] = move
+        torch.clear_autocast_cache()  # else bfloat16 goes on with the weights as they were
 
     def after_step(self, model):
         with torch.no_grad():

@@ -125,6 +125,21 @@ def test_awp_moves_weights_by_its_share_and_back(repository):
         assert torch.allclose(weight, before[name], atol=1e-7)
 
 
+def test_awp_in_bfloat16_takes_the_loss_at_the_moved_weights(repository):
+    """Autocast keeps the weights of the first pass in half precision."""
+    awp = loaded(repository, "examples/own_method/awp.py", "AWP")
+    objective, model = awp(eps=0.1, step=0.05, steps=2, gamma=0.3), small_model()
+    draw = torch.Generator().manual_seed(0)
+    batch = Batch(torch.rand(20, 1, 8, 8, generator=draw), torch.arange(20) % 10)
+    found = []
+    for take in (objective.attack, objective):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found.append(take(model, batch, torch.Generator().manual_seed(1)))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        moved = torch.nn.functional.cross_entropy(model(found[0].x).float(), batch.y)
+    assert torch.equal(found[1][0], moved)
+
+
 def test_awp_without_a_move_is_pgd_training(repository, tmp_path, few_digits, inputs, monkeypatch):
     monkeypatch.chdir(repository / "examples" / "own_method")
     common = {"training": {"epochs": 1, "milestones": []}, "train_on": {}}

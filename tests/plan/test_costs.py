@@ -8,11 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from bat.config import Compute, History, Selection, load_config, read_config
+from bat.config import Compute, ErmRun, History, Selection, Training, load_config, read_config
 from bat.errors import BatError
 from bat.files import SCHEMAS, write_table
 from bat.plan.costs import plan, planned_device
-from bat.plan.pace import START, Pace, Pass, Start, Step
+from bat.plan.pace import SPEEDS, START, STEP_CALLS, Pace, Pass, Start, Step
 from bat.plan.runs import all_runs, study_runs
 from bat.plan.sizes import trials_to_stand
 from bat.plan.specifications import trial_recipe
@@ -57,7 +57,7 @@ def write_shard(config, first: int, last: int, seconds: float, **changes) -> Non
 def test_trials_that_an_influence_needs_are_told_before_any_is_trained(config, tmp_path):
     dataset = config.datasets["digits"]
     text = trials_to_stand(dataset, tmp_path)
-    assert "64,850 candidate pairs after about 766 trials, and 40 are configured" in text
+    assert "64,850 candidate pairs after about 766 trials by right and wrong" in text
     groups = dataset.groups.model_copy(update={"influence_above": 0.9})
     rare = dataset.model_copy(update={"groups": groups})
     assert "accuracy 0.73" in trials_to_stand(rare, tmp_path)
@@ -163,6 +163,63 @@ def test_selection_and_history_cost_what_their_attacks_do(config):
     each = CORRECT * attack / 3600
     assert selected - alone == pytest.approx(160 * 500 * each, rel=0.001)
     assert followed - alone == pytest.approx(160 * 1797 * each, rel=0.001)
+
+
+def test_perturbed_weights_cost_what_is_trained_on_once_more(config):
+    """After the warm-up: a pass of PGD-AT, two of TRADES, and no second attack."""
+    none = {"selection": Selection(by="last"), "history": History(every=0, max_samples=1)}
+
+    def hours(**run) -> float:
+        training = {"epochs": 10, "milestones": []}
+        runs = {"mine": {"training": training} | run}
+        raw = {"data": {"source": "digits"}, "architectures": ["small_cnn"], "runs": runs}
+        found = load_config({"datasets": {"digits": raw}}).datasets["digits"].runs
+        return run_hours(config, "mine", runs=found, **none)
+
+    device = planned_device(config)
+    precision, recipe = device.precision("auto"), Training()
+    step = Pace(device, 10, (1, 8, 8))(Step("small_cnn", precision, 128, "erm", (), recipe))
+    each = 10 * (step - STEP_CALLS * SPEEDS["cpu", precision].overhead) / 3600  # of an epoch
+    for method, trained in (("pgd-at", 1), ("trades", 2)):
+        plain = hours(method=method)
+        assert hours(method=method, awp={"gamma": 0}) == plain
+        for warmup in (0, 4):
+            more = hours(method=method, awp={"warmup": warmup}) - plain
+            assert more == pytest.approx((10 - warmup) * trained * each)
+
+
+def test_averaging_over_epochs_costs_one_pass_for_each(config):
+    averaged = (
+        load_config(
+            {
+                "datasets": {
+                    "digits": {
+                        "data": {"source": "digits"},
+                        "runs": {
+                            f"start-{start}": {
+                                "method": "erm",
+                                "averaging": {"kind": "swa", "start": start},
+                            }
+                            for start in (0.5, 0.75)
+                        }
+                        | {"ema": {"method": "erm", "averaging": {"kind": "ema"}}},
+                    }
+                }
+            }
+        )
+        .datasets["digits"]
+        .runs
+    )
+    runs = config.datasets["digits"].runs | averaged | {"plain": ErmRun()}
+    half, quarter, ema, plain = (
+        run_hours(config, name, runs=runs, selection=Selection(by="last"))
+        for name in ("start-0.5", "start-0.75", "ema", "plain")
+    )
+    device = planned_device(config)
+    each = Pace(device, 10, (1, 8, 8))(Pass("small_cnn", "float32", 128, 0)) / 3600
+    assert half - quarter == pytest.approx(40 * 1297 * each, rel=0.001)
+    assert quarter - plain == pytest.approx(40 * 1297 * each, rel=0.001)
+    assert ema == plain
 
 
 def test_jobs_that_optimize_nothing_start_sooner(config, monkeypatch):

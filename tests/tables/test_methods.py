@@ -174,6 +174,14 @@ def test_caption_names_protocols_and_what_is_missing():
     caption = methods_shown.caption(one, EVALUATION, {"bat-1-0.2": spec(by="last")})
     assert "One seed, so no spread is known." in caption
     assert "Models of the last epoch." in caption
+    ema = spec(by="last") | {"averaging": {"kind": "ema", "decay": 0.999, "begin_epoch": 1}}
+    swa = spec(by="last") | {"averaging": {"kind": "swa", "begin_epoch": 56}}
+    for of_run, words in (
+        (ema, "Moving average of the weights (EMA, decay 0.999) from epoch 1 on"),
+        (swa, "Weights averaged over the epochs (SWA) from epoch 56 on"),
+    ):
+        caption = methods_shown.caption(one, EVALUATION, {"bat-1-0.2": of_run})
+        assert f"epochs. {words}: BAT(1, 0.2). Models of the last epoch." in caption
     uneven = methods.methods_table(judgements(**{"bat_1_0.2": [0.3], "mart": [0.1, 0.2]}))
     caption = methods_shown.caption(uneven, EVALUATION, {"mart": spec()})
     assert "paired by seed, over the seeds that both have." in caption

@@ -33,7 +33,7 @@ def net(n_classes, dropout=0.3):
 METHOD = """
 import torch
 import torch.nn.functional as F
-from bat.objectives import Objective
+from bat.objectives import Adversarial, Objective
 
 
 class Averaged(Objective):
@@ -61,6 +61,17 @@ class Averaged(Objective):
 
 class Nothing:
     def __init__(self, eps): ...
+
+
+class Nearest(Adversarial):
+    name = "nearest"
+
+    def attack(self, model, batch, generator):
+        return self.attacked(model, batch, generator, loss="ce", start="zero")
+
+    def loss(self, model, batch, attacked, *, epoch=0):
+        loss = F.cross_entropy(model(attacked.x).float(), batch.y)
+        return loss, {"loss": loss.detach()}
 """
 
 
@@ -182,7 +193,21 @@ def test_what_is_no_method_is_refused_before_a_step(here, few_digits, inputs):
         train(here / "run", few_digits, own_run(settings={"beta": 1}), inputs)
     with pytest.raises(BatError, match=r"derive the class from bat.objectives.Objective"):
         train(here / "run", few_digits, own_run("Nothing"), inputs)
+    with pytest.raises(BatError, match=r"averaged cannot take .*awp.* write `attack` and `loss`"):
+        train(here / "run", few_digits, own_run(awp={}), inputs)
     assert not (here / "run").exists()
+
+
+def test_a_method_that_attacks_apart_takes_perturbed_weights(here, few_digits, inputs):
+    losses = []
+    for more in ({}, {"awp": {"gamma": 0}}, {"awp": {}}):
+        spec = own_run("Nearest", **more)
+        assert spec["objective"].get("awp", {}).keys() <= {"gamma", "warmup"}
+        out = here / str(len(losses))
+        train(out, few_digits, spec, inputs)
+        losses.append(read_table(out / "history.parquet", "history")[0].column("loss").to_pylist())
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
 
 
 # -- attacks --------------------------------------------------------------------------------

@@ -78,10 +78,41 @@ def test_mail_goes_on_bit_for_bit_from_the_middle_of_an_epoch(
     assert ((weights[1:] > 0) & (weights[1:] < 3)).all()
 
 
-@pytest.mark.parametrize("run", ["pgd-at", "mart", "mail-at", "bat-1-0.2"])
+PERTURBED = ["pgd-at", "trades", "mart", "gairat", "mail-at", "mail-trades", "mail-mart", "bat"]
+
+
+@pytest.mark.parametrize("method", PERTURBED)
+def test_perturbed_weights_go_on_bit_for_bit_from_the_middle_of_an_epoch(
+    method, few_digits, inputs, tmp_path, stop
+):
+    run = {"method": method, "awp": {"warmup": 1}}
+    spec = specification("perturbed", runs={"perturbed": run})
+    train(tmp_path / "undisturbed", few_digits, spec, inputs)
+    with stop(before=5):  # in the second epoch of three steps, the first with perturbed weights
+        train(tmp_path / "stopped", few_digits, spec, inputs)
+    train(tmp_path / "stopped", few_digits, spec, inputs)
+    assert files(tmp_path / "stopped") == files(tmp_path / "undisturbed")
+
+
+def test_perturbation_by_nothing_is_the_plain_run_bit_for_bit(few_digits, inputs, tmp_path):
+    bat, weights, losses = {"method": "bat"}, {}, {}
+    runs = {"plain": bat}
+    runs |= {"nothing": bat | {"awp": {"gamma": 0}}, "late": bat | {"awp": {"warmup": 2}}}
+    for name in runs:
+        train(tmp_path / name, few_digits, specification(name, runs=runs), inputs)
+        weights[name] = read_checkpoint(tmp_path / name / "last.pt")["state_dict"]
+        table, _ = read_table(tmp_path / name / "history.parquet", "history")
+        losses[name] = column(table, "loss").tolist()
+    assert all(torch.equal(v, weights["nothing"][name]) for name, v in weights["plain"].items())
+    assert losses["plain"] == losses["nothing"]
+    assert losses["plain"][:2] == losses["late"][:2]  # the epochs of the warm-up
+    assert losses["plain"][2] < losses["late"][2]
+
+
+@pytest.mark.parametrize("run", ["pgd-at", "mart", "mail-at", "bat-1-0.2", "bat-awp"])
 def test_a_compiled_model_learns_the_same(run, few_digits, inputs, tmp_path, compiled):
-    mail = {"mail-at": {"method": "mail-at", "begin": 0}}
-    spec = specification(run, runs=mail)
+    added = {"mail-at": {"method": "mail-at", "begin": 0}, "bat-awp": {"method": "bat", "awp": {}}}
+    spec = specification(run, runs=added)
     train(tmp_path / "plain", few_digits, spec, inputs)
     train(tmp_path / "compiled", few_digits, spec, inputs, device=compiled)
     losses = [
