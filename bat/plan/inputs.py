@@ -80,7 +80,7 @@ def used_files(dataset: Dataset, entry: Entry, without: Iterable[str] = ()) -> l
     lacking = absent_tables(dataset) | set(without)
     if "proxies" not in shared_tables(dataset):
         lacking.add("proxies")
-    return [OF_DATASET[use][0] for use in entry.uses if use not in lacking]
+    return [OF_DATASET[use][0] for use in entry.uses if use in OF_DATASET and use not in lacking]
 
 
 def course_files(dataset: Dataset) -> list[str]:
