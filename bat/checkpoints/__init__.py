@@ -6,10 +6,12 @@ from bat.checkpoints.loading import (
     TRIED,
     load_model,
 )
+from bat.checkpoints.starting import start_from
 
 __all__ = [
     "BATCH",
     "DECIDED",
     "TRIED",
     "load_model",
+    "start_from",
 ]

@@ -66,25 +66,9 @@ def load_model(
     info, path = prepared.info, Path(checkpoint)
     names, channels = info["class_names"], info["shape"][0]
     content = read_checkpoint(path)
-    stated = content if _is_ours(content) else {}
-    for what, theirs, ours in (
-        ("architecture", stated.get("architecture", architecture), architecture),
-        ("class names", stated.get("class_names", names), names),
-    ):
-        if theirs != ours:
-            raise ArtifactError(
-                f"{path}: a model with the {what} {printable(theirs)}, asked for with "
-                f"{printable(ours)}; name the architecture and the data set it was trained with"
-            )
-    of_run = is_ours(path) and path.resolve().parents[4] == prepared.folder.resolve().parent
-    if of_run and stated.get("fingerprint", info["fingerprint"]) != info["fingerprint"]:
-        raise ArtifactError(
-            f"{path}: a model that was trained on other data than the run's (fingerprint "
-            f"{printable(stated['fingerprint'])}, and that in use is {info['fingerprint']}); run "
-            "the workflow, which trains it again"
-        )
+    stated, of_run = statements(path, content, architecture, prepared)
     if network is not None:
-        _check_code(path, stated.get("network"), network, of_run)
+        check_code(path, stated.get("network"), network, of_run)
         if stated:  # of our trainings, where it took images as they are
             normalize = None
     model = build_for(architecture, {**info, "mean": None, "std": None}, network=network)
@@ -107,7 +91,55 @@ def load_model(
     return model
 
 
-def _check_code(path: Path, stated: Any, network: dict, of_run: bool) -> None:
+def statements(
+    path: Path, content: Any, architecture: str, prepared: PreparedData
+) -> tuple[dict, bool]:
+    """What a file of ours says beside the weights; refused where it is of another model.
+
+    Parameters
+    ----------
+    path : path
+        For messages, and for whose run it is.
+    content : any
+        From `read_checkpoint`.
+    architecture : str
+    prepared : PreparedData
+
+    Returns
+    -------
+    stated : dict
+        Empty for anyone's file.
+    of_run : bool
+        Whether it lies where the runs of this data set are.
+
+    Raises
+    ------
+    ArtifactError
+        If architecture or class names are others, or a run's data are.
+    """
+    info = prepared.info
+    names = info["class_names"]
+    stated = content if _is_ours(content) else {}
+    for what, theirs, ours in (
+        ("architecture", stated.get("architecture", architecture), architecture),
+        ("class names", stated.get("class_names", names), names),
+    ):
+        if theirs != ours:
+            raise ArtifactError(
+                f"{path}: a model with the {what} {printable(theirs)}, asked for with "
+                f"{printable(ours)}; name the architecture and the data set it was trained with"
+            )
+    of_run = is_ours(path) and path.resolve().parents[4] == prepared.folder.resolve().parent
+    if of_run and stated.get("fingerprint", info["fingerprint"]) != info["fingerprint"]:
+        raise ArtifactError(
+            f"{path}: a model that was trained on other data than the run's (fingerprint "
+            f"{printable(stated['fingerprint'])}, and that in use is {info['fingerprint']}); run "
+            "the workflow, which trains it again"
+        )
+    return stated, of_run
+
+
+def check_code(path: Path, stated: Any, network: dict, of_run: bool) -> None:
     """Refuse a run's model of other code than that in use; say it of anyone's."""
     if not isinstance(stated, dict):
         return

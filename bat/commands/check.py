@@ -24,12 +24,12 @@ def run(arguments: argparse.Namespace) -> None:
     from bat.extensions import described
     from bat.plan import inputs, own, places
     from bat.plan.enough import trials_in_words
-    from bat.plan.samples import sample_problems
     from bat.plan.sizes import trials_to_stand
+    from bat.plan.specifications import run_problems
 
     settings = config.read_config(*arguments.configfile)
     problems = places.absent(settings) + inputs.unknown_entries(settings)
-    if problems := problems + sample_problems(settings):
+    if problems := problems + run_problems(settings):
         raise config.ConfigError(" + ".join(map(str, arguments.configfile)), problems)
     for name, dataset in settings.datasets.items():
         scores = f"{trials_in_words(dataset.scores)} trials of {dataset.scores.architecture}"

@@ -15,6 +15,7 @@ def add_parser(subparsers) -> None:
     parser = add_verb(subparsers, "train", run, "one run of adversarial training", *options)
     parser.add_argument("--groups", type=Path, help="folder of the typical and atypical groups")
     parser.add_argument("--scores", type=Path, help="folder of the score tables, for BAT")
+    parser.add_argument("--start", type=Path, help="best.pt of the run that it starts from")
     parser.add_argument(
         "--checkpoint-every", type=float, default=60.0, help="seconds between two checkpoints"
     )
@@ -27,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     spec = run_specification(arguments)
     prepared = data.load(arguments.data, verify=True)
-    inputs = Inputs(groups=arguments.groups, scores=arguments.scores)
+    inputs = Inputs(arguments.groups, arguments.scores, arguments.start)
     with device_of(arguments) as device:
         train_run(
             arguments.out,

@@ -57,6 +57,7 @@ from bat.config.runs import (
 from bat.config.samples import Dropped, Samples, TrainOn
 from bat.config.schema import json_schema
 from bat.config.scores import Ensemble, Groups, Influence, Scores
+from bat.config.starting import names_file
 from bat.config.studies import Ablation, External, Studies
 from bat.config.trainers import Trainer
 from bat.config.training import Augmentation, Optimization, StudyTraining, SubsetTraining, Training
@@ -162,6 +163,7 @@ __all__ = [
     "is_built_in",
     "json_schema",
     "load_config",
+    "names_file",
     "overlay",
     "read_config",
     "smallest_edge",

@@ -17,10 +17,38 @@ GAIRAT_EPOCHS = 120
 MAIL_EPOCHS = 120
 """Of the training that MAIL's reference has its settings for."""
 
-SETTLED_ELSEWHERE = {"train_on", "samples", "training", "selection", "score", "sigma", "top"}
-SETTLED_ELSEWHERE |= {"awp"}  # which is around it
+SETTLED_ELSEWHERE = {
+    "train_on",
+    "samples",
+    "start_from",
+    "training",
+    "selection",
+    "score",
+    "sigma",
+    "top",
+    "awp",
+    "averaging",
+}
 SETTLED_ELSEWHERE |= {"objective", "settings"}  # of a method of one's own
 """Of a run, what is none of its objective's constants."""
+
+
+UNSMOOTHED = {
+    "mart": "its boosted cross-entropy is of the label alone",
+    "mail-mart": "its boosted cross-entropy is of the label alone",
+    "own": "a method of your own takes its losses itself; give it a setting for this",
+}
+"""Methods in which label smoothing has no meaning, and why."""
+
+
+def with_smooth_labels(run):
+    """Refuse a run whose method has no cross-entropy of smoothed labels."""
+    if run.training.label_smoothing and run.method in UNSMOOTHED:
+        raise ValueError(
+            f"training.label_smoothing ({run.training.label_smoothing:g}) has no meaning for "
+            f"{run.method}: {UNSMOOTHED[run.method]}; set training: {{label_smoothing: 0}} for it"
+        )
+    return run
 
 
 def mart_beta(architecture: str) -> float:
@@ -33,9 +61,18 @@ def begin_epoch(share: float, epochs: int) -> int:
     return round(share * epochs)
 
 
-def first_weighted_epoch(share: float, epochs: int) -> int:
-    """The first epoch, counted from 1, with MAIL's weights, after this share without them."""
+def first_epoch_after(share: float, epochs: int) -> int:
+    """The first epoch, counted from 1, after this share of a training: of MAIL's weights."""
     return round(share * epochs) + 1
+
+
+def averaging(run) -> dict:
+    """``{"averaging": settings}`` of a run whose weights are averaged, resolved; else empty."""
+    if run.averaging is None:
+        return {}
+    settings = run.averaging.model_dump(mode="json")
+    begin = first_epoch_after(settings.pop("start"), run.training.epochs)
+    return {"averaging": settings | {"begin_epoch": begin}}
 
 
 def constants(run, architecture: str, adversary) -> dict:
@@ -57,6 +94,8 @@ def constants(run, architecture: str, adversary) -> dict:
         is set, ``awp``, what that class is called with around it.
     """
     settings = run.model_dump(mode="json", exclude=SETTLED_ELSEWHERE)
+    if run.training.label_smoothing:
+        settings["label_smoothing"] = run.training.label_smoothing
     if run.method == "erm":
         return settings
     settings["eps"] = adversary.eps if run.eps is None else run.eps
@@ -71,7 +110,7 @@ def constants(run, architecture: str, adversary) -> dict:
         settings["begin_epoch"] = begin_epoch(settings.pop("begin"), run.training.epochs)
     if run.method.startswith("mail-"):
         begin = settings.pop("begin")
-        settings["begin_epoch"] = first_weighted_epoch(begin, run.training.epochs)
+        settings["begin_epoch"] = first_epoch_after(begin, run.training.epochs)
     if run.awp is not None:
         settings["awp"] = awp_constants(run.awp, run.method, run.training.epochs)
     return settings

@@ -24,7 +24,8 @@ class Proxies(Section):
         CHEAP,
         min_length=1,
         description="curvature takes eleven passes forward and back after each epoch, where the "
-        "default ones share one forward; one that needs what is kept already trains nothing",
+        "default ones share one forward; ssft takes two trainings of its own; one that needs what "
+        "is kept already trains nothing",
     )
     seeds: tuple[Seed, ...] = Field(
         (0, 1, 2), min_length=1, description="one training each; their mean is the score"

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from bat.config.attacks import ATTACKS
-from bat.scores.proxies import OBSERVATIONS, PASSES, PROXIES
+from bat.scores.proxies import KEPT, PASSES, PROXIES
 
 FORMAT_VERSION = 1
 
@@ -96,7 +96,8 @@ SCHEMAS = {
             ("epoch", pa.int32()),
             ("seconds", pa.float64()),
             *((f"{name}_seconds", pa.float64()) for name in PASSES),
-            *((name, pa.binary()) for name in OBSERVATIONS),
+            ("second_split_seconds", pa.float64()),
+            *((name, pa.binary()) for name in KEPT),
         ]
     ),
     "proxies": pa.schema(
@@ -176,7 +177,7 @@ NULLABLE = {
     },
     "influence": {"influence_se", "q", "influence_margin", "influence_margin_se", "q_margin"},
     "test": {"accuracy"},
-    "courses": {*OBSERVATIONS, *(f"{name}_seconds" for name in PASSES)},
+    "courses": {*KEPT, "second_split_seconds", *(f"{name}_seconds" for name in PASSES)},
     "proxies": _PROXY_COLUMNS,
     "proxies_by_seed": _PROXY_COLUMNS,
     "history": {

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bat.attacks import Attacked, forward, linf_attack
@@ -171,6 +172,24 @@ class CleanAndAdversarial(Adversarial):
     def logits(self, model: nn.Module, batch: Batch, attacked: Attacked) -> tuple[Tensor, Tensor]:
         """Clean and adversarial logits."""
         return forward(model, batch.x), forward(model, attacked.x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmoothedAdversarial(Adversarial):
+    """A method with a cross-entropy of each sample under attack, whose labels may be smoothed.
+
+    Attributes
+    ----------
+    label_smoothing : float
+        In [0, 1): weight of the uniform distribution in the labels of the loss;
+        those of the attack are as they are.
+    """
+
+    label_smoothing: float = 0.0
+
+    def losses(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Cross-entropy of each sample, (batch,), from logits, (batch, classes)."""
+        return F.cross_entropy(logits, y, reduction="none", label_smoothing=self.label_smoothing)
 
 
 def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:

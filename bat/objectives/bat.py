@@ -36,6 +36,8 @@ class BAT(PGDAT):
         tau of equation (9), which the paper does not give.
     form : {"printed_normalized", "printed_raw", "infonce"}
         See `discrimination_loss`.
+    eps, step, steps, mode, label_smoothing
+        As of `PGDAT`.
 
     Notes
     -----
@@ -70,7 +72,7 @@ class BAT(PGDAT):
             features = model.features(attacked.x)
             logits = at_least_float32(model.logits(features))
         weights, reweighted = poisoning_weights(logits, batch.y, batch.memorized, alpha=self.alpha)
-        losses = F.cross_entropy(logits, batch.y, reduction="none")
+        losses = self.losses(logits, batch.y)
         loss = weighted_mean(losses, weights)
         statistics = {
             "adversarial_loss": loss.detach(),

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bat.attacks import Attacked, forward
 from bat.config import GairatRun
 from bat.config.methods import GAIRAT_EPOCHS, begin_epoch
-from bat.objectives.base import Adversarial, Batch, Statistics, weighted_mean
+from bat.objectives.base import Batch, SmoothedAdversarial, Statistics, weighted_mean
 
 
 @dataclass(frozen=True, kw_only=True)
-class GAIRAT(Adversarial):
+class GAIRAT(SmoothedAdversarial):
     """Adversarial training weighted by how soon the attack succeeds.
 
     Samples that few attack steps fool weigh more: see `geometry_weights`.
@@ -63,7 +62,7 @@ class GAIRAT(Adversarial):
         self, model: nn.Module, batch: Batch, attacked: Attacked, *, epoch: int = 0
     ) -> tuple[Tensor, Statistics]:
         x, correct_steps = attacked
-        losses = F.cross_entropy(forward(model, x), batch.y, reduction="none")
+        losses = self.losses(forward(model, x), batch.y)
         if epoch + 1 >= self.begin_epoch:
             weights = geometry_weights(correct_steps, self.steps, shift=self.shift)
         else:

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from bat.attacks import Attacked, forward
 from bat.config import MailAtRun, MailMartRun, MailTradesRun
-from bat.config.methods import MAIL_EPOCHS, first_weighted_epoch
-from bat.objectives.base import Adversarial, Batch, Statistics
+from bat.config.methods import MAIL_EPOCHS, first_epoch_after
+from bat.objectives.base import Batch, SmoothedAdversarial, Statistics
 from bat.objectives.mart import MART, mart_loss
 from bat.objectives.trades import TRADES, trades_loss
 
-BEGIN_EPOCH = first_weighted_epoch(MailAtRun().begin, MAIL_EPOCHS)
+BEGIN_EPOCH = first_epoch_after(MailAtRun().begin, MAIL_EPOCHS)
 
 
 class Mail:
@@ -43,7 +43,7 @@ class Mail:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MailAT(Mail, Adversarial):
+class MailAT(Mail, SmoothedAdversarial):
     """Adversarial training with MAIL's weights: the mean of ``w * CE(f(x'), y)``.
 
     Attributes
@@ -87,7 +87,7 @@ class MailAT(Mail, Adversarial):
         self, model: nn.Module, batch: Batch, attacked: Attacked, *, epoch: int = 0
     ) -> tuple[Tensor, Statistics]:
         logits = forward(model, attacked.x)
-        losses = F.cross_entropy(logits, batch.y, reduction="none")
+        losses = self.losses(logits, batch.y)
         weights = self.weights(logits, batch.y, epoch)
         loss = (losses if weights is None else weights * losses).mean()
         return loss, {"loss": loss.detach(), **mean_weight(weights)}
@@ -111,7 +111,8 @@ class MailTRADES(Mail, TRADES):
     ) -> tuple[Tensor, Statistics]:
         clean, adversarial = self.logits(model, batch, attacked)
         weights = self.weights(adversarial, batch.y, epoch)
-        loss, found = trades_loss(clean, adversarial, batch.y, beta=self.beta, weights=weights)
+        settings = {"beta": self.beta, "label_smoothing": self.label_smoothing}
+        loss, found = trades_loss(clean, adversarial, batch.y, **settings, weights=weights)
         return loss, found | mean_weight(weights)
 
 

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bat.attacks import Attacked, forward
 from bat.config import Adversary, PgdAtRun
-from bat.objectives.base import Adversarial, Batch, Statistics, weighted_mean
+from bat.objectives.base import Batch, SmoothedAdversarial, Statistics, weighted_mean
 
 
 @dataclass(frozen=True, kw_only=True)
-class PGDAT(Adversarial):
+class PGDAT(SmoothedAdversarial):
     """PGD adversarial training: cross-entropy on PGD images.
 
     Attributes
@@ -27,6 +26,8 @@ class PGDAT(Adversarial):
         Mode of the model during the attack. The reference stays in train mode,
         and its running statistics follow every forward pass of the attack.
         Much later work attacks in eval mode, which is faster.
+    label_smoothing : float
+        As of `SmoothedAdversarial`.
 
     Notes
     -----
@@ -51,7 +52,7 @@ class PGDAT(Adversarial):
     def loss(
         self, model: nn.Module, batch: Batch, attacked: Attacked, *, epoch: int = 0
     ) -> tuple[Tensor, Statistics]:
-        losses = F.cross_entropy(forward(model, attacked.x), batch.y, reduction="none")
+        losses = self.losses(forward(model, attacked.x), batch.y)
         loss = weighted_mean(losses, torch.ones_like(losses))
         return loss, {"loss": loss.detach()}
 

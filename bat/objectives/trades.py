@@ -29,6 +29,9 @@ class TRADES(CleanAndAdversarial):
         ``1 / lambda``. 5 as in the BAT paper; the reference's script takes 6.
     gaussian : float
         Standard deviation of the start.
+    label_smoothing : float
+        In [0, 1): weight of the uniform distribution in the labels of the clean
+        cross-entropy.
 
     Notes
     -----
@@ -50,21 +53,30 @@ class TRADES(CleanAndAdversarial):
     passes: ClassVar[tuple[int, int]] = (1, 2)
     attack_loss: ClassVar[Literal["ce", "kl"]] = "kl"
 
+    label_smoothing: float = 0.0
+
     def loss(
         self, model: nn.Module, batch: Batch, attacked: Attacked, *, epoch: int = 0
     ) -> tuple[Tensor, Statistics]:
         clean, adversarial = self.logits(model, batch, attacked)
-        return trades_loss(clean, adversarial, batch.y, beta=self.beta)
+        settings = {"beta": self.beta, "label_smoothing": self.label_smoothing}
+        return trades_loss(clean, adversarial, batch.y, **settings)
 
 
 def trades_loss(
-    clean: Tensor, adversarial: Tensor, y: Tensor, *, beta: float, weights: Tensor | None = None
+    clean: Tensor,
+    adversarial: Tensor,
+    y: Tensor,
+    *,
+    beta: float,
+    weights: Tensor | None = None,
+    label_smoothing: float = 0.0,
 ) -> tuple[Tensor, Statistics]:
     """Loss of `TRADES` from clean and adversarial logits, shape (batch, classes).
 
     With ``weights``, shape (batch,), each sample's divergence is multiplied by its own.
     """
-    clean_loss = F.cross_entropy(clean, y)
+    clean_loss = F.cross_entropy(clean, y, label_smoothing=label_smoothing)
     logs = F.log_softmax(adversarial, dim=1), F.log_softmax(clean, dim=1)
     if weights is None:
         divergence = F.kl_div(*logs, log_target=True, reduction="batchmean")

@@ -33,7 +33,8 @@ def step_cost(objective: Mapping[str, Any], attack_steps: int) -> float:
     Returns
     -------
     float
-        Above 0; NaN for a method of one's own, of which no passes are known.
+        Above 0; NaN for a method of one's own, of which no passes are known. With
+        weight perturbation that of an epoch after its warm-up.
 
     Examples
     --------

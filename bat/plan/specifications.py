@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from bat.addresses import address_variable, is_address, kept_address
 from bat.config import AnyRun, Config, Dataset, Network, Scores
 from bat.config.attacks import attacks
+from bat.config.methods import averaging
 from bat.data import revisions
 from bat.errors import BatError
 from bat.plan import own
@@ -19,6 +20,7 @@ from bat.plan.inputs import unknown_entries
 from bat.plan.runs import all_runs, external_models, objective, substitution_runs
 from bat.plan.samples import sample_problems, samples_specification, score_threshold
 from bat.plan.shards import rounds, trial_counts
+from bat.plan.starting import start_problems, start_specification
 from bat.scores.proxies import needed
 
 STAGES = {
@@ -44,7 +46,7 @@ STAGES = {
 
 def all_specifications(config: Config) -> dict[tuple[str, str], dict]:
     """The specification of every stage, by data set and stage; runs have theirs without a seed."""
-    if problems := unknown_entries(config) + sample_problems(config):
+    if problems := unknown_entries(config) + run_problems(config):
         raise BatError("\n".join(problems))
     specs: dict[tuple[str, str], dict] = {}
     for name, dataset in config.datasets.items():
@@ -66,6 +68,11 @@ def all_specifications(config: Config) -> dict[tuple[str, str], dict]:
         stages |= _run_stages(name, dataset)
         specs |= {(name, stage): spec for stage, spec in stages.items()}
     return specs
+
+
+def run_problems(config: Config) -> list[str]:
+    """What is wrong with what runs are made of, a line for each: their samples, their start."""
+    return sample_problems(config) + start_problems(config)
 
 
 def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
@@ -245,11 +252,13 @@ def run_specification(
         "score": score,
         "train_on": run.train_on.model_dump(mode="json"),
         **samples_specification(run),
+        **start_specification(run),
         "training": run.training.model_dump(mode="json"),
         "selection": (run.selection or dataset.selection).model_dump(mode="json"),
         "history": dataset.history.model_dump(mode="json"),
         "adversary": {"eps": dataset.adversary.eps, "step": dataset.adversary.step},
         **own.network(architecture, dataset.networks),
+        **averaging(run),
     }
     return spec if seed is None else spec | {"seed": seed}
 
@@ -286,9 +295,13 @@ def masking_specification(name: str, dataset: Dataset) -> dict:
 
 def comparison_specification(name: str, dataset: Dataset, architecture: str) -> dict:
     """What the tables and figures of one architecture compare, and under which attacks."""
-    only = {"only": list(dataset.only[architecture])} if architecture in dataset.only else {}
-    checked = dataset.evaluation.masking is not None
-    masking = {"masking": masking_specification(name, dataset)} if checked else {}
+    asked: dict = {"last": True} if dataset.evaluation.last else {}  # written where set alone
+    if dataset.baseline is not None:
+        asked["baseline"] = dataset.baseline
+    if architecture in dataset.only:
+        asked["only"] = list(dataset.only[architecture])
+    if dataset.evaluation.masking is not None:
+        asked["masking"] = masking_specification(name, dataset)
     return {
         "dataset": name,
         "architecture": architecture,
@@ -299,5 +312,5 @@ def comparison_specification(name: str, dataset: Dataset, architecture: str) -> 
         "seeds": list(dataset.seeds),
         "ablation": dataset.ablation.model_dump(mode="json"),
         "evaluation": evaluation_specification(name, dataset),
-        **masking,
-    } | only
+        **asked,
+    }

@@ -9,7 +9,9 @@ from fewer models than by counting.
 
 Few models leave the deviation of each sample uncertain, so it is shrunk towards that
 of all samples, by as much as the samples' own deviations say: the empirical Bayes of
-Smyth (2004), Statistical Applications in Genetics and Molecular Biology 3.
+Smyth (2004), Statistical Applications in Genetics and Molecular Biology 3. The mean is
+shrunk towards what the margins of the models with the sample let expect; see
+`bat.scores.margin_prior`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bat.errors import BatError
-from bat.statistics import proportion_variance
+from bat.scores.margin_prior import LEAST_SAMPLES, fit_prior
 
 _SAMPLES = 4096
 """Samples whose margins are in memory in float64 at a time."""
@@ -94,7 +96,9 @@ def half_precision(margins: np.ndarray, correct: np.ndarray) -> np.ndarray:
     return found
 
 
-def memorization_from_margins(included: np.ndarray, margins: np.ndarray) -> MarginScores:
+def memorization_from_margins(
+    included: np.ndarray, margins: np.ndarray, *, proxy: np.ndarray | None = None
+) -> MarginScores:
     """Estimate how much each training label is memorized, from margins.
 
     Parameters
@@ -104,6 +108,10 @@ def memorization_from_margins(included: np.ndarray, margins: np.ndarray) -> Marg
     margins : ndarray of float, shape (n_trials, n_train)
         The margin of trial ``t``'s model on sample ``i``, in eval mode and without
         augmentation; float16 will do.
+    proxy : ndarray of float, shape (n_train,), optional
+        A score of a single training (as of `bat.Dynamics`), of either direction, which
+        then takes part in the prior. What it shares with memorization saves trials;
+        do not compare the two afterwards.
 
     Returns
     -------
@@ -113,15 +121,18 @@ def memorization_from_margins(included: np.ndarray, margins: np.ndarray) -> Marg
     Raises
     ------
     BatError
-        If shapes or types are wrong, or a margin is NaN.
+        If shapes or types are wrong, or a margin or the proxy is not finite.
 
     Notes
     -----
-    The accuracy with the sample is counted: of models that fit what they see it has
-    next to no variance. That without it is ``Phi(z)`` with ``z = mean / (sd sqrt(1 -
-    1/n))``, which is unbiased where the deviation is known (Kolmogorov, 1950). Its
-    variance is that of ``Phi`` of a normal ``z`` with variance ``1/n + z^2 / (2 d)``
-    for ``d`` degrees of freedom of the shrunk deviation, in closed form by Owen's T.
+    The accuracy with the sample is counted; the variance of its count ``k`` of ``n`` is
+    that of ``(k + 2 p) / (n + 2)``, after Agresti and Caffo with the accuracy ``p`` of
+    all samples for a half. That without it is ``Phi(z)`` of ``z = mean / sd``, whose
+    estimate varies by ``1/n + z^2 / (2 d)`` for ``d`` degrees of freedom of the shrunk
+    deviation. With the prior of `fit_prior` it is normal, and the mean and the variance
+    of ``Phi`` of it are known in closed form (Owen's T). With fewer samples than a prior
+    takes, ``Phi(z)`` with ``z = mean / (sd sqrt(1 - 1/n))`` takes its place, unbiased
+    where the deviation is known (Kolmogorov, 1950).
 
     Examples
     --------
@@ -137,26 +148,43 @@ def memorization_from_margins(included: np.ndarray, margins: np.ndarray) -> Marg
             "(n_trials, n_train)"
         )
     checked_shape(margins, included.shape)
-    n_in, a, moments = included.sum(axis=0), [], []
+    proxies = [] if proxy is None else [_checked_proxy(proxy, included.shape[1])]
+    n_in, a, moments, seen = included.sum(axis=0), [], [], []
     for start in range(0, included.shape[1], _SAMPLES):
         part = slice(start, start + _SAMPLES)
         values = np.asarray(margins[:, part], np.float64)
         refuse_nan(values, start)
         a.append(((values > 0) & included[:, part]).sum(axis=0))
         moments.append(_moments(values, ~included[:, part]))
-    a = np.concatenate(a)
+        seen.append(_moments(values, included[:, part])[1])
+    a, seen = np.concatenate(a), np.concatenate(seen)
+    moments = [np.concatenate(part) for part in zip(*moments, strict=True)]
     with np.errstate(invalid="ignore", divide="ignore"):
         accuracy_in = a / n_in
-        accuracy_out, variance_out, prior = _accuracy(
-            *map(np.concatenate, zip(*moments, strict=True))
-        )
-        variance = proportion_variance(a, n_in) + variance_out
+        accuracy_out, variance_out, prior = _accuracy(*moments, seen, *proxies)
+        variance = _count_variance(a, n_in) + variance_out
     defined = (n_in > 0) & np.isfinite(accuracy_out)
     return MarginScores(
         np.where(defined, accuracy_in - accuracy_out, np.nan),
         np.where(defined, np.sqrt(variance), np.nan),
         prior,
     )
+
+
+def _checked_proxy(proxy, n):
+    proxy = np.asarray(proxy, np.float64)
+    if proxy.shape != (n,) or not np.isfinite(proxy).all():
+        raise BatError(
+            f"proxy has shape {proxy.shape}, or values that are not finite; expected one number "
+            f"for each of {n} samples"
+        )
+    return proxy
+
+
+def _count_variance(right, n):
+    """Variance of shares, each drawn to that of all by two trials."""
+    share = (right + 2 * right.sum() / n.sum()) / (n + 2)
+    return share * (1 - share) / n
 
 
 def checked_margins(margins: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -188,23 +216,35 @@ def _moments(margins, chosen):
     return n, mean, np.where(chosen, (margins - mean) ** 2, 0).sum(axis=0)
 
 
-def _accuracy(n, mean, squares):
+def _accuracy(n, mean, squares, *tells):
     """Accuracy of some trials on each sample, its variance, and the prior's trials."""
     from scipy.special import ndtr, owens_t
 
     freedom = n - 1
-    prior, pooled = shrinkage(squares / freedom, freedom)
-    if np.isinf(prior):
+    trials, pooled = shrinkage(squares / freedom, freedom)
+    if np.isinf(trials):
         deviation = np.sqrt(np.full(n.shape, pooled))
     else:
-        deviation = np.sqrt((prior * pooled + squares) / (prior + freedom))
-    z = mean / (deviation * np.sqrt(1 - 1 / n))
-    spread = 1 / n + z**2 / (2 * (prior + freedom))
+        deviation = np.sqrt((trials * pooled + squares) / (trials + freedom))
+    z = mean / deviation
+    known = (n > 1) & np.isfinite([z, *tells]).all(axis=0)
+    if known.sum() >= LEAST_SAMPLES:
+        spread = 1 / n + z**2 / (2 * (trials + freedom))
+        expected, apart = np.full((2, *n.shape), np.nan)
+        expected[known], apart[known] = fit_prior(*(v[known] for v in (z, spread, *tells)))
+        z, spread = (
+            (apart * z + spread * expected) / (apart + spread),
+            apart * spread / (apart + spread),
+        )
+        accuracy = ndtr(z / np.sqrt(1 + spread))
+    else:
+        z = z / np.sqrt(1 - 1 / n)
+        spread = 1 / n + z**2 / (2 * (trials + freedom))
+        accuracy = ndtr(z)
     centre = z / np.sqrt(1 + spread)
     share = ndtr(centre)
     both = share - 2 * owens_t(centre, 1 / np.sqrt(1 + 2 * spread))
-    accuracy = np.where(n > 1, ndtr(z), np.nan)
-    return accuracy, np.maximum(both - share**2, 0), float(prior)
+    return np.where(n > 1, accuracy, np.nan), np.maximum(both - share**2, 0), float(trials)
 
 
 def shrinkage(variances: np.ndarray, freedom: np.ndarray) -> tuple[float, float]:

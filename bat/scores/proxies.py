@@ -33,6 +33,14 @@ OBSERVATIONS = {
 """What is observed of a sample after an epoch. All but the last three come from one pass of the
 logits."""
 
+OF_HALVES = {
+    "second_margin": "that margin while the half without the sample is trained on, after its own",
+}
+"""What is observed in trainings on halves of the samples (`bat.training.halves`)."""
+
+KEPT = OBSERVATIONS | OF_HALVES
+"""All that may be kept of a training and a seed."""
+
 
 PASSES = ("logits", "input_gradient", "curvature", "weight_gradient")
 """What observing costs after an epoch, each timed by itself: a forward pass, the backward pass that
@@ -91,6 +99,12 @@ def _learning_time(norms: np.ndarray) -> np.ndarray:
     return 1 - (running < np.nanmean(running)).mean(axis=0)
 
 
+def _second_split(margins: np.ndarray) -> np.ndarray:
+    right = margins > 0
+    last_right = len(margins) - np.argmax(right[::-1], axis=0)  # counted from 1
+    return np.where(right.any(axis=0), last_right, 0) + 1.0
+
+
 def _forgetting(margins: np.ndarray) -> np.ndarray:
     right = margins > 0
     forgotten = (right[:-1] & ~right[1:]).sum(axis=0).astype(np.float64)
@@ -128,16 +142,24 @@ PROXIES = {
         high_is_atypical=False,
     ),
     "margin": Proxy("Last margin", "margin", lambda margin: margin[-1], "the end of `aum`", False),
+    "ssft": Proxy(
+        "Second-split forgetting",
+        "second_margin",
+        _second_split,
+        "Maini et al., NeurIPS 2022",
+        high_is_atypical=False,
+    ),
 }
 """Scores by name. The learning time is 1 less the share of epochs at which the running mean of the
 norm is below its mean over all epochs and samples; a sample that was never right was forgotten in
-every epoch."""
+every epoch. Second-split forgetting is the first epoch, from 1, from which on a sample is wrong,
+and one more than there are where it is right to the end."""
 
 
 def needed(names: Iterable[str]) -> tuple[str, ...]:
-    """The observations that some scores need, in the order of `OBSERVATIONS`."""
+    """The observations that some scores need, in the order of `KEPT`."""
     wanted = {PROXIES[name].needs for name in names}
-    return tuple(name for name in OBSERVATIONS if name in wanted)
+    return tuple(name for name in KEPT if name in wanted)
 
 
 def proxy_scores(course: Course, names=None) -> dict[str, np.ndarray]:
@@ -146,7 +168,7 @@ def proxy_scores(course: Course, names=None) -> dict[str, np.ndarray]:
     Parameters
     ----------
     course : mapping of str to ndarray, shape (n_epochs, n)
-        Keys of `OBSERVATIONS`; those that no score needs may lack.
+        Keys of `KEPT`; those that no score needs may lack.
     names : sequence of str, optional
         Keys of `PROXIES`; all that the observations allow, by default.
 
@@ -175,7 +197,7 @@ def proxy_scores(course: Course, names=None) -> dict[str, np.ndarray]:
         proxy = PROXIES[name]
         if proxy.needs not in course:
             raise BatError(
-                f"{name} needs {proxy.needs} ({OBSERVATIONS[proxy.needs]}), which was not "
+                f"{name} needs {proxy.needs} ({KEPT[proxy.needs]}), which was not "
                 f"observed; observed are {', '.join(course) or 'none'}"
             )
         values = np.asarray(course[proxy.needs], np.float64)

@@ -13,7 +13,8 @@ from bat.data import PreparedData
 from bat.errors import ArtifactError
 from bat.files.digests import combined
 from bat.scores.proxies import (
-    OBSERVATIONS,
+    KEPT,
+    OF_HALVES,
     PROXIES,
     Course,
     early_epoch,
@@ -54,7 +55,10 @@ def write_proxies(
                 f"{path}: trained with another recipe than the configured one; run the workflow, "
                 "which trains it again"
             )
-        tables[about["identity"]["seed"]] = table
+        # without what was added later, so that courses of before keep their digest
+        later = (*OF_HALVES, "second_split_seconds")
+        absent = [name for name in later if table.column(name).null_count == len(table)]
+        tables[about["identity"]["seed"]] = table.drop_columns(absent)
     if sorted(tables) != sorted(seeds) or len(courses) != len(seeds):
         raise ArtifactError(
             f"the courses are of the seeds {sorted(tables)}, expected one of each of {seeds}"
@@ -88,7 +92,7 @@ def write_proxies(
 def course_of(table: pa.Table, n: int) -> Course:
     """What a file of the kind ``courses`` holds, float32 of shape (n_epochs, n) by observation."""
     course = {}
-    for name in OBSERVATIONS:
+    for name in (name for name in KEPT if name in table.column_names):
         rows = table.column(name).to_pylist()
         if any(row is not None for row in rows):
             unseen = np.full(n, np.nan, np.float32)
@@ -99,13 +103,17 @@ def course_of(table: pa.Table, n: int) -> Course:
 
 
 def _cost(name: str, tables: Sequence[pa.Table]) -> float:
-    """What a score of one seed takes, in trainings: the epochs that it needs, and its passes.
+    """What a score of one seed takes, in trainings: the epochs that it needs, and its passes, or
+    trainings of its own.
 
     What else was observed in the same trainings is not counted.
     """
     proxy, shares = PROXIES[name], []
     for table in tables:
         seconds = files.column(table, "seconds")
+        if proxy.needs in OF_HALVES:
+            shares.append(files.column(table, "second_split_seconds").sum() / seconds.sum())
+            continue
         looks = sum(files.column(table, f"{one}_seconds") for one in passes_of(proxy.needs))
         epochs = early_epoch(len(seconds)) + 1 if proxy.early else len(seconds)
         looked = looks[epochs - 1] if proxy.early else looks.sum()

@@ -9,17 +9,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bat import config, files
+from bat import files
 from bat.data import DeviceData, PreparedData, to_device
 from bat.devices import Runtime
 from bat.errors import ArtifactError, MisplacedError
-from bat.models import build_for
-from bat.objectives import ERM
 from bat.progress import log, progress
-from bat.scores.proxies import PASSES
-from bat.streams import torch_seed
+from bat.scores.proxies import OF_HALVES, PASSES
 from bat.training.dynamics import Dynamics
+from bat.training.halves import forget_halves
 from bat.training.loop import Training
+from bat.training.plain import fresh_model, plain_training
 from bat.validation import read_checked
 
 WHOLE = 0
@@ -65,7 +64,30 @@ def record_course(
         out.touch()
         return
     data = to_device(prepared, device.device)
-    training = _training(prepared, data, recipe, spec["observe"], seed, device)
+    watched = [name for name in spec["observe"] if name not in OF_HALVES]
+    training = _training(prepared, data, recipe, watched, seed, device)
+    rows, course = _watch(training, title)
+    if "second_margin" in spec["observe"]:
+        margins, seconds = forget_halves(prepared, data, recipe, seed, device, title)
+        course |= {"second_margin": margins}
+        rows |= {"second_split_seconds": seconds}
+    rows |= {name: [_bytes(values) for values in course[name]] for name in spec["observe"]}
+    right = float((course["margin"][-1] > 0).mean()) if "margin" in course else None
+    files.write_table(
+        out,
+        "courses",
+        rows,
+        fingerprint=prepared.fingerprint,
+        recipe=recipe,
+        command=command,
+        identity={"dataset": spec["dataset"], "architecture": recipe["architecture"], "seed": seed},
+        device=device.label(training.precision),
+        **({} if right is None else {"accuracies": {"included": right}}),
+    )
+
+
+def _watch(training: Training, title: str) -> tuple[dict[str, list], dict[str, np.ndarray]]:
+    """Train to the end; columns of epochs and of what they took, and what was seen."""
     (recorder,) = training.recorders
     epochs, seconds = training.recipe.epochs, []
     steps = epochs * training.steps_per_epoch
@@ -82,22 +104,9 @@ def record_course(
             passed = time.monotonic() - start
             seconds.append(passed - sum(recorder.seconds[-1].values()))
             bar.advance(f"loss {statistics['loss']:.3f}")
-    course = recorder.course()
     rows = {"epoch": np.arange(1, epochs + 1), "seconds": seconds}
     rows |= {f"{n}_seconds": [look[n] for look in recorder.seconds] for n in PASSES}
-    rows |= {name: [_bytes(values) for values in course[name]] for name in spec["observe"]}
-    right = float((course["margin"][-1] > 0).mean()) if "margin" in course else None
-    files.write_table(
-        out,
-        "courses",
-        rows,
-        fingerprint=prepared.fingerprint,
-        recipe=recipe,
-        command=command,
-        identity={"dataset": spec["dataset"], "architecture": recipe["architecture"], "seed": seed},
-        device=device.label(training.precision),
-        **({} if right is None else {"accuracies": {"included": right}}),
-    )
+    return rows, recorder.course()
 
 
 def _training(
@@ -108,24 +117,15 @@ def _training(
     seed: int,
     device: Runtime,
 ) -> Training:
-    model = build_for(
-        recipe["architecture"],
-        prepared.info,
-        network=recipe.get("network"),
-        seed=torch_seed(seed, WHOLE, "course"),
-    )
-    model = device.place(model)
     n = len(data.train_labels)
-    return Training(
-        model,
-        ERM(),
+    return plain_training(
+        fresh_model(prepared, recipe, device, seed=seed, trial=WHOLE, stream="course"),
         data,
         torch.arange(n, device=device.device),
-        config.SubsetTraining.model_validate(recipe["training"]),
+        recipe,
+        device,
         seed=seed,
         trial=WHOLE,
-        device=device,
-        forward=torch.compile(model) if device.compile else model,
         recorders=[Dynamics(n, observe=observe, seed=seed)],
     )
 

@@ -17,6 +17,7 @@ from bat.scores import SCORES
 from bat.scores.fit import fit_facts
 from bat.scores.proxies import PROXIES
 from bat.streams import generator
+from bat.training.starting import start_of
 from bat.validation import read_checked
 
 
@@ -30,11 +31,14 @@ class Inputs:
         Folder of the typical and atypical groups; needed where the run does
         not train on the whole set.
     scores : path, optional
-        Folder of the score tables; needed by BAT.
+        Folder of the score tables; needed by BAT, and to leave samples out by a score.
+    start : path, optional
+        ``best.pt`` of the run that it starts from, where it starts from one.
     """
 
     groups: Path | None = None
     scores: Path | None = None
+    start: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class MadeOf:
         infinite where that is not known.
     fit : dict
         What the tables say of how the models behind them fitted, of the worst.
+    start : path, or None
+        The checkpoint that it starts from.
     """
 
     groups: pa.Table | None
@@ -61,6 +67,7 @@ class MadeOf:
     since: float
     fit: dict
     dropped: pa.Table | None = None
+    start: Path | None = None
 
 
 def read_inputs(prepared: PreparedData, spec: dict, inputs: Inputs) -> MadeOf:
@@ -87,8 +94,9 @@ def read_inputs(prepared: PreparedData, spec: dict, inputs: Inputs) -> MadeOf:
         since = max(since, files.written_before(path, metadata, columns))
         facts.append(fit_facts(metadata))
     fit = min(facts, key=lambda f: f.get("accuracies", {}).get("included", 1.0), default={})
+    start, of_start = start_of(spec, inputs.start)
     read = (tables.get(name) for name in ("groups", "scores"))
-    return MadeOf(*read, digests, since, fit, tables.get("dropped"))
+    return MadeOf(*read, digests | of_start, since, fit, tables.get("dropped"), start)
 
 
 def _dropped(spec: dict) -> dict:

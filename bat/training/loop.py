@@ -37,12 +37,14 @@ def learning_rate(recipe: config.Optimization, step: int, steps_per_epoch: int) 
         Counted from 0 over the whole training.
     steps_per_epoch : int
     """
-    total = recipe.epochs * steps_per_epoch
+    total, rise = (n * steps_per_epoch for n in (recipe.epochs, recipe.warmup_epochs or 0))
+    if step < rise:
+        return recipe.lr * (step + 1) / rise
     if recipe.schedule == "piecewise":
         decays = sum(step >= milestone * steps_per_epoch for milestone in recipe.milestones)
         return recipe.lr * recipe.gamma**decays
     if recipe.schedule == "cosine":
-        return recipe.lr * 0.5 * (1 + math.cos(math.pi * step / total))
+        return recipe.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / (total - rise)))
     if recipe.schedule == "one_cycle":
         rise = recipe.warmup * total
         return recipe.lr * min((step + 1) / max(rise, 1), (total - step) / max(total - rise, 1), 1)
@@ -64,6 +66,9 @@ class Recorder:
             Means of the objective's statistics over the epoch.
         """
         raise NotImplementedError
+
+    def after_step(self, training: Training) -> None:
+        """Called after each step, in which ``training.epoch`` counts the epochs before it."""
 
     def state_dict(self) -> dict[str, Any]:
         """What was recorded so far: tensors, numbers, text, and lists and dicts of these."""
@@ -95,7 +100,7 @@ class Training:
     memorized, unmemorized : Tensor of bool, shape (n_train,), optional
         For BAT: samples with a score above and below sigma.
     recorders : sequence of Recorder
-        Called in this order after each epoch; what they keep is part of `state`.
+        Called in this order after each step and epoch; what they keep is part of `state`.
     """
 
     def __init__(
@@ -216,6 +221,8 @@ class Training:
         loss.backward()
         self.optimizer.step()
         self.objective.after_step(self.model)
+        for recorder in self.recorders:
+            recorder.after_step(self)
         for name, value in statistics.items():
             self.statistics.setdefault(name, []).append(value)
 

@@ -20,12 +20,11 @@ from bat.data import PreparedData, to_device
 from bat.devices import Runtime
 from bat.errors import ArtifactError, BatError
 from bat.files.bits import pack
-from bat.models import build_for
 from bat.objectives import build_objective
 from bat.progress import log
 from bat.reading import Expected, check_values
 from bat.scores.subsets import HISTORY_SAMPLES, measured_samples
-from bat.streams import torch_seed
+from bat.training.averaging import averaged
 from bat.training.inputs import (
     MadeOf,
     check_memorized,
@@ -35,6 +34,7 @@ from bat.training.inputs import (
     training_index,
 )
 from bat.training.loop import DivergedError, Training
+from bat.training.starting import first_model
 
 EVALUATION_BATCH = 250  # a gradient of WRN-28-10 on so many images fits where its training fits
 
@@ -62,16 +62,12 @@ class Run:
         held = np.zeros(0, np.int64)
         if spec["selection"]["by"] == "validation":
             index, held = hold_out(index, spec["selection"]["validation"], seed)
-        model = build_for(
-            spec["architecture"],
-            info,
-            network=spec.get("network"),
-            seed=torch_seed(seed, 0, "init"),
-        )
+        model = first_model(prepared, spec, made_of.start)
         self.data = to_device(prepared, device.device)
         memorized, unmemorized = score_masks(spec, made_of.scores)
         check_memorized(spec, index, memorized, unmemorized)
         model = device.place(model)
+        recorders, self.model = averaged(spec.get("averaging"), model)
         self.training = Training(
             model,
             build_objective(spec["objective"]),
@@ -86,7 +82,11 @@ class Run:
             unmemorized=None
             if unmemorized is None
             else torch.from_numpy(unmemorized).to(device.device),
+            recorders=recorders,
         )
+        self.forward = self.training.forward
+        if self.model is not model:
+            self.forward = torch.compile(self.model) if device.compile else self.model
         self.selection = {
             "validation": (self.data.train_images[held], self.data.train_labels[held]),
             "test": (self.data.test_images, self.data.test_labels),
@@ -167,8 +167,8 @@ class Run:
         return {"normalization": {"mean": info["mean"], "std": info["std"]}}
 
     def weights(self) -> dict[str, Tensor]:
-        """The model's state dict, copied to the CPU, contiguous."""
-        state = self.training.model.state_dict()
+        """The state dict of the model that is looked at, copied to the CPU, contiguous."""
+        state = self.model.state_dict()
         return {
             name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
             for name, value in state.items()
@@ -226,7 +226,7 @@ class Run:
         try:
             with self.device.autocast(self.training.precision):
                 return evaluate(
-                    self.training.forward,
+                    self.forward,
                     images,
                     labels,
                     {"pgd": attack},

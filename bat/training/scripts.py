@@ -292,6 +292,8 @@ def _described(objective: Objective) -> dict:
         awp = {"gamma": objective.gamma, "warmup": objective.warmup}
         return _described(objective.objective) | {"awp": awp}
     settings = dataclasses.asdict(objective) if dataclasses.is_dataclass(objective) else {}
+    if not settings.get("label_smoothing", True):
+        del settings["label_smoothing"]  # states of before lack it
     return {"name": type(objective).__name__, **json.loads(json.dumps(settings, default=str))}
 
 

@@ -6,19 +6,20 @@ import numpy as np
 
 from bat.data import PreparedData
 from bat.errors import REMAKE, ArtifactError
-from bat.scores.proxies import OBSERVATIONS, PASSES, PROXIES
+from bat.scores.proxies import KEPT, PASSES, PROXIES
 from bat.validation.rows import Rows
 
 
 def check_courses(rows: Rows, metadata: dict, prepared: PreparedData | None) -> None:
     """Epochs from 1 up, times, and of each observation a finite number for every sample."""
     rows.every(rows["epoch"] == np.arange(1, rows.table.num_rows + 1), "epoch counts from 1 up")
-    for name in ("seconds", *(f"{one}_seconds" for one in PASSES)):
+    of_halves = ["second_split_seconds"] if rows.known("second_split_seconds") else []
+    for name in ("seconds", *(f"{one}_seconds" for one in PASSES), *of_halves):
         rows.every((rows[name] >= 0) & np.isfinite(rows[name]), f"{name} are 0 or more")
     if prepared is None:
         return
     n = prepared.info["n_train"]
-    for name in OBSERVATIONS:
+    for name in KEPT:
         for epoch, content in enumerate(rows.table.column(name).to_pylist(), 1):
             if content is None:
                 continue

@@ -150,10 +150,51 @@ def test_numbers_that_yaml_reads_as_text():
             {"scores": {"training": {"schedule": "piecewise", "milestones": [9, 5]}}},
             "milestones [9, 5] must increase",
         ),
+        (
+            {"training": {"schedule": "one_cycle", "warmup_epochs": 2}},
+            "one_cycle rises by warmup",
+        ),
+        (
+            {"training": {"warmup_epochs": 80}},
+            "leaves no epoch at the whole rate before the first milestone (80)",
+        ),
+        (
+            {"runs": {"x": {"method": "erm", "start_from": "a b"}}},
+            "'a b' names neither a run nor a checkpoint",
+        ),
+        ({"training": {"label_smoothing": 1}}, "training.label_smoothing: "),
+        (
+            {"runs": {"mart": {"training": {"label_smoothing": 0.1}}}},
+            "label_smoothing (0.1) has no meaning for mart",
+        ),
+        (
+            {"runs": {"x": {"method": "a.py:B", "training": {"label_smoothing": 0.1}}}},
+            "give it a setting for this",
+        ),
         ({"adversary": {"eps": 8}}, "adversary.eps: 8 is outside [0, 1]"),
         ({"runs": {"x": {"method": "bet"}}}, "runs.x.method: 'bet' is none of 'erm', "),
         ({"runs": {"x": {"alpha": 1}}}, "runs.x.method: required, and not given"),
         ({"runs": {"x y": {"method": "erm"}}}, "'x y' cannot name a folder"),
+        (
+            {"runs": {"x": {"method": "erm", "averaging": {"kind": "ema", "decay": 1}}}},
+            "runs.x.averaging.decay: Input should be less than 1 (found 1)",
+        ),
+        (
+            {"runs": {"x": {"method": "erm", "averaging": {"kind": "ema", "decay": -0.1}}}},
+            "runs.x.averaging.decay: Input should be greater than or equal to 0",
+        ),
+        (
+            {"runs": {"x": {"method": "erm", "averaging": {"kind": "swa", "start": 1}}}},
+            "runs.x: averaging.start (1) leaves none of the 160 epochs to average",
+        ),
+        (
+            {"runs": {"x": {"method": "erm", "averaging": {"kind": "mean"}}}},
+            "runs.x.averaging.kind: 'mean' is none of 'ema', 'swa'",
+        ),
+        (
+            {"runs": {"x": {"method": "erm", "averaging": {"kind": "swa", "decay": 0.9}}}},
+            "runs.x.averaging.decay: unknown key; (known keys: kind, start)",
+        ),
         ({"scores": {"architecture": "wrn-27-2"}}, "depth must be 6 n + 4"),
         ({"scores": {"architecture": "small_cnn-0"}}, "the width must be 1 or more"),
         ({"ensemble": {"architectures": ["resnet9"]}}, "at least two different architectures"),

@@ -20,6 +20,18 @@ def objective(run: str, architecture: str = "resnet18", **settings) -> dict:
     return runs.objective(chosen.runs[run], architecture, chosen)
 
 
+def test_keys_of_later_versions_are_in_a_specification_where_they_are_set():
+    smooth = {"training": {"label_smoothing": 0.1, "warmup_epochs": 5, "schedule": "cosine"}}
+    chosen = dataset(runs={"pgd-at": smooth})
+    assert objective("pgd-at", runs={"pgd-at": smooth})["label_smoothing"] == 0.1
+    written = {name: run.training.model_dump(mode="json") for name, run in chosen.runs.items()}
+    assert {"label_smoothing", "warmup_epochs"} <= written["pgd-at"].keys()
+    assert not {"label_smoothing", "warmup_epochs"} & written["trades"].keys()
+    assert "label_smoothing" not in objective("trades")
+    cell = runs.all_runs(chosen)["bat-1-0.1"]  # of the ablation, which takes PGD-AT's training
+    assert cell.training.label_smoothing == 0.1
+
+
 @pytest.mark.parametrize(
     ("architecture", "beta"), [("resnet18", 5.0), ("wrn-28-10", 6.0), ("small_cnn", 5.0)]
 )

@@ -1,6 +1,8 @@
-"""Samples that runs choose: in specifications, among the inputs of jobs, and what is refused."""
+"""Samples that runs choose, and what they start from: in specifications, as inputs, refused."""
 
 from __future__ import annotations
+
+from hashlib import sha256
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from bat.plan.runs import all_runs
 from bat.plan.samples import sample_problems
 from bat.plan.specifications import all_specifications, run_specification
 from bat.plan.stages import Place
+from bat.plan.starting import start_problems
 
 
 def configured(tmp_path, runs, **settings):
@@ -122,3 +125,43 @@ def test_the_plan_counts_the_samples_that_are_left(tmp_path):
     runs = config.datasets["digits"].runs
     counts = {name: place.trained_on(runs[name]) for name in ("listed", "cut", "pgd-at")}
     assert counts == {"listed": 50, "cut": 1297 - 130, "pgd-at": 1297}
+
+
+# -- what runs start from -------------------------------------------------------------------
+
+
+def test_what_a_run_starts_from_is_in_its_specification_and_among_its_inputs(tmp_path):
+    path = tmp_path / "weights.pt"
+    path.write_bytes(b"weights")
+    config = configured(
+        tmp_path,
+        {
+            "x": {"method": "trades", "start_from": "erm-all"},
+            "y": {"method": "trades", "start_from": str(path)},
+        },
+    )
+    assert specified(config)["start_from"] == {"run": "erm-all"}
+    found = inputs.run_inputs(specified(config), 3)
+    assert found == {"start": "small_cnn-4/runs/erm-all/seed3/best.pt"}
+    file = {"file": str(path), "sha256": sha256(b"weights").hexdigest()}
+    assert specified(config, "y")["start_from"] == file
+    assert inputs.run_inputs(specified(config, "y")) == {}
+    assert "start_from" not in specified(config, "trades")
+    assert start_problems(config) == []
+
+
+@pytest.mark.parametrize(
+    ("runs", "problem"),
+    [
+        ({"x": "absent.pt"}, "runs.x.start_from: absent.pt is no file"),
+        ({"x": "nobody"}, "runs.x.start_from: 'nobody' is no run; expected a file or one of"),
+        ({"x": "x"}, "runs.x.start_from: goes round in a circle (x -> x)"),
+        ({"x": "y", "y": "x"}, "runs.x.start_from: goes round in a circle (x -> y -> x)"),
+    ],
+)
+def test_a_start_that_is_none_is_refused_before_anything_runs(runs, problem, tmp_path):
+    runs = {name: {"method": "erm", "start_from": start} for name, start in runs.items()}
+    config = configured(tmp_path, runs)
+    assert f"datasets.digits.{problem}" in start_problems(config)[0]
+    with pytest.raises(BatError, match="start_from"):
+        all_specifications(config)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.stats import norm, ttest_ind
 
 from bat.errors import BatError
-from bat.scores import influence, memorization
+from bat.scores import influence, margin_prior, memorization
 from bat.scores.margin_influence import influence_from_margins
 from bat.scores.margins import margins, memorization_from_margins, shrinkage
 from bat.scores.significance import benjamini_hochberg
@@ -49,6 +50,125 @@ def test_margins_are_worth_half_as_many_trials_again(n_trials):
     by_margin = memorization_from_margins(included, found).memorization_margin - truth
     by_bits = memorization(included, found > 0).memorization - truth
     assert (by_bits**2).mean() > 1.35 * (by_margin**2).mean()
+
+
+def uneven(kind, n_trials, n=4000, seed=0):
+    """Masks, margins and true memorization where means and deviations are far from normal.
+
+    Models with a sample have larger margins where those without it have.
+    """
+    rng = np.random.default_rng(seed)
+    mean = {
+        "normal": lambda: rng.normal(0.5, 1, n),
+        "two peaks": lambda: np.where(
+            rng.random(n) < 0.1, rng.normal(-2, 0.5, n), rng.normal(2, 0.8, n)
+        ),
+        "heavy tails": lambda: 0.8 + 0.7 * rng.standard_t(3, n),
+    }[kind]()
+    sd = np.sqrt(8 / rng.chisquare(8, n))
+    included = np.stack([subset(seed, trial, n, 0.7) for trial in range(n_trials)])
+    seen = 6 + 0.7 * mean + 0.8 * rng.normal(size=n) + rng.normal(size=(n_trials, n))
+    found = np.where(included, np.maximum(seen, 0.1), mean + sd * rng.normal(size=(n_trials, n)))
+    return included, found, norm.cdf(-mean / sd)
+
+
+@pytest.mark.parametrize("kind", ["normal", "two peaks", "heavy tails"])
+@pytest.mark.parametrize("n_trials", [10, 20, 40, 100])
+def test_intervals_hold_what_they_say_where_nothing_is_normal(kind, n_trials):
+    included, found, truth = uneven(kind, n_trials)
+    scores = memorization_from_margins(included, found)
+    error = (scores.memorization_margin - truth)[~np.isnan(scores.memorization_margin)]
+    se = scores.memorization_margin_se[~np.isnan(scores.memorization_margin)]
+    assert 0.93 <= (np.abs(error) <= 1.96 * se).mean() <= 0.97
+    assert abs(error.mean()) < 0.01
+
+
+@pytest.mark.parametrize(("n_trials", "worth"), [(10, 2.5), (30, 1.8), (100, 1.35)])
+def test_margins_of_models_that_saw_a_sample_are_worth_trials(n_trials, worth, monkeypatch):
+    """Beyond those of the others: squared errors against bits, and against no prior."""
+    included, found, truth = uneven("heavy tails", n_trials)
+    defined = ((~included).sum(axis=0) > 1) & included.any(axis=0)
+    included, found, truth = included[:, defined], found[:, defined], truth[defined]
+
+    def squared(scores):
+        return ((scores - truth) ** 2).mean()
+
+    ours = squared(memorization_from_margins(included, found).memorization_margin)
+    assert squared(memorization(included, found > 0).memorization) > worth * ours
+    monkeypatch.setattr("bat.scores.margins.LEAST_SAMPLES", np.inf)
+    alone = squared(memorization_from_margins(included, found).memorization_margin)
+    assert alone > ours * (1.5 if n_trials == 10 else 1.05)
+
+
+def test_a_proxy_takes_part_in_the_prior():
+    """Of either direction and any scale; intervals hold all the same."""
+    included, found, truth = uneven("normal", 10)
+    proxy = -1e3 * (norm.ppf(1 - truth) + np.random.default_rng(5).normal(0, 0.5, len(truth)))
+    alone = memorization_from_margins(included, found)
+    helped = memorization_from_margins(included, found, proxy=proxy)
+    defined = ~np.isnan(helped.memorization_margin)
+    error = (helped.memorization_margin - truth)[defined]
+    assert ((alone.memorization_margin - truth)[defined] ** 2).mean() > 1.4 * (error**2).mean()
+    se = helped.memorization_margin_se[defined]
+    assert 0.93 <= (np.abs(error) <= 1.96 * se).mean() <= 0.97
+    for wrong in (proxy[1:], np.where(truth > 0.9, np.nan, proxy)):
+        with pytest.raises(BatError, match="one number for each of 4000 samples"):
+            memorization_from_margins(included, found, proxy=wrong)
+
+
+def test_the_estimate_is_the_mean_of_the_posterior(monkeypatch):
+    """Against integrals over the prior's normal density, sample by sample."""
+    included, found, _ = uneven("two peaks", 12, n=150)
+    priors = []
+
+    def kept(*given):
+        priors.append((*given[:2], *margin_prior.fit_prior(*given)))
+        return priors[-1][2:]
+
+    monkeypatch.setattr("bat.scores.margins.fit_prior", kept)
+    scores = memorization_from_margins(included, found)
+    n_in, right = included.sum(axis=0), ((found > 0) & included).sum(axis=0)
+    all_right = right.sum() / n_in.sum()
+    defined = np.flatnonzero(((~included).sum(axis=0) > 1) & (n_in > 0))
+    (columns,) = priors
+    for sample, z, spread, mean, variance in zip(defined[:6], *columns, strict=False):
+
+        def density(t, z=z, spread=spread, mean=mean, variance=variance):
+            return norm.pdf(t, mean, np.sqrt(variance)) * norm.pdf(z, t, np.sqrt(spread))
+
+        total, first, second = (
+            quad(lambda t, k=k: density(t) * norm.cdf(t) ** k, -30, 30, points=[z, mean])[0]
+            for k in (0, 1, 2)
+        )
+        accuracy = first / total
+        share = (right[sample] + 2 * all_right) / (n_in[sample] + 2)
+        squared = second / total - accuracy**2 + share * (1 - share) / n_in[sample]
+        expected = right[sample] / n_in[sample] - accuracy
+        assert scores.memorization_margin[sample] == pytest.approx(expected, abs=1e-6)
+        assert scores.memorization_margin_se[sample] ** 2 == pytest.approx(squared, abs=1e-6)
+
+
+def test_the_prior_is_that_of_the_samples():
+    """A bend and two variances, found through the noise of the estimates."""
+    rng = np.random.default_rng(0)
+    seen = rng.uniform(-1, 3, 40_000)
+    truth = np.abs(seen) + np.where(seen > 1, 0.5, 1.0) * rng.normal(size=len(seen))
+    spread = rng.uniform(0.1, 1, len(seen))
+    z = truth + np.sqrt(spread) * rng.normal(size=len(seen))
+    mean, variance = margin_prior.fit_prior(z, spread, seen)
+    inside = np.abs(seen - 1) < 1.8
+    assert np.abs(mean - np.abs(seen))[inside].mean() < 0.05
+    assert variance[seen < 0].mean() == pytest.approx((1 + 0.625) / 2, abs=0.1)
+    assert variance[seen > 2].mean() == pytest.approx((0.25 + 0.625) / 2, abs=0.1)
+
+
+def test_a_margin_that_says_nothing_is_no_prior_of_its_own():
+    rng = np.random.default_rng(1)
+    z, spread = rng.normal(1, 2, 5000), np.full(5000, 0.5)
+    for seen in (np.zeros(5000), rng.normal(size=5000), np.repeat([1.0, 2.0], 2500)):
+        mean, variance = margin_prior.fit_prior(z, spread, seen)
+        assert np.abs(mean - 1).mean() < 0.15
+        assert variance.mean() == pytest.approx(3.5, abs=0.3)
 
 
 def test_equal_deviations_are_pooled_and_unequal_ones_are_not():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bat.errors import BatError
-from bat.scores.proxies import OBSERVATIONS, PROXIES, early_epoch, proxy_scores
+from bat.scores.proxies import KEPT, PROXIES, early_epoch, proxy_scores
 
 EPOCHS, N = 12, 40
 
@@ -14,10 +14,11 @@ EPOCHS, N = 12, 40
 @pytest.fixture
 def course():
     rng = np.random.default_rng(0)
-    found = {name: rng.gamma(2.0, size=(EPOCHS, N)) for name in OBSERVATIONS}
+    found = {name: rng.gamma(2.0, size=(EPOCHS, N)) for name in KEPT}
     found["margin"] = rng.normal(size=(EPOCHS, N))
     found["margin"][:, 0] = -1.0  # never right
     found["margin"][:, 1] = 1.0  # always
+    found["second_margin"] = found["margin"][::-1]
     return found
 
 
@@ -67,6 +68,13 @@ def last_margin(course, i):
     return course["margin"][EPOCHS - 1, i]
 
 
+def second_split_forgetting(course, i):
+    for t in range(EPOCHS):
+        if all(course["second_margin"][later, i] <= 0 for later in range(t, EPOCHS)):
+            return t + 1
+    return EPOCHS + 1
+
+
 TWINS = {
     "csl": cumulated_loss,
     "last_loss": last_loss,
@@ -78,6 +86,7 @@ TWINS = {
     "grand": grand,
     "aum": area_under_the_margin,
     "margin": last_margin,
+    "ssft": second_split_forgetting,
 }
 
 

@@ -4,9 +4,11 @@ import logging
 
 import numpy as np
 import pytest
+import torch
 from short_runs import CPU
 
 from bat import config
+from bat.data import as_float, to_device
 from bat.errors import ArtifactError
 from bat.files import column, read_table, write_table
 from bat.plan.catalogue import find_entry
@@ -14,7 +16,7 @@ from bat.plan.inputs import course_files, is_drawn, shared_tables
 from bat.plan.specifications import all_specifications
 from bat.scores.proxies import proxy_scores
 from bat.scoring.proxies import course_of, write_proxies
-from bat.training import courses
+from bat.training import courses, halves, plain
 from bat.training.inputs import score_masks
 
 NAMES = ("csl", "loss_sensitivity", "aum", "el2n")
@@ -50,13 +52,13 @@ def watched(few_digits, tmp_path_factory):
 
 def trained(monkeypatch):
     """The seeds that are trained from now on."""
-    found, run = [], courses.Training
+    found, run = [], plain.Training
 
     def training(*arguments, **named):
         found.append(named["seed"])
         return run(*arguments, **named)
 
-    monkeypatch.setattr(courses, "Training", training)
+    monkeypatch.setattr(plain, "Training", training)
     return found
 
 
@@ -103,6 +105,61 @@ def test_another_observation_or_recipe_is_trained(watched, few_digits, tmp_path,
     short = {"epochs": 2, "batch_size": 50, "augmentation": {"crop": 0, "flip": False}}
     record(tmp_path / "digits", few_digits, names=["grand"], training=short)
     assert seeds == [0, 0]
+
+
+def test_second_split_forgetting_has_trainings_of_its_own(
+    watched, few_digits, tmp_path, monkeypatch
+):
+    _, (path, _) = watched
+    seeds, names, out = trained(monkeypatch), [*NAMES, "ssft"], tmp_path / "digits"
+    place = record(out, few_digits, names=names)
+    assert seeds == [0] * 5  # that of before, and two models on one half and then on the other
+    table, before = (read_table(p, "courses")[0] for p in (place, path))
+    for name in ("loss", "margin", "error", "input_gradient"):
+        assert table.column(name) == before.column(name)
+    scores = proxy_scores(course_of(table, 200), ["ssft"])["ssft"]
+    assert set(scores) <= {1, 2, 3, 4} and len(set(scores)) > 1
+    spec = specs(names=names, seeds=[0])[1]["digits", "proxies"]
+    write_proxies([place], few_digits, spec, out, command="a test")
+    found, about = read_table(out / "scores" / "proxies.parquet", "proxies")
+    assert column(found, "ssft").tolist() == scores.tolist()
+    took = column(table, "second_split_seconds").sum() / column(table, "seconds").sum()
+    assert about["cost"]["ssft"] == pytest.approx(took)
+    record(out, few_digits)  # without it
+    assert len(seeds) == 5
+
+
+def test_a_half_is_watched_while_the_other_is_trained_on(few_digits, monkeypatch):
+    """Each sample, one at a time, by the model that left its half."""
+    recipe, phases = specs()[1]["digits", "courses"]["recipe"], []
+    data, labels = to_device(few_digits, CPU.device), few_digits.train_labels
+
+    class Looked(plain.Training):
+        def run_epoch(self, *arguments):
+            statistics = super().run_epoch(*arguments)
+            self.model.eval()
+            with torch.no_grad():
+                logits = [self.model(as_float(data.train_images[i : i + 1]))[0] for i in range(200)]
+            phases.append((self.model, set(self.index.tolist()), torch.stack(logits).numpy()))
+            return statistics
+
+    monkeypatch.setattr(plain, "Training", Looked)
+    margins, seconds = halves.forget_halves(few_digits, data, recipe, 0, CPU, "a test")
+    assert margins.shape == (3, 200) and len(seconds) == 3 and min(seconds) > 0
+    assert len(phases) == 12  # three epochs of two models, twice
+    (one, other) = (phases[0][1], phases[3][1])
+    assert len(one) == len(other) == 100 and not one & other
+    for at, own in ((0, one), (6, other)):
+        first, second = phases[at : at + 3], phases[at + 3 : at + 6]
+        assert len({id(model) for model, _, _ in first + second}) == 1
+        assert all(index == own for _, index, _ in first)
+        assert all(not index & own for _, index, _ in second)
+        for epoch, (_, _, logits) in enumerate(second):
+            for i in own:
+                others = np.delete(logits[i], labels[i])
+                expected = logits[i, labels[i]] - others.max()
+                assert margins[epoch, i] == pytest.approx(expected, abs=1e-4)
+    assert (margins[-1] > 0).mean() < 1
 
 
 def test_a_damaged_course_is_said_and_trained_again(watched, few_digits, tmp_path, caplog):

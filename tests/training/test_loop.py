@@ -60,6 +60,16 @@ def test_constant_rate():
     assert set(rates(3, epochs=2, lr=0.3, schedule="constant")) == {0.3}
 
 
+def test_a_rate_that_warms_up_rises_to_the_configured_one_and_goes_on():
+    settings = {"epochs": 10, "lr": 1.0, "warmup_epochs": 2}
+    rise = (np.arange(20) + 1) / 20
+    values = rates(10, **settings, schedule="piecewise", milestones=(5,))
+    assert values == pytest.approx([*rise, *[1.0] * 30, *[0.1] * 50])
+    assert rates(10, **settings, schedule="constant") == pytest.approx([*rise, *[1.0] * 80])
+    values = rates(10, **settings, schedule="cosine")
+    assert values == pytest.approx([*rise, *(1 + np.cos(np.pi * np.arange(80) / 80)) / 2])
+
+
 @pytest.mark.parametrize("schedule", ["piecewise", "cosine", "one_cycle", "constant"])
 @pytest.mark.parametrize("warmup", [0, 0.013, 1])
 def test_every_rate_is_above_zero_and_never_above_the_configured_one(schedule, warmup):

@@ -197,3 +197,17 @@ def test_a_threshold_that_leaves_none_or_all_out_is_refused(few_digits, scored):
     spec = of_samples({"drop": {"score": "memorization", "top": 0.999}})
     with pytest.raises(BatError, match=r"are all of the 200; set another threshold"):
         chosen(few_digits, spec, scored)
+
+
+@pytest.mark.parametrize("method", [*METHODS, "bat"])
+def test_every_method_trains_with_a_warm_up_and_most_with_smooth_labels(
+    method, few_digits, inputs, tmp_path
+):
+    training = {"epochs": 2, "milestones": [], "schedule": "cosine", "warmup_epochs": 1}
+    if method not in ("mart", "mail-mart"):
+        training["label_smoothing"] = 0.1
+    spec = specification("mine", runs={"mine": {"method": method, "training": training}})
+    train(tmp_path, few_digits, spec, inputs)
+    recipe = read_metadata(tmp_path / "history.parquet", "history")["recipe"]
+    assert recipe["training"]["warmup_epochs"] == 1
+    assert ("label_smoothing" in recipe["objective"]) == ("label_smoothing" in training)

@@ -26,6 +26,7 @@ rule train:
         data=subpath(input.data, parent=True),
         dataset=subpath(input.data, ancestor=2),
         out=subpath(output[0], parent=True),
+        start=start_option,
         device=f"{DEVICE} {COMPILE}",
     message:
         "Training {wildcards.architecture} with {wildcards.run} on {wildcards.dataset}, "
@@ -33,4 +34,4 @@ rule train:
     shell:
         "{params.bat} train --spec {input.spec:q} --seed {wildcards.seed} --data {params.data:q}"
         " --out {params.out:q} --groups {params.dataset:q}/groups"
-        " --scores {params.dataset:q}/scores --threads {threads} {params.device} --log {log:q}"
+        " --scores {params.dataset:q}/scores {params.start} --threads {threads} {params.device} --log {log:q}"

@@ -1,0 +1,54 @@
+"""What runs start from: in specifications, and what is wrong there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bat.config import AnyRun, Config, Dataset, names_file
+from bat.escaping import shown
+from bat.files import sha256_of
+from bat.plan.runs import all_runs
+
+
+def start_specification(run: AnyRun) -> dict[str, dict[str, str]]:
+    """``{"start_from": ...}`` of a run that starts from trained weights; empty for others."""
+    start = run.start_from
+    if start is None:
+        return {}
+    if names_file(start):
+        return {"start_from": {"file": start, "sha256": sha256_of(Path(start))}}
+    return {"start_from": {"run": start}}
+
+
+def start_problems(config: Config) -> list[str]:
+    """What is wrong with what runs start from, a line for each, by the run's key."""
+    return [
+        f"datasets.{name}.runs.{run}.start_from: {problem}"
+        for name, dataset in config.datasets.items()
+        for run in all_runs(dataset)
+        if (problem := _problem(dataset, run)) is not None
+    ]
+
+
+def _problem(dataset: Dataset, name: str) -> str | None:
+    runs = all_runs(dataset)
+    start = runs[name].start_from
+    if start is None:
+        return None
+    if names_file(start):
+        if Path(start).is_file():
+            return None
+        return f"{shown(start)} is no file; correct it, or name a run"
+    passed = [name]
+    while start is not None and not names_file(start):
+        if start not in runs:
+            return (
+                f"{start!r} is no run; expected a file or one of {', '.join(dataset.runs)}"
+                if len(passed) == 1
+                else None  # said of the run that names it
+            )
+        if start in passed:
+            return f"goes round in a circle ({' -> '.join([*passed, start])}); break it"
+        passed.append(start)
+        start = runs[start].start_from
+    return None
