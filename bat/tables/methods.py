@@ -17,6 +17,7 @@ from bat.report.captions import sentences
 from bat.report.comparison import Comparison
 from bat.report.crossed import beats_all, corrected, summary
 from bat.report.judged import column_order, verdicts
+from bat.report.masking import masking_note
 from bat.report.methods_shown import (
     by_group,
     caption,
@@ -33,7 +34,8 @@ ENTRY = Entry(
     shows="methods under attack, beside the paper's numbers",
     paper="Tables 1-6",
     scope="architecture",
-    needs=("evaluations", "last_evaluations"),
+    needs=("evaluations",),
+    uses=("last_evaluations", "masking"),
     runs=("configured", "external"),
     targets=("table1", "table2", "table3", "table4", "table5", "table6"),
     part_of="comparisons",
@@ -185,7 +187,8 @@ def write(comparison: Comparison, out: Path) -> list[Path]:
     spec, runs = comparison.spec, runs_of(ENTRY.runs, comparison.spec)
     last = comparison.evaluations(runs, "last") if spec.get("last") else {}
     baseline = spec.get("baseline", BASELINE)
-    return write_methods(comparison, runs, out, paper=paper, baseline=baseline, last=last)
+    settings = {"paper": paper, "baseline": baseline, "last": last}
+    return write_methods(comparison, runs, out, note=masking_note(comparison), **settings)
 
 
 def attack_steps(specs: Mapping[str, Mapping]) -> int:
@@ -201,8 +204,12 @@ def write_methods(
     paper: PaperTable | None = None,
     baseline: str = BASELINE,
     last: Mapping[tuple[str, int], pd.DataFrame] | None = None,
+    note: str = "",
 ) -> list[Path]:
-    """Write a table of some runs under every attack; arguments as of `methods_table`."""
+    """Write a table of some runs under every attack; arguments as of `methods_table`.
+
+    ``note`` is said in its caption.
+    """
     evaluation, specs = comparison.spec["evaluation"], comparison.specs(runs)
     attacks = evaluation["attacks"]
     grouped = "memorization" in score_kinds(specs.values())
@@ -216,7 +223,7 @@ def write_methods(
         costs={run: step_cost(spec["objective"], steps) for run, spec in specs.items()},
     )
     text = caption(table, evaluation, specs, baseline=baseline, paper=paper)
-    text = sentences(text, comparison.caution(runs))
+    text = sentences(text, note, comparison.caution(runs))
     for kind in sorted(score_kinds(specs.values())):
         text = comparison.folder.noted(text, f"scores/{kind}.parquet")
     if table["cost"].notna().any():
