@@ -293,4 +293,15 @@ def jobs(kind: str, comparison: Mapping[str, Any]) -> list[tuple[str, int]]:
         else:
             runs = read_runs(NEEDS[kind], entry, comparison)
         found += [(run, seed) for run in runs for seed in seeds_of(run, comparison)]
+    if kind == "runs":
+        found += [(start, seed) for run, seed in found for start in _starts(run, comparison)]
     return list(dict.fromkeys(found))
+
+
+def _starts(run: str, comparison: Mapping[str, Any]) -> list[str]:
+    """The runs that are trained before one that starts from another, the nearest first."""
+    starts, found = comparison.get("starts", {}), []
+    while run in starts:
+        run = starts[run]
+        found.append(run)
+    return found

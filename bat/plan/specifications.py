@@ -20,7 +20,7 @@ from bat.plan.inputs import unknown_entries
 from bat.plan.runs import all_runs, external_models, objective, substitution_runs
 from bat.plan.samples import sample_problems, samples_specification, score_threshold
 from bat.plan.shards import rounds, trial_counts
-from bat.plan.starting import start_problems, start_specification
+from bat.plan.starting import start_problems, start_specification, starts
 from bat.scores.proxies import needed
 
 STAGES = {
@@ -313,4 +313,5 @@ def comparison_specification(name: str, dataset: Dataset, architecture: str) -> 
         "ablation": dataset.ablation.model_dump(mode="json"),
         "evaluation": evaluation_specification(name, dataset),
         **asked,
+        **starts(dataset),
     }

@@ -20,6 +20,16 @@ def start_specification(run: AnyRun) -> dict[str, dict[str, str]]:
     return {"start_from": {"run": start}}
 
 
+def starts(dataset: Dataset) -> dict[str, dict[str, str]]:
+    """``{"starts": ...}``, the run that each starts from; empty where none starts from a run."""
+    found = {
+        name: run.start_from
+        for name, run in all_runs(dataset).items()
+        if run.start_from is not None and not names_file(run.start_from)
+    }
+    return {"starts": found} if found else {}
+
+
 def start_problems(config: Config) -> list[str]:
     """What is wrong with what runs start from, a line for each, by the run's key."""
     return [

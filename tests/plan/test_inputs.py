@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,8 @@ SOME = {
     "ablation": {"alpha": [0.5], "beta": [0, 0.2]},
     "runs": {
         "bat-c": {"method": "bat", "score": "confidence"},
-        "typical-only": {"method": "erm", "train_on": {"atypical": 0.5}},
+        "typical-only": {"method": "erm", "train_on": {"atypical": 0.5}, "start_from": "bat-c"},
+        "fewer": {"method": "erm", "samples": {"drop": {"score": "disagreement"}}},
     },
     "studies": {"atypical": [0.2, 0.5], "scores": ["confidence"]},
 }
@@ -56,7 +58,7 @@ def test_runs_are_those_that_each_figure_or_table_shows(comparison):
     def runs(artefact):
         return inputs.runs_of(read_catalogue()[artefact].runs, comparison)
 
-    assert runs("methods")[-3:] == ["bat-c", "typical-only", "theirs"]
+    assert runs("methods")[-3:] == ["typical-only", "fewer", "theirs"]
     trained = inputs.trained_runs(read_catalogue()["methods"], comparison)
     assert trained == runs("history") == runs("methods")[:-1]
     assert runs("fig4") == ["bat-0.5-0", "bat-0.5-0.2"]
@@ -179,10 +181,28 @@ def test_only_that_leaves_a_target_nothing_is_said(some, repository, tmp_path):
     assert "fig2 is made of no architecture: every `only`" in refused.stdout + refused.stderr
 
 
-def dry_run(raw: dict, repository, folder, target: str) -> subprocess.CompletedProcess:
+def test_a_run_that_starts_from_another_waits_for_it_and_is_given_it(some, repository, tmp_path):
+    raw, _ = some
+    raw["datasets"]["d"]["only"] = {"small_cnn-4": ["fig1"], "small_cnn-6": []}
+    runs = raw["datasets"]["d"]["runs"] | {"pgd-at": {"start_from": "typical-only"}}
+    raw["datasets"]["d"] |= {"runs": runs, "ablation": {"alpha": [0], "beta": [0]}}
+    comparison = all_specifications(load_config(raw))["d", "comparison-small_cnn-4"]
+    starts = {"pgd-at": "typical-only", "typical-only": "bat-c"}
+    assert comparison["starts"] == starts
+    assert inputs.jobs("runs", comparison) == [("pgd-at-all", 3), ("pgd-at-all", 1)]
+    shown = comparison | {"only": ["fig4"], "seeds": [3]}
+    assert inputs.jobs("runs", shown) == [("pgd-at", 3), ("typical-only", 3), ("bat-c", 3)]
+    folder = tmp_path / "results" / "d" / "small_cnn-4" / "runs"
+    listed = dry_run(raw, repository, tmp_path, folder / "typical-only" / "seed3" / "last.pt")
+    first = folder / "bat-c" / "seed3" / "best.pt"
+    assert f"--start {first}" in listed.stdout, listed.stdout + listed.stderr
+    assert re.search("^train +2$", listed.stdout, re.M)
+
+
+def dry_run(raw: dict, repository, folder, target: str | Path) -> subprocess.CompletedProcess:
     """What Snakemake would run for a target of a configuration."""
     (folder / "config.json").write_text(json.dumps(raw))
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", target]
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "-p", "--cores", "1", target]
     command += ["--snakefile", repository / "workflow" / "Snakefile", "--directory", folder]
     command += ["--configfile", folder / "config.json"]
     return subprocess.run(list(map(str, command)), capture_output=True, text=True)
