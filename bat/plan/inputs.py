@@ -80,7 +80,7 @@ def used_files(dataset: Dataset, entry: Entry, without: Iterable[str] = ()) -> l
     lacking = absent_tables(dataset) | set(without)
     if "proxies" not in shared_tables(dataset):
         lacking.add("proxies")
-    return [OF_DATASET[use][0] for use in entry.uses if use not in lacking]
+    return [OF_DATASET[use][0] for use in entry.uses if use in OF_DATASET and use not in lacking]
 
 
 def course_files(dataset: Dataset) -> list[str]:
@@ -164,13 +164,8 @@ def runs_of(names: Iterable[str], comparison: Mapping[str, Any]) -> list[str]:
 
 def is_made(entry: Entry, comparison: Mapping[str, Any]) -> bool:
     """Whether the configuration asks for a figure or table of an architecture's runs."""
-    made = not of_checks(entry) or "masking" in comparison
+    made = "masking" not in entry.needs or "masking" in comparison
     return made and entry.name in comparison.get("only", [entry.name])
-
-
-def of_checks(entry: Entry) -> bool:
-    """Whether a figure or table shows checks of gradient masking alone, which may not be made."""
-    return entry.needs == ("masking",)
 
 
 def unknown_entries(config: Config) -> list[str]:
@@ -187,7 +182,7 @@ def unknown_entries(config: Config) -> list[str]:
                     found.append(
                         f"{place} is no figure or table of runs; expected some of {expected}"
                     )
-                elif of_checks(known[asked]) and dataset.evaluation.masking is None:
+                elif "masking" in known[asked].needs and dataset.evaluation.masking is None:
                     found.append(
                         f"{place} shows checks that are not made; add masking: {{}} to the data "
                         f"set's evaluation, or leave {asked} out here"
@@ -200,15 +195,17 @@ def trained_runs(entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
     return [run for run in runs_of(entry.runs, comparison) if run not in comparison["external"]]
 
 
+ASKED = {"last_evaluations": "last", "masking": "masking"}
+"""Files of runs that a figure or table may use, and the key of a comparison that asks for them."""
+
+
 def read_runs(need: str, entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
     """The runs whose files of a kind, a key of `OF_RUN`, a figure or table is made from."""
-    if need not in entry.needs:
+    used = need in entry.uses and ASKED[need] in comparison
+    if not used and need not in entry.needs:
         return []
-    if need == "masking" and "masking" not in comparison:
-        return []
-    if need != "last_evaluations":
-        return runs_of(entry.runs, comparison)
-    return trained_runs(entry, comparison) if comparison.get("last") else []
+    of_last = need == "last_evaluations"  # models of others have but one
+    return trained_runs(entry, comparison) if of_last else runs_of(entry.runs, comparison)
 
 
 def seeds_of(run: str, comparison: Mapping[str, Any]) -> list[int]:
@@ -250,7 +247,7 @@ def inputs_of(
     if comparison is not None:
         files += [
             OF_RUN[need].format(architecture=comparison["architecture"], run=run, seed=seed)
-            for need in entry.needs
+            for need in (*entry.needs, *entry.uses)
             if need in OF_RUN
             for run in read_runs(need, entry, comparison)
             for seed in seeds_of(run, comparison)
@@ -282,7 +279,8 @@ def jobs(kind: str, comparison: Mapping[str, Any]) -> list[tuple[str, int]]:
 
     Parameters
     ----------
-    kind : {"runs", "evaluations", "evaluations-last", "masking", "poisoning", "representation"}
+    kind : str
+        A key of `NEEDS`.
     comparison : mapping
         From `bat.plan.specifications.comparison_specification`.
     """

@@ -34,7 +34,8 @@ ENTRY = Entry(
     shows="methods under attack, beside the paper's numbers",
     paper="Tables 1-6",
     scope="architecture",
-    needs=("evaluations", "last_evaluations", "masking"),
+    needs=("evaluations",),
+    uses=("last_evaluations", "masking"),
     runs=("configured", "external"),
     targets=("table1", "table2", "table3", "table4", "table5", "table6"),
     part_of="comparisons",
@@ -186,10 +187,8 @@ def write(comparison: Comparison, out: Path) -> list[Path]:
     spec, runs = comparison.spec, runs_of(ENTRY.runs, comparison.spec)
     last = comparison.evaluations(runs, "last") if spec.get("last") else {}
     baseline = spec.get("baseline", BASELINE)
-    note = masking_note(comparison)
-    return write_methods(
-        comparison, runs, out, paper=paper, baseline=baseline, last=last, note=note
-    )
+    settings = {"paper": paper, "baseline": baseline, "last": last}
+    return write_methods(comparison, runs, out, note=masking_note(comparison), **settings)
 
 
 def attack_steps(specs: Mapping[str, Mapping]) -> int:
@@ -209,7 +208,7 @@ def write_methods(
 ) -> list[Path]:
     """Write a table of some runs under every attack; arguments as of `methods_table`.
 
-    ``note`` ends its caption.
+    ``note`` is said in its caption.
     """
     evaluation, specs = comparison.spec["evaluation"], comparison.specs(runs)
     attacks = evaluation["attacks"]
@@ -224,12 +223,11 @@ def write_methods(
         costs={run: step_cost(spec["objective"], steps) for run, spec in specs.items()},
     )
     text = caption(table, evaluation, specs, baseline=baseline, paper=paper)
-    text = sentences(text, comparison.caution(runs))
+    text = sentences(text, note, comparison.caution(runs))
     for kind in sorted(score_kinds(specs.values())):
         text = comparison.folder.noted(text, f"scores/{kind}.parquet")
     if table["cost"].notna().any():
         text += f" {cost_text(steps)}"
-    text = sentences(text, note)
     shown, marked = presentation(table, attacks)
     parts = [Part(text, shown, marked)]
     if (table["n_pairs"] > 0).any() and table["run"].nunique() > 1:

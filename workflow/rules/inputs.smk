@@ -142,7 +142,7 @@ def comparison_asked_for(entry):
     """Files of one figure or table of runs; refused where it is made of no architecture."""
     if files := comparison_files(entry.name):
         return files
-    if inputs.of_checks(entry):
+    if "masking" in entry.needs:
         raise WorkflowError(
             f"{entry.name} shows checks that no configured data set makes; add masking: {{}} to "
             "its evaluation"
