@@ -164,8 +164,8 @@ def runs_of(names: Iterable[str], comparison: Mapping[str, Any]) -> list[str]:
 
 def is_made(entry: Entry, comparison: Mapping[str, Any]) -> bool:
     """Whether the configuration asks for a figure or table of an architecture's runs."""
-    checked = "masking" not in entry.needs or "masking" in comparison
-    return checked and entry.name in comparison.get("only", [entry.name])
+    made = "masking" not in entry.needs or "masking" in comparison
+    return made and entry.name in comparison.get("only", [entry.name])
 
 
 def unknown_entries(config: Config) -> list[str]:

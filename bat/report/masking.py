@@ -113,12 +113,10 @@ def failures(table: pd.DataFrame) -> dict[str, str]:
 
 def failure_note(table: pd.DataFrame) -> str:
     """A sentence for captions on the runs whose checks fail; empty where none does."""
-    failed = "; ".join(f"{LABELS.get(run, run)}: {what}" for run, what in failures(table).items())
-    return (
-        f"Signs of a masked gradient, so that the attacks say too little: {failed}."
-        if failed
-        else ""
-    )
+    named = [f"{LABELS.get(run, run)} fails {what}" for run, what in failures(table).items()]
+    if not named:
+        return ""
+    return f"PGD says too little of models whose gradient seems masked: {'; '.join(named)}."
 
 
 def masking_note(comparison: Comparison) -> str:

@@ -239,6 +239,10 @@ def test_checks_of_gradient_masking_are_asked_for_where_they_are_configured(
     assert plain == {("d", name) for name in widths}
 
     comparison = after["d", "comparison-small_cnn-6"]
+    methods = read_catalogue()["methods"]
+    assert inputs.is_made(methods, before["d", "comparison-small_cnn-6"])
+    made_of = inputs.inputs_of(methods, comparison)
+    assert "small_cnn-6/masking/pgd-at/seed3.parquet" in made_of
     asked = inputs.jobs("masking", comparison)
     assert sorted(asked) == sorted(inputs.jobs("evaluations", comparison_of_tables(comparison)))
     assert ("theirs", 0) in asked and ("pgd-at", 3) in asked

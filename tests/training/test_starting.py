@@ -70,7 +70,7 @@ def test_it_is_the_plain_run_on_a_model_that_was_filled_by_hand(
 
 @pytest.mark.parametrize("method", [*METHODS, "bat"])
 def test_every_method_starts_from_a_run(method, first, few_digits, inputs, tmp_path):
-    spec = started("erm-all", method, training={"epochs": 1})
+    spec = started("erm-all", method)
     train(tmp_path, few_digits, spec, given(inputs, first))
     metadata = read_metadata(tmp_path / "history.parquet", "history")
     assert "start" in metadata["inputs"] and metadata["recipe"]["start_from"] == {"run": "erm-all"}
