@@ -12,7 +12,7 @@ array([1., 1., 1., 1.])
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from bat import attacks, objectives
