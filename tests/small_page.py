@@ -1,11 +1,14 @@
 """The page of all images of a small data set, whose scores were made up."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 from samples import encode, pets, pixels
 from small_scores import write_results
 
 from bat import data
-from bat.figures import browse
+from bat.figures import browse, browse_methods
 from bat.files import write_table
 from bat.report.folder import Folder
 
@@ -44,6 +47,34 @@ def write_folder(root):
         columns[name] = 0.6 * rng.random(len(labels))
         write_table(folder / "scores" / f"{name}.parquet", name, columns, **about)
     return folder
+
+
+RUNS = ("pgd-at", "<i>mine</i>")
+SPEC = {"dataset": "d", "architecture": "net", "runs": RUNS, "external": [], "seeds": [0, 1, 2]}
+SPEC |= {"ablation": {"alpha": [], "beta": []}, "shares": [], "substitution": []}
+SPEC["evaluation"] = {"attacks": {"pgd": {"eps": 0.1, "steps": 10, "restarts": 1}}}
+
+
+def verdicts(run, seed):
+    """What a run got right of every second test image."""
+    rng = np.random.default_rng([RUNS.index(run), seed])
+    columns = {name: rng.random(N_TEST // 2) < 0.5 for name in ("clean", "pgd")}
+    return pd.DataFrame({"index": np.arange(0, N_TEST, 2), **columns})
+
+
+def write_methods_page(folder):
+    """``net/browse.html`` in a results folder, with two methods that were never trained."""
+    judged = {(run, seed): verdicts(run, seed) for run in RUNS for seed in SPEC["seeds"]}
+    comparison = SimpleNamespace(
+        folder=Folder(folder, SPEC),
+        spec=SPEC,
+        dataset=SPEC["dataset"],
+        architecture=SPEC["architecture"],
+        evaluations=lambda runs: {key: judged[key] for key in judged if key[0] in runs},
+    )
+    (folder / "net").mkdir()
+    browse_methods.write(comparison, folder / "net" / "browse")
+    return folder / "net" / "browse.html"
 
 
 def write_small_page(root):

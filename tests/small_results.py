@@ -388,7 +388,11 @@ def stages() -> list[Stage]:
             Stage(f"figure {figure}", (_DATA, *more), shown, bound(_figure, figure), ("figures",))
         )
     for name, reads in {
-        "methods": (f"{place}/evaluations/*/*", "scores/memorization.parquet"),
+        "methods": (
+            f"{place}/evaluations/*/*",
+            f"{place}/masking/*/*",
+            "scores/memorization.parquet",
+        ),
         "ladder": (f"{place}/evaluations/*/*", "scores/memorization.parquet"),
         "history": ("groups/*", "scores/*", f"{place}/runs/[bp]*/*/history.parquet"),
         "masking": (f"{place}/masking/*/*",),

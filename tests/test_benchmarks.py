@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
+import shutil
 import sys
 
 import pytest
@@ -99,3 +101,12 @@ def test_trials_compares_our_loop_with_a_plain_one(call):
     rows = [line for line in text.splitlines() if line.startswith(("plain", "ours, float32"))]
     assert len(rows) == 2
     assert " 1.00x" in rows[0]
+
+
+def test_the_page_is_measured_at_toy_size(call, tmp_path):
+    if shutil.which("chromedriver") is None:
+        pytest.skip("needs chromedriver: apt-get install chromium chromium-driver")
+    text = call("browse", "--images", 60, "--repeats", 1, "--out", tmp_path / "page")
+    assert "60 training and 12 test images" in text
+    assert re.search(r"^opening: median \d+ ms", text, re.M)
+    assert re.search(r"^sorting: median \d+ ms", text, re.M)

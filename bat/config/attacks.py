@@ -7,8 +7,9 @@ where it is more than PGD with other settings, also its code in `bat.attacks`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bat.config.runs import Adversary, Evaluation
@@ -121,10 +122,16 @@ ATTACKS = {entry.name: entry for entry in (FGSM, PGD, CW, AUTOATTACK)}
 """By the column of evaluation tables, in their order."""
 
 
+FURTHER_PGD = re.compile(r"pgd-[1-9][0-9]*")
+"""Columns of PGD with other numbers of steps than the column ``pgd``, as ``pgd-20``."""
+
+
 def entry_of(name: str) -> Entry:
     """The entry of an attack; that of one's own has its name as title and its code as words."""
     if name in ATTACKS:
         return ATTACKS[name]
+    if FURTHER_PGD.fullmatch(name):
+        return replace(PGD, name=name, title=name.upper())
     return Entry(
         name=name,
         title=name,
@@ -140,6 +147,8 @@ def attacks(evaluation: Evaluation, adversary: Adversary) -> dict[str, dict]:
     """The built-in attacks that a data set is evaluated with: their settings by name, resolved."""
     eps = _own(evaluation.eps, adversary.eps)
     found = {name: entry.settings(evaluation, adversary.step) for name, entry in ATTACKS.items()}
+    for steps in evaluation.pgd_more:
+        found[f"{PGD.name}-{steps}"] = found[PGD.name] | {"steps": steps}
     return {
         name: {"eps": eps, **settings} for name, settings in found.items() if settings is not None
     }

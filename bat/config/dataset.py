@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from bat.config.architectures import Architecture, is_built_in, smallest_edge
-from bat.config.attacks import ATTACKS
+from bat.config.attacks import ATTACKS, FURTHER_PGD
 from bat.config.code import spelled
 from bat.config.data import EDGES, AnyData
 from bat.config.networks import Network, gathered
@@ -59,6 +59,10 @@ class Dataset(Section):
         RUNS, description="added to, or laid over, the paper's methods"
     )
     external: dict[Name, External] = Field({}, description="models by the name of their row")
+    baseline: Name | None = Field(
+        None,
+        description="run that the table of methods takes differences from; unset: bat-1-0.2",
+    )
     ablation: Ablation = Ablation()
     studies: Studies = Studies()
     only: dict[Name, tuple[Name, ...]] = Field(
@@ -114,8 +118,14 @@ class Dataset(Section):
             if is_built_in(name):
                 raise ValueError(f"networks.{name} has the name of a built-in; rename it")
         for name in self.evaluation.attacks:
-            if name in ("index", "clean", *ATTACKS):
+            if name in ("index", "clean", *ATTACKS) or FURTHER_PGD.fullmatch(name):
                 raise ValueError(f"evaluation.attacks.{name} has the name of a column; rename it")
+        steps = [self.evaluation.pgd_steps, *self.evaluation.pgd_more]
+        if len(set(steps)) < len(steps):
+            raise ValueError(
+                f"evaluation.pgd_steps and pgd_more name {', '.join(map(str, steps))} steps; "
+                "expected each number once"
+            )
         trainer = self.scores.trainer and self.scores.trainer.name
         if trainer and (is_built_in(trainer) or trainer in self.networks):
             raise ValueError(f"scores.trainer.name: {trainer} names an architecture; set another")
@@ -159,6 +169,16 @@ class Dataset(Section):
         twice = sorted(self.runs.keys() & self.external.keys())
         if twice:
             raise ValueError(f"{', '.join(twice)} names a run and an external model; rename one")
+        return self
+
+    @model_validator(mode="after")
+    def _baseline_has_a_row(self):
+        rows = [*self.runs, *self.external]
+        if self.baseline is not None and self.baseline not in rows:
+            raise ValueError(
+                f"baseline is {self.baseline}, which has no row in the table of methods; expected "
+                f"one of {', '.join(rows)}"
+            )
         return self
 
     @model_validator(mode="after")

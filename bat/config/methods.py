@@ -27,6 +27,7 @@ SETTLED_ELSEWHERE = {
     "sigma",
     "top",
     "awp",
+    "averaging",
 }
 SETTLED_ELSEWHERE |= {"objective", "settings"}  # of a method of one's own
 """Of a run, what is none of its objective's constants."""
@@ -60,9 +61,18 @@ def begin_epoch(share: float, epochs: int) -> int:
     return round(share * epochs)
 
 
-def first_weighted_epoch(share: float, epochs: int) -> int:
-    """The first epoch, counted from 1, with MAIL's weights, after this share without them."""
+def first_epoch_after(share: float, epochs: int) -> int:
+    """The first epoch, counted from 1, after this share of a training: of MAIL's weights."""
     return round(share * epochs) + 1
+
+
+def averaging(run) -> dict:
+    """``{"averaging": settings}`` of a run whose weights are averaged, resolved; else empty."""
+    if run.averaging is None:
+        return {}
+    settings = run.averaging.model_dump(mode="json")
+    begin = first_epoch_after(settings.pop("start"), run.training.epochs)
+    return {"averaging": settings | {"begin_epoch": begin}}
 
 
 def constants(run, architecture: str, adversary) -> dict:
@@ -100,7 +110,7 @@ def constants(run, architecture: str, adversary) -> dict:
         settings["begin_epoch"] = begin_epoch(settings.pop("begin"), run.training.epochs)
     if run.method.startswith("mail-"):
         begin = settings.pop("begin")
-        settings["begin_epoch"] = first_weighted_epoch(begin, run.training.epochs)
+        settings["begin_epoch"] = first_epoch_after(begin, run.training.epochs)
     if run.awp is not None:
         settings["awp"] = awp_constants(run.awp, run.method, run.training.epochs)
     return settings

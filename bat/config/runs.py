@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from bat.config.averaging import Averaging, with_epochs_to_average
 from bat.config.awp import Awp, awp_sets_in, without_awp
 from bat.config.code import Code, Settings
 from bat.config.methods import with_smooth_labels
@@ -87,6 +88,11 @@ class Evaluation(Section):
     pgd_steps: Count = 100
     pgd_step: Epsilon | None = None
     pgd_restarts: Count = 1
+    pgd_more: tuple[Count, ...] = Field(
+        (),
+        description="steps of further PGD attacks, each with a column of its own: [20] beside the "
+        "100 of pgd_steps",
+    )
     cw_steps: Count = 100
     cw_step: Epsilon | None = None
     autoattack: Literal["standard", "aa-fast", "none"] = Field(
@@ -100,6 +106,11 @@ class Evaluation(Section):
     masking: Masking | None = Field(
         None, description="check every evaluated model for a masked gradient; unset: none is"
     )
+    last: bool = Field(
+        False,
+        description="judge the models of the last epoch too, beside those of the epoch selected: "
+        "the difference is robust overfitting",
+    )
     attacks: dict[Name, OwnAttack] = Field(
         {}, description="attacks of your own, by the name of their column"
     )
@@ -111,8 +122,13 @@ class Run(Chosen):
     training: Training = Training()
     selection: Selection | None = Field(None, description="unset: the data set's")
     start_from: StartFrom = None
-
+    averaging: Averaging | None = Field(
+        None,
+        description="of the weights along training; the averaged model is what is selected, "
+        "followed and evaluated; unset: none",
+    )
     _smooths = model_validator(mode="after")(with_smooth_labels)
+    _averages = model_validator(mode="after")(with_epochs_to_average)
 
 
 class ErmRun(Run):

@@ -13,7 +13,7 @@ _PLACES = [
     re.compile(pattern)
     for pattern in (
         r"/(?P<architecture>[^/]+)/(?:evaluations|masking|poisoning|representation)/(?P<run>[^/]+)"
-        r"/seed(?P<seed>\d+)\.\w+$",
+        r"/seed(?P<seed>\d+)(?:-(?P<checkpoint>last))?\.\w+$",
         r"/(?P<architecture>[^/]+)/runs/(?P<run>[^/]+)/seed(?P<seed>\d+)"
         r"/(?:(?P<checkpoint>best|last|resume)\.pt|history\.\w+)$",
         r"/trials/(?P<architecture>[^/]+)-(?P<first>\d{6})-(?P<last>\d{6})\.parquet$",

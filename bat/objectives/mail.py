@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from bat.attacks import Attacked, forward
 from bat.config import MailAtRun, MailMartRun, MailTradesRun
-from bat.config.methods import MAIL_EPOCHS, first_weighted_epoch
+from bat.config.methods import MAIL_EPOCHS, first_epoch_after
 from bat.objectives.base import Batch, SmoothedAdversarial, Statistics
 from bat.objectives.mart import MART, mart_loss
 from bat.objectives.trades import TRADES, trades_loss
 
-BEGIN_EPOCH = first_weighted_epoch(MailAtRun().begin, MAIL_EPOCHS)
+BEGIN_EPOCH = first_epoch_after(MailAtRun().begin, MAIL_EPOCHS)
 
 
 class Mail:

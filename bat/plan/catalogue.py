@@ -34,11 +34,13 @@ OF_DATASET = {
 OF_RUN = {
     "evaluations": "{architecture}/evaluations/{run}/seed{seed}.parquet",
     "masking": "{architecture}/masking/{run}/seed{seed}.parquet",
+    "last_evaluations": "{architecture}/evaluations/{run}/seed{seed}-last.parquet",
     "history": "{architecture}/runs/{run}/seed{seed}/history.parquet",
     "representation": "{architecture}/representation/{run}/seed{seed}.json",
     "poisoning": "{architecture}/poisoning/{run}/seed{seed}.parquet",
 }
-"""Files of each run and seed that can be needed, likewise."""
+"""Files of each run and seed that can be needed, likewise; those of the last epoch's models where
+these are judged."""
 
 SCOPES = ("dataset", "architecture", "all")
 _FOLDERS = {"figures": ("pdf", "png", "csv"), "tables": ("csv", "md", "tex")}
@@ -62,7 +64,8 @@ class Entry:
     needs : tuple of str
         Keys of `OF_DATASET` and `OF_RUN`: what it is made from.
     uses : tuple of str
-        Keys of `OF_DATASET`: what it shows too, where the data set has it.
+        Keys of `OF_DATASET`: what it shows too, where the data set has it; and
+        ``last_evaluations`` and ``masking``, where these are made.
     runs : tuple of str
         Sets of runs, as `bat.plan.inputs.runs_of` knows them, or runs by their name: whose files.
     targets : tuple of str
@@ -166,9 +169,10 @@ def read_entry(path: Path) -> Entry:
     entry = Entry(**given, name=name, folder=folder)
     if entry.scope not in SCOPES:
         raise BatError(f"{path}: scope is {entry.scope!r}, expected one of {', '.join(SCOPES)}")
-    if unknown := sorted(set(entry.uses) - {*OF_DATASET}):
+    if unknown := sorted(set(entry.uses) - {*OF_DATASET, "last_evaluations", "masking"}):
         raise BatError(
-            f"{path}: uses {', '.join(unknown)}, expected some of {', '.join(OF_DATASET)}"
+            f"{path}: uses {', '.join(unknown)}, expected some of {', '.join(OF_DATASET)}, "
+            "last_evaluations, masking"
         )
     if unknown := sorted(set(entry.needs) - {*OF_DATASET, *OF_RUN}):
         raise BatError(

@@ -32,7 +32,8 @@ def step_cost(objective: Mapping[str, Any], attack_steps: int) -> float:
     Returns
     -------
     float
-        Above 0; NaN for a method of one's own, of which no passes are known.
+        Above 0; NaN for a method of one's own, of which no passes are known. With
+        weight perturbation that of an epoch after its warm-up.
 
     Examples
     --------
@@ -42,5 +43,7 @@ def step_cost(objective: Mapping[str, Any], attack_steps: int) -> float:
     if objective["method"] == "own":
         return float("nan")
     forwards, trained = PASSES.get(objective["method"], (0, 1))
+    if objective.get("awp", {}).get("gamma"):
+        trained *= 2
     found = FORWARD * forwards + TRAINED * trained + ATTACK * objective.get("steps", 0)
     return found / (TRAINED + ATTACK * attack_steps)

@@ -80,7 +80,7 @@ def used_files(dataset: Dataset, entry: Entry, without: Iterable[str] = ()) -> l
     lacking = absent_tables(dataset) | set(without)
     if "proxies" not in shared_tables(dataset):
         lacking.add("proxies")
-    return [OF_DATASET[use][0] for use in entry.uses if use not in lacking]
+    return [OF_DATASET[use][0] for use in entry.uses if use in OF_DATASET and use not in lacking]
 
 
 def course_files(dataset: Dataset) -> list[str]:
@@ -94,6 +94,7 @@ NEEDS = {
     "runs": "history",
     "evaluations": "evaluations",
     "masking": "masking",
+    "evaluations-last": "last_evaluations",
     "poisoning": "poisoning",
     "representation": "representation",
 }
@@ -163,8 +164,8 @@ def runs_of(names: Iterable[str], comparison: Mapping[str, Any]) -> list[str]:
 
 def is_made(entry: Entry, comparison: Mapping[str, Any]) -> bool:
     """Whether the configuration asks for a figure or table of an architecture's runs."""
-    checked = "masking" not in entry.needs or "masking" in comparison
-    return checked and entry.name in comparison.get("only", [entry.name])
+    made = "masking" not in entry.needs or "masking" in comparison
+    return made and entry.name in comparison.get("only", [entry.name])
 
 
 def unknown_entries(config: Config) -> list[str]:
@@ -192,6 +193,19 @@ def unknown_entries(config: Config) -> list[str]:
 def trained_runs(entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
     """The runs of a figure or table that are trained here, and so have a specification."""
     return [run for run in runs_of(entry.runs, comparison) if run not in comparison["external"]]
+
+
+ASKED = {"last_evaluations": "last", "masking": "masking"}
+"""Files of runs that a figure or table may use, and the key of a comparison that asks for them."""
+
+
+def read_runs(need: str, entry: Entry, comparison: Mapping[str, Any]) -> list[str]:
+    """The runs whose files of a kind, a key of `OF_RUN`, a figure or table is made from."""
+    used = need in entry.uses and ASKED[need] in comparison
+    if not used and need not in entry.needs:
+        return []
+    of_last = need == "last_evaluations"  # models of others have but one
+    return trained_runs(entry, comparison) if of_last else runs_of(entry.runs, comparison)
 
 
 def seeds_of(run: str, comparison: Mapping[str, Any]) -> list[int]:
@@ -233,9 +247,9 @@ def inputs_of(
     if comparison is not None:
         files += [
             OF_RUN[need].format(architecture=comparison["architecture"], run=run, seed=seed)
-            for need in entry.needs
+            for need in (*entry.needs, *entry.uses)
             if need in OF_RUN
-            for run in runs_of(entry.runs, comparison)
+            for run in read_runs(need, entry, comparison)
             for seed in seeds_of(run, comparison)
         ]
     if "evaluations" in entry.needs and "memorization" in score_kinds(run_specs):
@@ -265,7 +279,8 @@ def jobs(kind: str, comparison: Mapping[str, Any]) -> list[tuple[str, int]]:
 
     Parameters
     ----------
-    kind : {"runs", "evaluations", "masking", "poisoning", "representation"}
+    kind : str
+        A key of `NEEDS`.
     comparison : mapping
         From `bat.plan.specifications.comparison_specification`.
     """
@@ -276,7 +291,7 @@ def jobs(kind: str, comparison: Mapping[str, Any]) -> list[tuple[str, int]]:
         if kind == "runs":  # whatever is read of a model, it is trained
             runs = trained_runs(entry, comparison)
         else:
-            runs = runs_of(entry.runs, comparison) if NEEDS[kind] in entry.needs else []
+            runs = read_runs(NEEDS[kind], entry, comparison)
         found += [(run, seed) for run in runs for seed in seeds_of(run, comparison)]
     if kind == "runs":
         found += [(start, seed) for run, seed in found for start in _starts(run, comparison)]

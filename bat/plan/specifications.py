@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from bat.addresses import address_variable, is_address, kept_address
 from bat.config import AnyRun, Config, Dataset, Network, Scores
 from bat.config.attacks import attacks
+from bat.config.methods import averaging
 from bat.data import revisions
 from bat.errors import BatError
 from bat.plan import own
@@ -257,6 +258,7 @@ def run_specification(
         "history": dataset.history.model_dump(mode="json"),
         "adversary": {"eps": dataset.adversary.eps, "step": dataset.adversary.step},
         **own.network(architecture, dataset.networks),
+        **averaging(run),
     }
     return spec if seed is None else spec | {"seed": seed}
 
@@ -293,9 +295,13 @@ def masking_specification(name: str, dataset: Dataset) -> dict:
 
 def comparison_specification(name: str, dataset: Dataset, architecture: str) -> dict:
     """What the tables and figures of one architecture compare, and under which attacks."""
-    only = {"only": list(dataset.only[architecture])} if architecture in dataset.only else {}
-    checked = dataset.evaluation.masking is not None
-    masking = {"masking": masking_specification(name, dataset)} if checked else {}
+    asked: dict = {"last": True} if dataset.evaluation.last else {}  # written where set alone
+    if dataset.baseline is not None:
+        asked["baseline"] = dataset.baseline
+    if architecture in dataset.only:
+        asked["only"] = list(dataset.only[architecture])
+    if dataset.evaluation.masking is not None:
+        asked["masking"] = masking_specification(name, dataset)
     return {
         "dataset": name,
         "architecture": architecture,
@@ -306,6 +312,6 @@ def comparison_specification(name: str, dataset: Dataset, architecture: str) -> 
         "seeds": list(dataset.seeds),
         "ablation": dataset.ablation.model_dump(mode="json"),
         "evaluation": evaluation_specification(name, dataset),
+        **asked,
         **starts(dataset),
-        **masking,
-    } | only
+    }

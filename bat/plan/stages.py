@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bat.config import AnyRun, Config, Dataset, Optimization, is_built_in
 from bat.config.attacks import entry_of
+from bat.config.methods import averaging
 from bat.errors import ArtifactError
 from bat.files import column, read_table
 from bat.files.indices import read_indices
@@ -86,7 +87,7 @@ class Place:
         for architecture in self.dataset.architectures:
             rows += [
                 self.training(architecture),
-                self.evaluation(architecture),
+                *self.evaluations(architecture),
                 self.masking(architecture),
                 self.poisoning(architecture),
                 self.representation(architecture),
@@ -233,8 +234,8 @@ class Place:
             2 * parameters,
         )
 
-    def evaluation(self, architecture: str) -> Row:
-        """Attacks on the trained models."""
+    def evaluations(self, architecture: str) -> list[Row]:
+        """Attacks on the trained models, and on those of the last epoch where they are judged."""
         settings = self.dataset.evaluation
         n_test = min(settings.max_samples or self.size.n_test, self.size.n_test)
         batch = min(settings.batch_size, n_test)
@@ -253,13 +254,17 @@ class Place:
             "evaluation-ablation": start.judging + n_test * pgd,
         }
         comparison = self.comparison(architecture)
-        return self._measured(
-            f"evaluation, {architecture}",
-            architecture,
-            "evaluations",
-            lambda run: each[inputs.evaluation_stage(run, comparison)],
-            2 * n_test,
-        )
+        return [
+            self._measured(f"{title}, {architecture}", architecture, kind, seconds, 2 * n_test)
+            for title, kind, seconds in (
+                (
+                    "evaluation",
+                    "evaluations",
+                    lambda run: each[inputs.evaluation_stage(run, comparison)],
+                ),
+                ("evaluation of last", "evaluations-last", lambda run: each["evaluation"]),
+            )
+        ]
 
     def masking(self, architecture: str) -> Row:
         """Checks for a masked gradient, where they are configured."""
@@ -310,6 +315,9 @@ class Place:
         attack = functools.partial(
             self.attack, architecture, batch=EVALUATION_BATCH, precision=precision
         )
+        if run.averaging is not None and run.averaging.kind == "swa":  # statistics, anew each epoch
+            passes = epochs + 1 - averaging(run)["averaging"]["begin_epoch"]
+            seconds += passes * n_samples * self.clean(architecture, run.training.batch_size)
         if n_selected:
             seconds += epochs * n_selected * attack(selection.steps)
         times = -(-epochs // history.every) if history.every else 1

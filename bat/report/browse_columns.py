@@ -84,7 +84,8 @@ def splits(folder: Folder, distance: np.ndarray) -> dict[str, dict]:
         if (folder.path / "scores" / f"{kind}.parquet").exists():
             train.append(folder.scores(kind)[0])
     test = [folder.scores("test")[0]]
-    above = pairs[pairs["influence"] > folder.spec.get("influence_above", INFLUENCE_ABOVE)]
+    thresholds = folder.groups("test")[1].get("thresholds", {})
+    above = pairs[pairs["influence"] > thresholds.get("influence_above", INFLUENCE_ABOVE)]
     found = {}
     for split, tables, place, title in (
         ("train", train, "train_index", "Test images influenced"),

@@ -30,6 +30,7 @@ SCRIPTS = (
     "grid",
     "detail",
     "filters",
+    "methods",
     "compare",
     "export",
     "review",
@@ -51,7 +52,7 @@ def write_page(
     path : path
         ``browse.html``; sheets lie in ``browse_files``.
     content : dict
-        What the scripts read: ``dataset``, ``note``, ``splits``, ``pairs``.
+        What the scripts read, from `bat.report.browse_content.gather`.
     prepared : PreparedData
         The images.
     orders : dict of ndarray
@@ -97,8 +98,9 @@ def html(content: dict[str, Any], *, beside: bool = False) -> str:
     """
     # no tag in a name may end the script
     text = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
+    title = ", ".join(content[key] for key in ("dataset", "architecture") if key in content)
     parts = {
-        "DATASET": for_html(content["dataset"]),
+        "TITLE": for_html(title),
         "NOTE": for_html(content["note"]),
         "IMAGES": "data: 'self' file:" if beside else "data:",
         "STYLE": _read("style.css"),

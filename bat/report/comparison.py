@@ -27,8 +27,16 @@ class Comparison:
         self.dataset, self.architecture = spec["dataset"], spec["architecture"]
         self._run_specs = {run["run"]: run for run in run_specs}
 
-    def evaluations(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
+    def evaluations(
+        self, runs: Iterable[str], which: str = "best"
+    ) -> dict[tuple[str, int], pd.DataFrame]:
         """Verdicts by run and seed; an external model has the one seed 0.
+
+        Parameters
+        ----------
+        runs : iterable of str
+        which : {"best", "last"}
+            The epoch of the models that were judged; of ``last`` those of trained runs alone.
 
         Raises
         ------
@@ -37,13 +45,14 @@ class Comparison:
             the run has now.
         """
         return {
-            (run, seed): self._evaluation(run, seed)
-            for run in runs
+            (run, seed): self._evaluation(run, seed, which)
+            for run in (runs if which == "best" else self.specs(runs))
             for seed in seeds_of(run, self.spec)
         }
 
-    def _evaluation(self, run: str, seed: int) -> pd.DataFrame:
-        name = result_file("evaluations", self.architecture, run, seed)
+    def _evaluation(self, run: str, seed: int, which: str) -> pd.DataFrame:
+        kind = {"best": "evaluations", "last": "evaluations-last"}[which]
+        name = result_file(kind, self.architecture, run, seed)
         table, metadata = self.folder.table(name, "evaluations")
         path, wanted = self.folder.path / name, self.spec["evaluation"]
         made = metadata["recipe"]
@@ -56,7 +65,7 @@ class Comparison:
                 "workflow, which makes it again"
             )
         if run not in self.spec["external"]:
-            check_model(path, metadata, self._checkpoint(run, seed))
+            check_model(path, metadata, self._checkpoint(run, seed, which))
         return table
 
     def maskings(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
@@ -88,8 +97,8 @@ class Comparison:
                 found[run, seed] = table
         return found
 
-    def _checkpoint(self, run: str, seed: int) -> Path:
-        return self.folder.path / checkpoint_file(self.architecture, run, seed)
+    def _checkpoint(self, run: str, seed: int, which: str = "best") -> Path:
+        return self.folder.path / checkpoint_file(self.architecture, run, seed, which)
 
     def histories(self, runs: Iterable[str]) -> dict[tuple[str, int], pd.DataFrame]:
         """Histories by run and seed.

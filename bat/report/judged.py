@@ -6,13 +6,13 @@ shares in [0, 1].
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bat.config.attacks import ATTACKS, entry_of
+from bat.config.attacks import ATTACKS, FURTHER_PGD, entry_of
 from bat.config.values import fraction_text
 from bat.errors import BatError
 from bat.report.words import LABELS, percent
@@ -99,6 +99,22 @@ def _judged(
             yield run, seed, attack, frame[attack].to_numpy(bool)
 
 
+def column_order(attacks: Iterable[str]) -> list[str]:
+    """Attacks in the order of columns: the paper's, further PGD before PGD, others last.
+
+    >>> column_order(["mine", "pgd", "pgd-20", "clean", "aa"])
+    ['clean', 'pgd-20', 'pgd', 'aa', 'mine']
+    """
+    known = list(COLUMNS)
+
+    def rank(name: str) -> tuple[int, int]:
+        if FURTHER_PGD.fullmatch(name):
+            return known.index("pgd"), int(name.partition("-")[2])
+        return known.index(name) if name in known else len(known), 10**9
+
+    return sorted(dict.fromkeys(attacks), key=rank)
+
+
 def attack_labels(attacks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """What readers call each column.
 
@@ -152,7 +168,7 @@ def _attack_words(name: str, settings: Mapping[str, Any]) -> str:
 
 
 def protocol_text(table: pd.DataFrame, specs: Mapping[str, Mapping[str, Any]]) -> str:
-    """How long the runs trained, and which epoch counts."""
+    """How long the runs trained, whose weights are averaged, and which epoch counts."""
     runs = list(dict.fromkeys(table["run"]))
     by_epochs: dict[int, list[str]] = {}
     for run in runs:
@@ -165,12 +181,30 @@ def protocol_text(table: pd.DataFrame, specs: Mapping[str, Mapping[str, Any]]) -
     elif by_epochs:
         each = "; ".join(f"{', '.join(names)} {n} epochs" for n, names in by_epochs.items())
         sentences.append(f"Trained for: {each}.")
+    sentences += averaging_sentences({run: specs[run] for run in runs if run in specs})
     selections = [specs[run]["selection"] for run in runs if run in specs]
     sentences += dict.fromkeys(_selection_words(selection) for selection in selections)
     elsewhere = [LABELS.get(run, run) for run in runs if run not in specs]
     if elsewhere:
         sentences.append(f"Trained elsewhere: {', '.join(elsewhere)}.")
     return " ".join(sentences)
+
+
+def averaging_sentences(specs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Whose weights are averaged, and how, a sentence for each way."""
+    averaged: dict[str, list[str]] = {}
+    for run, spec in specs.items():
+        if "averaging" in spec:
+            words = _averaging_words(spec["averaging"])
+            averaged.setdefault(words, []).append(LABELS.get(run, run))
+    return [f"{words}: {', '.join(names)}." for words, names in averaged.items()]
+
+
+def _averaging_words(averaging: Mapping[str, Any]) -> str:
+    begin = f"from epoch {averaging['begin_epoch']} on"
+    if averaging["kind"] == "swa":
+        return f"Weights averaged over the epochs (SWA) {begin}"
+    return f"Moving average of the weights (EMA, decay {averaging['decay']:g}) {begin}"
 
 
 def _selection_words(selection: Mapping[str, Any]) -> str:

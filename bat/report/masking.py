@@ -49,7 +49,7 @@ def checks(verdicts: Mapping[tuple[str, int], pd.DataFrame], n_classes: int) -> 
     Parameters
     ----------
     verdicts : mapping of (run, seed) to DataFrame
-        ``few``, ``many``, ``transfer`` (null where there is no other model), ``square``,
+        ``few``, ``many``, ``transfer`` (missing or null where there is no other model), ``square``,
         ``unbounded``: whether a sample withstands; see `bat.attacks.masking_verdicts`.
     n_classes : int
 
@@ -65,7 +65,7 @@ def checks(verdicts: Mapping[tuple[str, int], pd.DataFrame], n_classes: int) -> 
     rows = []
     for (run, seed), frame in verdicts.items():
         for name, check in CHECKS.items():
-            if frame[check.after].isna().all():
+            if check.after not in frame or frame[check.after].isna().all():
                 continue
             before, after = (frame[column].astype(bool) for column in (check.before, check.after))
             counted = before & (~after if check.falls else after)
@@ -113,12 +113,10 @@ def failures(table: pd.DataFrame) -> dict[str, str]:
 
 def failure_note(table: pd.DataFrame) -> str:
     """A sentence for captions on the runs whose checks fail; empty where none does."""
-    failed = "; ".join(f"{LABELS.get(run, run)}: {what}" for run, what in failures(table).items())
-    return (
-        f"Signs of a masked gradient, so that the attacks say too little: {failed}."
-        if failed
-        else ""
-    )
+    named = [f"{LABELS.get(run, run)} fails {what}" for run, what in failures(table).items()]
+    if not named:
+        return ""
+    return f"PGD says too little of models whose gradient seems masked: {'; '.join(named)}."
 
 
 def masking_note(comparison: Comparison) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -31,35 +31,51 @@ def presentation(
     Returns
     -------
     cells : DataFrame of str
-        ``Method`` and a column per attack, percent as ``62.0 ± 0.3 (+0.0)``:
-        mean, standard deviation where there are several seeds, difference from
-        the baseline where there is one; beside each the column ``..., paper``
-        where the paper has numbers; ``Cost`` where it is known of some run.
-        Missing cells are null.
+        ``Method``, ``Epoch`` where last ones were judged, and a column per attack,
+        percent as ``62.0 ± 0.3 (+0.0)``: mean, standard deviation where there are
+        several seeds, difference from the baseline where there is one; beside each the
+        column ``..., paper`` where the paper has numbers; ``Cost`` where it is known of
+        some run. Missing cells are null.
     marked : DataFrame of bool
         Of the same shape: which cells are the best of their attack.
     """
-    labels, runs = attack_labels(attacks), list(dict.fromkeys(table["run"]))
-    wide = pd.DataFrame({"Method": [LABELS.get(run, run) for run in runs]})
-    marked = pd.DataFrame({"Method": [False] * len(runs)})
-    for attack, rows in table.groupby("attack", sort=False):
-        rows = rows.set_index("run")
-        ours = {row.Index: cell_text(row.mean, row.sd, row.difference) for row in rows.itertuples()}
-        wide[labels[attack]] = [ours.get(run) for run in runs]
-        marked[labels[attack]] = [bool(rows["best"].get(run, False)) for run in runs]
-        rows = rows[rows["paper"].notna()]
-        theirs = {
-            row.Index: cell_text(row.paper, np.nan, row.paper_difference)
-            for row in rows.itertuples()
-        }
-        if theirs:
-            wide[f"{labels[attack]}, paper"] = [theirs.get(run) for run in runs]
+    labels, wide = attack_labels(attacks), _heads(table)
+    marked = pd.DataFrame(False, wide.index, wide.columns)
+    for attack, rows in _by_attack(table, wide.index):
+        wide[labels[attack]] = [_cell(row.mean, row.sd, row.difference) for row in rows]
+        marked[labels[attack]] = [row.best is True for row in rows]
+        if any(pd.notna(row.paper) for row in rows):
+            wide[f"{labels[attack]}, paper"] = [
+                _cell(row.paper, np.nan, row.paper_difference) for row in rows
+            ]
             marked[f"{labels[attack]}, paper"] = False
-    costs = table.drop_duplicates("run")["cost"]
+    costs = table.drop_duplicates(ROW).set_index(ROW)["cost"]
     if costs.notna().any():
-        wide["Cost"] = [None if pd.isna(cost) else f"{cost:.2f}" for cost in costs]
+        wide["Cost"] = [None if pd.isna(cost) else f"{cost:.2f}" for cost in costs[wide.index]]
         marked["Cost"] = False
-    return wide, marked
+    return wide.reset_index(drop=True), marked.reset_index(drop=True)
+
+
+ROW = ["run", "checkpoint"]
+
+
+def _heads(table: pd.DataFrame) -> pd.DataFrame:
+    """The first columns: whose row it is, and of which epoch where there are several."""
+    index = pd.MultiIndex.from_frame(table[ROW].drop_duplicates())
+    wide = pd.DataFrame({"Method": [LABELS.get(run, run) for run, _ in index]}, index=index)
+    if "last" in set(table["checkpoint"]):
+        wide["Epoch"] = [checkpoint for _, checkpoint in index]
+    return wide
+
+
+def _by_attack(table: pd.DataFrame, index: pd.MultiIndex) -> Iterator[tuple[str, list]]:
+    """Each attack with a row, which may be of NaN, for every entry of the index."""
+    for attack, rows in table.groupby("attack", sort=False):
+        yield attack, list(rows.set_index(ROW).reindex(index).itertuples())
+
+
+def _cell(mean: float, sd: float, difference: float) -> str | None:
+    return None if pd.isna(mean) else cell_text(mean, sd, difference)
 
 
 def cost_text(attack_steps: int) -> str:
@@ -90,15 +106,11 @@ def differences(
     """
     labels = attack_labels(attacks)
     others = table[table["run"] != baseline]
-    runs = list(dict.fromkeys(others["run"]))
-    wide = pd.DataFrame({"Method": [LABELS.get(run, run) for run in runs]})
-    for attack, rows in others.groupby("attack", sort=False):
-        rows = rows.set_index("run").reindex(runs)
-        wide[labels[attack]] = [
-            None if pd.isna(row.difference) else difference_text(row.difference, row.low, row.high)
-            for row in rows.itertuples()
-        ]
-        wide[f"{labels[attack]}, Holm p"] = [p_text(p) or None for p in rows["p_holm"]]
+    wide = _heads(others)
+    for attack, rows in _by_attack(others, wide.index):
+        wide[labels[attack]] = [_difference(row.difference, row.low, row.high) for row in rows]
+        wide[f"{labels[attack]}, Holm p"] = [p_text(row.p_holm) or None for row in rows]
+    wide = wide.reset_index(drop=True)
     n_tests = int(others["p"].notna().sum())
     text = f"Differences from {LABELS.get(baseline, baseline)} in points, paired by seed and sample"
     if not n_tests:
@@ -109,6 +121,39 @@ def differences(
         "difference is established."
     )
     return Part(text, wide)
+
+
+def _difference(difference: float, low: float, high: float) -> str | None:
+    return None if pd.isna(difference) else difference_text(difference, low, high)
+
+
+def losses(table: pd.DataFrame, attacks: Mapping[str, Mapping[str, Any]]) -> Part:
+    """What each run has lost from the epoch selected to the last: robust overfitting.
+
+    Parameters
+    ----------
+    table, attacks
+        As for `presentation`; with rows of last epochs.
+
+    Returns
+    -------
+    Part
+        Columns for each attack: the accuracy lost in points, and its interval.
+    """
+    labels = attack_labels(attacks)
+    rows = table[table["checkpoint"] == "last"]
+    wide = _heads(rows).drop(columns="Epoch")
+    for attack, of_runs in _by_attack(rows, wide.index):
+        wide[labels[attack]] = [
+            _difference(row.lost, row.lost_low, row.lost_high) for row in of_runs
+        ]
+    text = (
+        "Accuracy lost from the epoch selected to the last, in points; under attack it is robust "
+        "overfitting. Paired by seed and sample"
+    )
+    if rows["lost_low"].notna().any():
+        text += ", with 95 % intervals that count both sources of chance, not corrected"
+    return Part(f"{text}.", wide.reset_index(drop=True))
 
 
 def by_group(table: pd.DataFrame, attacks: Mapping[str, Mapping[str, Any]], caution: str) -> Part:
@@ -126,23 +171,19 @@ def by_group(table: pd.DataFrame, attacks: Mapping[str, Mapping[str, Any]], caut
     Part
         Columns for each attack and group, cells as those of `presentation`.
     """
-    labels, first = attack_labels(attacks), table.iloc[0]
-    runs = list(dict.fromkeys(table["run"]))
-    wide = pd.DataFrame({"Method": [LABELS.get(run, run) for run in runs]})
-    for attack, rows in table.groupby("attack", sort=False):
-        rows = rows.set_index("run").reindex(runs)
+    labels, first, wide = attack_labels(attacks), table.iloc[0], _heads(table)
+    for attack, rows in _by_attack(table, wide.index):
         for group in GROUPS[1:]:
-            values = rows[[f"{group}_{name}" for name in ("mean", "sd", "difference")]]
+            names = [f"{group}_{name}" for name in ("mean", "sd", "difference")]
             wide[f"{labels[attack]}, {group}"] = [
-                None if pd.isna(row[0]) else cell_text(*row)
-                for row in values.itertuples(index=False, name=None)
+                _cell(*(getattr(row, name) for name in names)) for row in rows
             ]
     text = (
         f"Accuracy (%) on the {first['typical_n']:,.0f} typical and the {first['atypical_n']:,.0f} "
         "atypical of these test samples, as in the first table; the intervals of the differences "
         "are in the CSV file."
     )
-    return Part(sentences(text, caution), wide)
+    return Part(sentences(text, caution), wide.reset_index(drop=True))
 
 
 def caption(
@@ -180,6 +221,8 @@ def caption(
             " Bold: ahead of every other run, each difference established (p below 0.05, counting "
             "seeds and test samples)" + ("." if table["best"].any() else "; here none is.")
         )
+    if "last" in set(table["checkpoint"]):
+        differences += " Differences and bold among models of the same epoch, selected or last."
     parts = [setting_text(table, evaluation, specs), differences, protocol_text(table, specs)]
     if paper is not None:
         numbers = " and ".join(map(str, paper.tables))

@@ -19,7 +19,9 @@ _KNOTS, _STEPS = 4, 8
 _LEAST_SHARE, _TINY = 0.1, 1e-6
 
 
-def fit_prior(z: np.ndarray, spread: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fit_prior(
+    z: np.ndarray, spread: np.ndarray, seen: np.ndarray, *proxies: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Fit the normal prior of each sample's ``z`` by its margin in models that saw it.
 
     Parameters
@@ -30,6 +32,8 @@ def fit_prior(z: np.ndarray, spread: np.ndarray, seen: np.ndarray) -> tuple[np.n
         The variance of each about the truth, above 0.
     seen : ndarray of float64, shape (n,)
         Mean margin of the models trained with the sample; finite.
+    *proxies : ndarray of float64, shape (n,)
+        What else may tell, as scores of single trainings; finite.
 
     Returns
     -------
@@ -37,13 +41,13 @@ def fit_prior(z: np.ndarray, spread: np.ndarray, seen: np.ndarray) -> tuple[np.n
 
     Notes
     -----
-    The mean is linear between the quintiles of ``seen``, fitted by weighted least
-    squares. The variance is what the squares of the residuals leave after ``spread``:
-    half-way between that of all samples and one that is linear in the same pieces, as
-    the latter alone gave intervals that were too short where the residuals have two
-    peaks.
+    The mean is linear between the quintiles of ``seen``, and of each proxy beside it,
+    fitted by weighted least squares. The variance is what the squares of the residuals
+    leave after ``spread``: half-way between that of all samples and one that is linear
+    in the same pieces, as the latter alone gave intervals that were too short where the
+    residuals have two peaks.
     """
-    basis = _pieces(seen)
+    basis = np.column_stack([np.ones_like(z), *map(_pieces, (seen, *proxies))])
     n, size = basis.shape
     weights = np.ones(n)
     for _ in range(_STEPS):
@@ -61,7 +65,7 @@ def _pieces(x: np.ndarray) -> np.ndarray:
     deviation = x.std()
     x = (x - x.mean()) / (deviation if deviation > 0 else 1)
     knots = np.quantile(x, np.arange(1, _KNOTS + 1) / (_KNOTS + 1))
-    return np.column_stack([np.ones_like(x), x, *(np.maximum(x - knot, 0) for knot in knots)])
+    return np.column_stack([x, *(np.maximum(x - knot, 0) for knot in knots)])
 
 
 def _regress(basis: np.ndarray, weights: np.ndarray, values: np.ndarray) -> np.ndarray:

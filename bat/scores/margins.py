@@ -96,7 +96,9 @@ def half_precision(margins: np.ndarray, correct: np.ndarray) -> np.ndarray:
     return found
 
 
-def memorization_from_margins(included: np.ndarray, margins: np.ndarray) -> MarginScores:
+def memorization_from_margins(
+    included: np.ndarray, margins: np.ndarray, *, proxy: np.ndarray | None = None
+) -> MarginScores:
     """Estimate how much each training label is memorized, from margins.
 
     Parameters
@@ -106,6 +108,10 @@ def memorization_from_margins(included: np.ndarray, margins: np.ndarray) -> Marg
     margins : ndarray of float, shape (n_trials, n_train)
         The margin of trial ``t``'s model on sample ``i``, in eval mode and without
         augmentation; float16 will do.
+    proxy : ndarray of float, shape (n_train,), optional
+        A score of a single training (as of `bat.Dynamics`), of either direction, which
+        then takes part in the prior. What it shares with memorization saves trials;
+        do not compare the two afterwards.
 
     Returns
     -------
@@ -115,7 +121,7 @@ def memorization_from_margins(included: np.ndarray, margins: np.ndarray) -> Marg
     Raises
     ------
     BatError
-        If shapes or types are wrong, or a margin is NaN.
+        If shapes or types are wrong, or a margin or the proxy is not finite.
 
     Notes
     -----
@@ -142,6 +148,7 @@ def memorization_from_margins(included: np.ndarray, margins: np.ndarray) -> Marg
             "(n_trials, n_train)"
         )
     checked_shape(margins, included.shape)
+    proxies = [] if proxy is None else [_checked_proxy(proxy, included.shape[1])]
     n_in, a, moments, seen = included.sum(axis=0), [], [], []
     for start in range(0, included.shape[1], _SAMPLES):
         part = slice(start, start + _SAMPLES)
@@ -154,7 +161,7 @@ def memorization_from_margins(included: np.ndarray, margins: np.ndarray) -> Marg
     moments = [np.concatenate(part) for part in zip(*moments, strict=True)]
     with np.errstate(invalid="ignore", divide="ignore"):
         accuracy_in = a / n_in
-        accuracy_out, variance_out, prior = _accuracy(*moments, seen)
+        accuracy_out, variance_out, prior = _accuracy(*moments, seen, *proxies)
         variance = _count_variance(a, n_in) + variance_out
     defined = (n_in > 0) & np.isfinite(accuracy_out)
     return MarginScores(
@@ -162,6 +169,16 @@ def memorization_from_margins(included: np.ndarray, margins: np.ndarray) -> Marg
         np.where(defined, np.sqrt(variance), np.nan),
         prior,
     )
+
+
+def _checked_proxy(proxy, n):
+    proxy = np.asarray(proxy, np.float64)
+    if proxy.shape != (n,) or not np.isfinite(proxy).all():
+        raise BatError(
+            f"proxy has shape {proxy.shape}, or values that are not finite; expected one number "
+            f"for each of {n} samples"
+        )
+    return proxy
 
 
 def _count_variance(right, n):
@@ -199,7 +216,7 @@ def _moments(margins, chosen):
     return n, mean, np.where(chosen, (margins - mean) ** 2, 0).sum(axis=0)
 
 
-def _accuracy(n, mean, squares, seen):
+def _accuracy(n, mean, squares, *tells):
     """Accuracy of some trials on each sample, its variance, and the prior's trials."""
     from scipy.special import ndtr, owens_t
 
@@ -210,11 +227,11 @@ def _accuracy(n, mean, squares, seen):
     else:
         deviation = np.sqrt((trials * pooled + squares) / (trials + freedom))
     z = mean / deviation
-    known = (n > 1) & np.isfinite(z) & np.isfinite(seen)
+    known = (n > 1) & np.isfinite([z, *tells]).all(axis=0)
     if known.sum() >= LEAST_SAMPLES:
         spread = 1 / n + z**2 / (2 * (trials + freedom))
         expected, apart = np.full((2, *n.shape), np.nan)
-        expected[known], apart[known] = fit_prior(z[known], spread[known], seen[known])
+        expected[known], apart[known] = fit_prior(*(v[known] for v in (z, spread, *tells)))
         z, spread = (
             (apart * z + spread * expected) / (apart + spread),
             apart * spread / (apart + spread),

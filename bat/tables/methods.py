@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bat.errors import BatError
 from bat.plan.catalogue import Entry
 from bat.plan.effort import step_cost
 from bat.plan.inputs import runs_of, score_kinds
@@ -15,8 +16,16 @@ from bat.report.along_training import GROUPS
 from bat.report.captions import sentences
 from bat.report.comparison import Comparison
 from bat.report.crossed import beats_all, corrected, summary
-from bat.report.judged import COLUMNS, verdicts
-from bat.report.methods_shown import by_group, caption, cost_text, differences, presentation
+from bat.report.judged import column_order, verdicts
+from bat.report.masking import masking_note
+from bat.report.methods_shown import (
+    by_group,
+    caption,
+    cost_text,
+    differences,
+    losses,
+    presentation,
+)
 from bat.report.paper import BASELINE, TABLES, PaperTable
 from bat.report.words import LABELS
 from bat.report.writing import Part, write_parts
@@ -26,11 +35,14 @@ ENTRY = Entry(
     paper="Tables 1-6",
     scope="architecture",
     needs=("evaluations",),
+    uses=("last_evaluations", "masking"),
     runs=("configured", "external"),
     targets=("table1", "table2", "table3", "table4", "table5", "table6"),
     part_of="comparisons",
 )
 
+
+LOST = ("lost", "lost_low", "lost_high")
 
 OF_GROUPS = ("n", "mean", "sd", "difference", "low", "high")
 """Columns of each group, behind its name: ``typical_mean``."""
@@ -39,6 +51,7 @@ OF_GROUPS = ("n", "mean", "sd", "difference", "low", "high")
 def methods_table(
     evaluations: Mapping[tuple[str, int], pd.DataFrame],
     *,
+    last: Mapping[tuple[str, int], pd.DataFrame] | None = None,
     baseline: str = BASELINE,
     paper: PaperTable | None = None,
     groups: pd.DataFrame | None = None,
@@ -50,6 +63,8 @@ def methods_table(
     ----------
     evaluations : mapping of (run, seed) to DataFrame
         As for `bat.report.judged.verdicts`.
+    last : mapping of (run, seed) to DataFrame, optional
+        Of the last epoch's models, on the same samples.
     baseline : str
         The run that the others are compared with. Without it, differences are
         NaN.
@@ -63,14 +78,17 @@ def methods_table(
     Returns
     -------
     DataFrame
-        A row per run and attack, runs in the paper's order and then as given:
-        ``run``, ``attack``; ``n`` samples; the columns of
-        `bat.report.crossed.summary`, differences being run - baseline; ``p_holm``,
-        corrected for the number of differences in the table; ``best``, whether the
-        run is ahead of every other under the attack, each difference established;
+        A row per run, checkpoint and attack, runs in the paper's order and then as
+        given: ``run``, ``checkpoint`` ('best', of the epoch selected, or 'last'),
+        ``attack``; ``n`` samples; the columns of `bat.report.crossed.summary`,
+        differences being run - baseline at the same checkpoint; ``p_holm``, corrected
+        for the number of differences in the table; ``best``, whether the run is ahead
+        of every other at its checkpoint under the attack, each difference established;
         ``paper`` and ``paper_difference``, NaN where the paper has no such cell;
-        ``cost``; and on the typical and the atypical samples the columns
-        `OF_GROUPS`, of which the first counts them. Accuracies are in [0, 1].
+        ``reference``, the run compared with; ``cost``; on the typical and the atypical
+        samples the columns `OF_GROUPS`, of which the first counts them; and of a last
+        epoch what is ``lost`` since the best one, ``lost_low`` to ``lost_high``.
+        Accuracies are in [0, 1].
 
     Raises
     ------
@@ -86,30 +104,55 @@ def methods_table(
         known = {} if paper is None else paper.accuracies
         return known.get(run, {}).get(attack, np.nan) / 100
 
-    judged = verdicts(evaluations)
-    attacks = dict.fromkeys(attack for _, attack in judged)
-    ahead = {
-        attack: beats_all({run: own for (run, name), own in judged.items() if name == attack})
-        for attack in attacks
-    }
-    ranks = {run: rank for rank, run in enumerate(dict.fromkeys([*LABELS, *_runs(judged)]))}
-    columns = list(dict.fromkeys([*COLUMNS, *attacks]))
-    cells = sorted(judged, key=lambda cell: (ranks[cell[0]], columns.index(cell[1])))
-    table = pd.DataFrame(
-        [
-            {"run": run, "attack": attack, "n": judged[run, attack].shape[1]}
-            | summary(judged[run, attack], judged.get((baseline, attack)))
-            | {"best": ahead[attack] == run, "paper": printed(run, attack)}
-            | {"cost": (costs or {}).get(run, np.nan)}
-            | _by_group(judged[run, attack], judged.get((baseline, attack)), groups)
-            for run, attack in cells
-        ]
-    )
-    reference = np.array([printed(baseline, attack) for _, attack in cells])
-    table = corrected(table.assign(paper_difference=table["paper"] - reference), baseline)
-    first = list(table.columns[: table.columns.get_loc("p") + 1])
-    first += ["p_holm", "best", "paper", "paper_difference"]
-    return table[first + [name for name in table.columns if name not in first]]
+    judged = _judged(evaluations, last or {})
+    ahead = {of: beats_all(_all_runs(judged, *of)) for of in {cell[1:] for cell in judged}}
+    rows = []
+    for run, checkpoint, attack in _in_order(judged):
+        own = judged[run, checkpoint, attack]
+        reference = judged.get((baseline, checkpoint, attack))
+        row = {"run": run, "checkpoint": checkpoint, "attack": attack, "n": own.shape[1]}
+        row |= summary(own, reference)
+        row |= {"p_holm": np.nan, "best": ahead[checkpoint, attack] == run}
+        shown = printed(run, attack) if checkpoint == "best" else np.nan
+        row |= {"paper": shown, "paper_difference": shown - printed(baseline, attack)}
+        row |= {"reference": baseline, "cost": (costs or {}).get(run, np.nan)}
+        row |= _by_group(own, reference, groups)
+        rows.append(row | _lost(own, judged[run, "best", attack] if checkpoint == "last" else None))
+    return corrected(pd.DataFrame(rows), baseline)
+
+
+def _judged(evaluations: Mapping, last: Mapping) -> dict[tuple[str, str, str], pd.DataFrame]:
+    """Verdicts by run, checkpoint and attack, all on the same samples."""
+    found = {(run, "best", attack): own for (run, attack), own in verdicts(evaluations).items()}
+    if last:
+        of_last = verdicts(last)
+        judged = next(iter(found.values())).columns
+        if not next(iter(of_last.values())).columns.equals(judged):
+            raise BatError(
+                "the evaluations of last epochs judged other test samples than those of the epochs "
+                "selected; run the workflow, which makes them again"
+            )
+        found |= {(run, "last", attack): own for (run, attack), own in of_last.items()}
+    return found
+
+
+def _all_runs(judged: Mapping, checkpoint: str, attack: str) -> dict[str, pd.DataFrame]:
+    return {cell[0]: own for cell, own in judged.items() if cell[1:] == (checkpoint, attack)}
+
+
+def _in_order(judged: Mapping) -> list[tuple[str, str, str]]:
+    """Runs as in the paper and then as given, the best before the last, attacks as in the paper."""
+    runs, _, attacks = (list(dict.fromkeys(names)) for names in zip(*judged, strict=True))
+    runs, attacks = list(dict.fromkeys([*LABELS, *runs])), column_order(attacks)
+    return sorted(judged, key=lambda cell: (runs.index(cell[0]), cell[1], attacks.index(cell[2])))
+
+
+def _lost(own: pd.DataFrame, best: pd.DataFrame | None) -> dict[str, float]:
+    """What a last epoch has lost since the best one: robust overfitting."""
+    if best is None:
+        return dict.fromkeys(LOST, np.nan)
+    found = summary(best, own)
+    return {name: found[of] for name, of in zip(LOST, ("difference", "low", "high"), strict=True)}
 
 
 def _by_group(
@@ -123,10 +166,6 @@ def _by_group(
         found = summary(own.loc[:, members], other) | {"n": int(members.sum())}
         row |= {f"{group}_{name}": found[name] for name in OF_GROUPS}
     return row
-
-
-def _runs(judged: Mapping[tuple[str, str], pd.DataFrame]) -> list[str]:
-    return list(dict.fromkeys(run for run, _ in judged))
 
 
 def write(comparison: Comparison, out: Path) -> list[Path]:
@@ -145,7 +184,11 @@ def write(comparison: Comparison, out: Path) -> list[Path]:
         The files written.
     """
     paper = TABLES.get((comparison.dataset, comparison.architecture))
-    return write_methods(comparison, runs_of(ENTRY.runs, comparison.spec), paper, out)
+    spec, runs = comparison.spec, runs_of(ENTRY.runs, comparison.spec)
+    last = comparison.evaluations(runs, "last") if spec.get("last") else {}
+    baseline = spec.get("baseline", BASELINE)
+    settings = {"paper": paper, "baseline": baseline, "last": last}
+    return write_methods(comparison, runs, out, note=masking_note(comparison), **settings)
 
 
 def attack_steps(specs: Mapping[str, Mapping]) -> int:
@@ -154,27 +197,43 @@ def attack_steps(specs: Mapping[str, Mapping]) -> int:
 
 
 def write_methods(
-    comparison: Comparison, runs: Sequence[str], paper: PaperTable | None, out: Path
+    comparison: Comparison,
+    runs: Sequence[str],
+    out: Path,
+    *,
+    paper: PaperTable | None = None,
+    baseline: str = BASELINE,
+    last: Mapping[tuple[str, int], pd.DataFrame] | None = None,
+    note: str = "",
 ) -> list[Path]:
-    """Write a table of some runs under every attack; arguments and result as for `write`."""
+    """Write a table of some runs under every attack; arguments as of `methods_table`.
+
+    ``note`` is said in its caption.
+    """
     evaluation, specs = comparison.spec["evaluation"], comparison.specs(runs)
+    attacks = evaluation["attacks"]
     grouped = "memorization" in score_kinds(specs.values())
     steps = attack_steps(specs)
     table = methods_table(
         comparison.evaluations(runs),
+        last=last,
+        baseline=baseline,
         paper=paper,
         groups=comparison.folder.groups("test")[0] if grouped else None,
         costs={run: step_cost(spec["objective"], steps) for run, spec in specs.items()},
     )
-    text = sentences(caption(table, evaluation, specs, paper=paper), comparison.caution(runs))
+    text = caption(table, evaluation, specs, baseline=baseline, paper=paper)
+    text = sentences(text, note, comparison.caution(runs))
     for kind in sorted(score_kinds(specs.values())):
         text = comparison.folder.noted(text, f"scores/{kind}.parquet")
     if table["cost"].notna().any():
         text += f" {cost_text(steps)}"
-    shown, marked = presentation(table, evaluation["attacks"])
+    shown, marked = presentation(table, attacks)
     parts = [Part(text, shown, marked)]
     if (table["n_pairs"] > 0).any() and table["run"].nunique() > 1:
-        parts.append(differences(table, evaluation["attacks"], BASELINE))
+        parts.append(differences(table, attacks, baseline))
+    if last:
+        parts.append(losses(table, attacks))
     if grouped and table[["typical_n", "atypical_n"]].to_numpy().any():
-        parts.append(by_group(table, evaluation["attacks"], comparison.folder.caution()))
+        parts.append(by_group(table, attacks, comparison.folder.caution()))
     return write_parts(table, parts, out)

@@ -34,4 +34,4 @@ def write(comparison: Comparison, out: Path) -> list[Path]:
     list of Path
         The files written.
     """
-    return write_methods(comparison, runs_of(ENTRY.runs, comparison.spec), None, out)
+    return write_methods(comparison, runs_of(ENTRY.runs, comparison.spec), out)

@@ -67,6 +67,9 @@ class Recorder:
         """
         raise NotImplementedError
 
+    def after_step(self, training: Training) -> None:
+        """Called after each step, in which ``training.epoch`` counts the epochs before it."""
+
     def state_dict(self) -> dict[str, Any]:
         """What was recorded so far: tensors, numbers, text, and lists and dicts of these."""
         return {}
@@ -97,7 +100,7 @@ class Training:
     memorized, unmemorized : Tensor of bool, shape (n_train,), optional
         For BAT: samples with a score above and below sigma.
     recorders : sequence of Recorder
-        Called in this order after each epoch; what they keep is part of `state`.
+        Called in this order after each step and epoch; what they keep is part of `state`.
     """
 
     def __init__(
@@ -218,6 +221,8 @@ class Training:
         loss.backward()
         self.optimizer.step()
         self.objective.after_step(self.model)
+        for recorder in self.recorders:
+            recorder.after_step(self)
         for name, value in statistics.items():
             self.statistics.setdefault(name, []).append(value)
 

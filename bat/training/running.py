@@ -24,6 +24,7 @@ from bat.objectives import build_objective
 from bat.progress import log
 from bat.reading import Expected, check_values
 from bat.scores.subsets import HISTORY_SAMPLES, measured_samples
+from bat.training.averaging import averaged
 from bat.training.inputs import (
     MadeOf,
     check_memorized,
@@ -66,6 +67,7 @@ class Run:
         memorized, unmemorized = score_masks(spec, made_of.scores)
         check_memorized(spec, index, memorized, unmemorized)
         model = device.place(model)
+        recorders, self.model = averaged(spec.get("averaging"), model)
         self.training = Training(
             model,
             build_objective(spec["objective"]),
@@ -80,7 +82,11 @@ class Run:
             unmemorized=None
             if unmemorized is None
             else torch.from_numpy(unmemorized).to(device.device),
+            recorders=recorders,
         )
+        self.forward = self.training.forward
+        if self.model is not model:
+            self.forward = torch.compile(self.model) if device.compile else self.model
         self.selection = {
             "validation": (self.data.train_images[held], self.data.train_labels[held]),
             "test": (self.data.test_images, self.data.test_labels),
@@ -161,8 +167,8 @@ class Run:
         return {"normalization": {"mean": info["mean"], "std": info["std"]}}
 
     def weights(self) -> dict[str, Tensor]:
-        """The model's state dict, copied to the CPU, contiguous."""
-        state = self.training.model.state_dict()
+        """The state dict of the model that is looked at, copied to the CPU, contiguous."""
+        state = self.model.state_dict()
         return {
             name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
             for name, value in state.items()
@@ -220,7 +226,7 @@ class Run:
         try:
             with self.device.autocast(self.training.precision):
                 return evaluate(
-                    self.training.forward,
+                    self.forward,
                     images,
                     labels,
                     {"pgd": attack},

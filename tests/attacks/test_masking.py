@@ -84,6 +84,16 @@ def test_a_model_that_hides_its_gradient_is_flagged(linear, wrapped):
     assert table.loc["unbounded", "after"] > 0.25
 
 
+def test_an_attack_that_has_not_converged_is_flagged(linear):
+    """Ten steps of an eightieth of eps cannot cross the ball from most starts; forty can."""
+    model, images, labels, robust = linear
+    slow = SETTINGS | {"step": 0.00125, "many": 160, "queries": 5}
+    found = masking_verdicts(model, images, labels, **slow, **JUDGED)
+    assert found["few"].sum() > robust.sum() and (found["many"] == robust).all()
+    table = checks({("slow", 0): pd.DataFrame(found)}, n_classes=2).set_index("check")
+    assert table["passed"].to_dict() == {"steps": False, "square": True, "unbounded": True}
+
+
 def test_each_attack_runs_on_what_withstood_those_it_is_compared_with(linear):
     model, images, labels, robust = linear
     seen = {}

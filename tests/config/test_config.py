@@ -175,6 +175,26 @@ def test_numbers_that_yaml_reads_as_text():
         ({"runs": {"x": {"method": "bet"}}}, "runs.x.method: 'bet' is none of 'erm', "),
         ({"runs": {"x": {"alpha": 1}}}, "runs.x.method: required, and not given"),
         ({"runs": {"x y": {"method": "erm"}}}, "'x y' cannot name a folder"),
+        (
+            {"runs": {"x": {"method": "erm", "averaging": {"kind": "ema", "decay": 1}}}},
+            "runs.x.averaging.decay: Input should be less than 1 (found 1)",
+        ),
+        (
+            {"runs": {"x": {"method": "erm", "averaging": {"kind": "ema", "decay": -0.1}}}},
+            "runs.x.averaging.decay: Input should be greater than or equal to 0",
+        ),
+        (
+            {"runs": {"x": {"method": "erm", "averaging": {"kind": "swa", "start": 1}}}},
+            "runs.x: averaging.start (1) leaves none of the 160 epochs to average",
+        ),
+        (
+            {"runs": {"x": {"method": "erm", "averaging": {"kind": "mean"}}}},
+            "runs.x.averaging.kind: 'mean' is none of 'ema', 'swa'",
+        ),
+        (
+            {"runs": {"x": {"method": "erm", "averaging": {"kind": "swa", "decay": 0.9}}}},
+            "runs.x.averaging.decay: unknown key; (known keys: kind, start)",
+        ),
         ({"scores": {"architecture": "wrn-27-2"}}, "depth must be 6 n + 4"),
         ({"scores": {"architecture": "small_cnn-0"}}, "the width must be 1 or more"),
         ({"ensemble": {"architectures": ["resnet9"]}}, "at least two different architectures"),

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 import scipy.stats
 from chromium import Browser, downloaded
-from small_page import CLASSES, N_TRAIN, write_small_page
+from small_page import (
+    CLASSES,
+    N_TEST,
+    N_TRAIN,
+    RUNS,
+    verdicts,
+    write_methods_page,
+    write_small_page,
+)
 
 from bat import data
 from bat.data.dropping import read_dropped
@@ -50,9 +58,9 @@ def chromium(driver, downloads):
 def page(chromium, folder):
     """A function that opens the page anew; afterwards nothing went wrong and nothing was asked."""
 
-    def open_page(view=""):
+    def open_page(view="", path=folder / "browse.html"):
         chromium.call("POST", "/url", url="about:blank")
-        chromium.open(folder / "browse.html", view)
+        chromium.open(path, view)
         return chromium
 
     chromium.errors(), chromium.requested()
@@ -389,3 +397,26 @@ def test_colours_are_chosen_and_kept(page):
     assert window.js(background) == found[1][1]
     window.click("theme")
     assert window.text("theme") == "Colours: system"
+
+
+def test_what_one_method_keeps_and_another_loses(page, folder):
+    path = write_methods_page(folder)
+    window = page("", path)
+    assert window.js("document.querySelector('h1').textContent") == "d, net"
+    names = window.js("[...document.querySelectorAll('#keeps option')].map((o) => o.textContent)")
+    assert names == ["PGD-AT", RUNS[1]]
+    choose(window, "keeps", RUNS[1])
+    choose(window, "loses", "pgd-at")
+    choose(window, "attack", "pgd")
+    window.click("between")
+    shares = [np.mean([verdicts(run, seed)["pgd"] for seed in range(3)], axis=0) for run in RUNS]
+    wanted = np.arange(0, N_TEST, 2)[(shares[1] > 0.5) & (shares[0] < 0.5)]
+    assert 0 < len(wanted) < N_TEST // 2
+    assert set(shown(window)) == set(wanted)
+    view = window.js("location.hash")
+    assert set(shown(page(view, path))) == set(wanted)
+    assert window.js("document.querySelectorAll('i').length") == 0
+
+
+def test_the_page_of_a_data_set_offers_no_methods(page):
+    assert page().js("document.getElementById('methods').hidden") is True

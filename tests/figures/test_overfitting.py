@@ -98,7 +98,11 @@ def test_each_run_has_a_panel_with_its_kept_epochs_and_its_gap():
     assert curve.get_ydata().tolist() == pytest.approx([4 / 12, 7 / 12, 5.5 / 12])
     dotted = [line.get_xdata()[0] for line in panels[0].lines[4:]]
     assert dotted == [2]
-    text = overfitting.caption(table, lost, {"pgd-at": SPEC}, "digits", "small_cnn")
+    averaged = SPEC | {"averaging": {"kind": "ema", "decay": 0.99, "begin_epoch": 3}}
+    specs = {"pgd-at": SPEC, "pgd-at-ema": averaged, "trades-ema": averaged}
+    text = overfitting.caption(table, lost, specs, "digits", "small_cnn")
+    words = "Moving average of the weights (EMA, decay 0.99) from epoch 3 on"
+    assert text.endswith(f". {words}: pgd-at-ema, trades-ema.")
     assert "20 training and 12 test samples of digits (small_cnn)" in text
     assert "PGD-10 with eps 8/255, mean of 2 seeds" in text
     assert "counts the seeds and the test images" in text and "nearest" not in text

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from bat.config import Compute, History, Selection, Training, load_config, read_config
+from bat.config import Compute, ErmRun, History, Selection, Training, load_config, read_config
 from bat.errors import BatError
 from bat.files import SCHEMAS, write_table
 from bat.plan.costs import plan, planned_device
@@ -186,6 +186,40 @@ def test_perturbed_weights_cost_what_is_trained_on_once_more(config):
         for warmup in (0, 4):
             more = hours(method=method, awp={"warmup": warmup}) - plain
             assert more == pytest.approx((10 - warmup) * trained * each)
+
+
+def test_averaging_over_epochs_costs_one_pass_for_each(config):
+    averaged = (
+        load_config(
+            {
+                "datasets": {
+                    "digits": {
+                        "data": {"source": "digits"},
+                        "runs": {
+                            f"start-{start}": {
+                                "method": "erm",
+                                "averaging": {"kind": "swa", "start": start},
+                            }
+                            for start in (0.5, 0.75)
+                        }
+                        | {"ema": {"method": "erm", "averaging": {"kind": "ema"}}},
+                    }
+                }
+            }
+        )
+        .datasets["digits"]
+        .runs
+    )
+    runs = config.datasets["digits"].runs | averaged | {"plain": ErmRun()}
+    half, quarter, ema, plain = (
+        run_hours(config, name, runs=runs, selection=Selection(by="last"))
+        for name in ("start-0.5", "start-0.75", "ema", "plain")
+    )
+    device = planned_device(config)
+    each = Pace(device, 10, (1, 8, 8))(Pass("small_cnn", "float32", 128, 0)) / 3600
+    assert half - quarter == pytest.approx(40 * 1297 * each, rel=0.001)
+    assert quarter - plain == pytest.approx(40 * 1297 * each, rel=0.001)
+    assert ema == plain
 
 
 def test_jobs_that_optimize_nothing_start_sooner(config, monkeypatch):

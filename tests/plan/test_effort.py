@@ -23,4 +23,8 @@ def test_costs_count_every_pass():
     assert cost("mart", 10) == pytest.approx((20 + 6) / 23)
     assert cost("pgd-at", 7) == pytest.approx(17 / 23)
     assert step_cost({"method": "erm"}, 10) == pytest.approx(3 / 23)
+    moved = {"steps": 10, "awp": {"gamma": 0.01, "warmup": 0}}
+    assert step_cost({"method": "pgd-at"} | moved, 10) == pytest.approx((20 + 6) / 23)
+    assert step_cost({"method": "trades"} | moved, 10) == pytest.approx((20 + 1 + 12) / 23)
+    assert step_cost({"method": "pgd-at"} | moved | {"awp": {"gamma": 0}}, 10) == 1
     assert math.isnan(step_cost({"method": "own", "steps": 10}, 10))

@@ -139,6 +139,25 @@ def test_only_what_is_asked_for_of_an_architecture_has_jobs(some):
     assert changed == {("d", "comparison-small_cnn-4"), ("d", "comparison-small_cnn-6")}
 
 
+def test_last_epochs_are_judged_where_it_is_asked_for(some):
+    raw, config = some
+    raw["datasets"]["d"]["evaluation"] = {"last": True}
+    raw["datasets"]["d"]["baseline"] = "theirs"
+    specs, before = all_specifications(load_config(raw)), all_specifications(config)
+    changed = {key for key in before if specs[key] != before[key]}
+    assert changed == {("d", "comparison-small_cnn-4"), ("d", "comparison-small_cnn-6")}
+    asked, plain = (of["d", "comparison-small_cnn-6"] for of in (specs, before))
+    assert asked["baseline"] == "theirs" and "baseline" not in plain
+    jobs = inputs.jobs("evaluations-last", asked)
+    assert jobs == [(run, seed) for run in asked["runs"] for seed in (3, 1)]
+    assert inputs.jobs("evaluations-last", plain) == []
+    files = inputs.inputs_of(read_catalogue()["methods"], asked)
+    assert "small_cnn-6/evaluations/trades/seed3-last.parquet" in files
+    assert not any("theirs" in file for file in files if "last" in file)
+    rows = {row.stage: row for row in plan(load_config(raw))}
+    assert rows["evaluation of last, small_cnn-6"].jobs == len(jobs)
+
+
 def test_only_names_what_is_made_of_the_runs_of_an_architecture(some, run_bat, tmp_path):
     raw, _ = some
     raw["datasets"]["d"]["only"] = {"small_cnn-4": ["fig1", "fig6"]}
@@ -240,6 +259,10 @@ def test_checks_of_gradient_masking_are_asked_for_where_they_are_configured(
     assert plain == {("d", name) for name in widths}
 
     comparison = after["d", "comparison-small_cnn-6"]
+    methods = read_catalogue()["methods"]
+    assert inputs.is_made(methods, before["d", "comparison-small_cnn-6"])
+    made_of = inputs.inputs_of(methods, comparison)
+    assert "small_cnn-6/masking/pgd-at/seed3.parquet" in made_of
     asked = inputs.jobs("masking", comparison)
     assert sorted(asked) == sorted(inputs.jobs("evaluations", comparison_of_tables(comparison)))
     assert ("theirs", 0) in asked and ("pgd-at", 3) in asked

@@ -27,3 +27,22 @@ def test_margins_change_no_recipe_and_by_default_no_specification():
     assert "margins" not in default[name]  # the specifications of before have no such key
     assert without[name] == default[name] | {"margins": False}
     assert without[name]["recipe"] == default[name]["recipe"]
+
+
+def test_averaged_weights_are_in_the_specification_of_their_run_alone():
+    def specs(**settings):
+        runs = {"pgd-at": {"method": "pgd-at", "training": {"epochs": 200}, **settings}}
+        configured = {"data": {"source": "cifar10"}, "runs": runs}
+        return all_specifications(load_config({"datasets": {"x": configured}}))
+
+    default, name = specs(), ("x", "resnet18-run-pgd-at")
+    assert specs(averaging=None) == default
+    assert "averaging" not in default[name]  # the specifications of before have no such key
+    ema = specs(averaging={"kind": "ema"})
+    settings = {"kind": "ema", "decay": 0.999, "begin_epoch": 1}
+    assert ema[name] == default[name] | {"averaging": settings}
+    changed = {key for key in default if ema[key] != default[key]}
+    cells = {key for key in default if key[1].startswith("resnet18-run-bat")}
+    assert changed <= {name} | cells
+    swa = specs(averaging={"kind": "swa"})[name]["averaging"]
+    assert swa == {"kind": "swa", "begin_epoch": 56}  # as in the reference

@@ -1,10 +1,12 @@
 """Checks of gradient masking, from made-up verdicts."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from bat.report.masking import CHECKS, checks, failure_note, failures
+from bat.report.masking import CHECKS, checks, failure_note, failures, masking_note
 from bat.statistics import wilson_interval
 
 
@@ -61,6 +63,25 @@ def test_what_fails_is_said_by_run_and_seed():
     }
     table = checks(found, n_classes=10)
     assert failures(table) == {"own": "Square (seeds 0 and 1), eps 1 (seed 0)"}
-    assert failure_note(table).endswith("own: Square (seeds 0 and 1), eps 1 (seed 0).")
+    assert failure_note(table).endswith("own fails Square (seeds 0 and 1), eps 1 (seed 0).")
     assert failure_note(table[table["run"] != "own"]) == ""
     assert table[table["run"] == "theirs"]["check"].tolist() == ["steps", "square", "unbounded"]
+
+
+def test_the_note_of_a_comparison_is_of_all_its_models_and_empty_where_nothing_is_checked():
+    spec = {"ablation": {"alpha": [], "beta": []}, "substitution": [], "shares": []}
+    spec |= {"runs": ["pgd-at"], "external": ["theirs"]}
+    asked = []
+
+    def maskings(runs):
+        asked.append(runs)
+        return {("pgd-at", 0): verdicts(), ("theirs", 0): verdicts(transfer=None, square=20)}
+
+    prepared = SimpleNamespace(class_names=["a"] * 10)
+    comparison = SimpleNamespace(
+        spec=spec, maskings=maskings, folder=SimpleNamespace(prepared=prepared)
+    )
+    assert masking_note(comparison) == "" and asked == []
+    comparison.spec = spec | {"masking": {}}
+    assert masking_note(comparison).endswith("theirs fails Square (seed 0).")
+    assert asked == [["pgd-at", "theirs"]]

@@ -100,6 +100,22 @@ def test_margins_of_models_that_saw_a_sample_are_worth_trials(n_trials, worth, m
     assert alone > ours * (1.5 if n_trials == 10 else 1.05)
 
 
+def test_a_proxy_takes_part_in_the_prior():
+    """Of either direction and any scale; intervals hold all the same."""
+    included, found, truth = uneven("normal", 10)
+    proxy = -1e3 * (norm.ppf(1 - truth) + np.random.default_rng(5).normal(0, 0.5, len(truth)))
+    alone = memorization_from_margins(included, found)
+    helped = memorization_from_margins(included, found, proxy=proxy)
+    defined = ~np.isnan(helped.memorization_margin)
+    error = (helped.memorization_margin - truth)[defined]
+    assert ((alone.memorization_margin - truth)[defined] ** 2).mean() > 1.4 * (error**2).mean()
+    se = helped.memorization_margin_se[defined]
+    assert 0.93 <= (np.abs(error) <= 1.96 * se).mean() <= 0.97
+    for wrong in (proxy[1:], np.where(truth > 0.9, np.nan, proxy)):
+        with pytest.raises(BatError, match="one number for each of 4000 samples"):
+            memorization_from_margins(included, found, proxy=wrong)
+
+
 def test_the_estimate_is_the_mean_of_the_posterior(monkeypatch):
     """Against integrals over the prior's normal density, sample by sample."""
     included, found, _ = uneven("two peaks", 12, n=150)

@@ -44,7 +44,7 @@ def test_the_caption_says_attacks_limits_and_who_fails():
         "1,000 queries",
         "more steps break over 5 %, transfer over 2 % or Square over 2 %",
         "more than chance, 25 %",
-        "theirs: Square (seed 0), eps 1 (seed 0)",
+        "theirs fails Square (seed 0), eps 1 (seed 0)",
     ):
         assert part in text
     held = checks({("pgd-at", 0): FOUND["pgd-at", 0]}, 4)

@@ -174,6 +174,14 @@ def test_caption_names_protocols_and_what_is_missing():
     caption = methods_shown.caption(one, EVALUATION, {"bat-1-0.2": spec(by="last")})
     assert "One seed, so no spread is known." in caption
     assert "Models of the last epoch." in caption
+    ema = spec(by="last") | {"averaging": {"kind": "ema", "decay": 0.999, "begin_epoch": 1}}
+    swa = spec(by="last") | {"averaging": {"kind": "swa", "begin_epoch": 56}}
+    for of_run, words in (
+        (ema, "Moving average of the weights (EMA, decay 0.999) from epoch 1 on"),
+        (swa, "Weights averaged over the epochs (SWA) from epoch 56 on"),
+    ):
+        caption = methods_shown.caption(one, EVALUATION, {"bat-1-0.2": of_run})
+        assert f"epochs. {words}: BAT(1, 0.2). Models of the last epoch." in caption
     uneven = methods.methods_table(judgements(**{"bat_1_0.2": [0.3], "mart": [0.1, 0.2]}))
     caption = methods_shown.caption(uneven, EVALUATION, {"mart": spec()})
     assert "paired by seed, over the seeds that both have." in caption
@@ -244,3 +252,53 @@ def test_groups_of_test_samples_have_their_own_columns():
     assert cells["Cost"].fillna("").tolist() == ["1.10", ""]
     none = groups.assign(atypical=False)
     assert methods.methods_table(frames, groups=none)["atypical_mean"].isna().all()
+
+
+def test_last_epochs_have_rows_and_what_they_lost():
+    best = random_evaluations(**{"bat_1_0.2": 0.7, "mart": 0.8, "theirs": 0.5})
+    last = random_evaluations(**{"bat_1_0.2": 0.4, "mart": 0.8})
+    table = methods.methods_table(best, last=last, paper=paper.TABLES["cifar100", "resnet18"])
+    assert list(zip(table["run"], table["checkpoint"], strict=True)) == [
+        *(("mart", "best"), ("mart", "last")),
+        *(("bat-1-0.2", "best"), ("bat-1-0.2", "last"), ("theirs", "best")),
+    ]
+    cells = table.set_index(["run", "checkpoint"])
+
+    def mean(of, run):
+        return np.mean([of[run, seed]["pgd"].mean() for seed in range(3)])
+
+    row = cells.loc[("bat-1-0.2", "last")]
+    assert row["lost"] == pytest.approx(mean(best, "bat-1-0.2") - mean(last, "bat-1-0.2"))
+    assert 0 < row["lost_low"] < row["lost"] < row["lost_high"]
+    of = [
+        np.array([frames["bat-1-0.2", seed]["pgd"] for seed in range(3)], float)
+        for frames in (best, last)
+    ]
+    assert row["lost_low"] == pytest.approx(crossed_mean(of[0] - of[1]).low)
+    row = cells.loc[("mart", "last")]  # compared with the baseline's last, not with its best
+    assert row["difference"] == pytest.approx(mean(last, "mart") - mean(last, "bat-1-0.2"))
+    assert row["best"] and math.isnan(row["paper"])
+    assert cells.loc[("mart", "best"), "paper"] == pytest.approx(0.304)
+    assert cells["lost"].isna().tolist() == [True, False, True, False, True]
+
+    shown, marked = methods_shown.presentation(table, ATTACKS)
+    assert shown["Epoch"].tolist() == ["best", "last", "best", "last", "best"]
+    assert marked["PGD-100"].tolist()[1] and not marked["PGD-100"].tolist()[3]
+    assert shown["PGD-100, paper"].notna().tolist() == [True, False, True, False, False]
+    part = methods_shown.losses(table, ATTACKS)
+    assert part.cells["Method"].tolist() == ["MART", "BAT(1, 0.2)"]
+    assert part.cells["PGD-100"][1].startswith("+29.6 [+27.0")
+    assert "robust overfitting" in part.caption
+    caption = methods_shown.caption(table, EVALUATION, {})
+    assert "among models of the same epoch" in caption
+    other = {of: frame.assign(index=frame["index"] + 1) for of, frame in last.items()}
+    with pytest.raises(BatError, match="judged other test samples"):
+        methods.methods_table(best, last=other)
+
+
+def test_further_pgd_stands_before_pgd():
+    frames = random_evaluations(**{"bat_1_0.2": 0.7})
+    frames = {of: frame.assign(**{"pgd-20": True}) for of, frame in frames.items()}
+    attacks = ATTACKS | {"pgd-20": ATTACKS["pgd"] | {"steps": 20}}
+    shown, _ = methods_shown.presentation(methods.methods_table(frames), attacks)
+    assert list(shown) == ["Method", "PGD-20", "PGD-100"]

@@ -134,6 +134,18 @@ def test_methods_stand_beside_the_paper(tmp_path):
     assert "Ours: Seven epochs, two seeds." in text
 
 
+def test_last_epochs_and_other_references_are_not_beside_the_paper(tmp_path):
+    ours = [judgements("clean", **{"pgd-at": (a,), "bat-1-0.2": (0.7,)}) for a in (0.5, 0.1)]
+    out = tmp_path.joinpath(*WRN, "tables", "methods")
+    table = methods_table(ours[0], last=ours[1])
+    write_table_files(table, out, "C.", formats=("csv", "md"))
+    shown = {row["Method"]: row for row in rows(paper_page.page(tmp_path), ", ".join(WRN))}
+    assert shown["PGD-AT"]["Clean"] == "50.0 (−20.0)"
+    write_table_files(methods_table(ours[0], baseline="pgd-at"), out, "C.", formats=("csv", "md"))
+    shown = {row["Method"]: row for row in rows(paper_page.page(tmp_path), ", ".join(WRN))}
+    assert shown["BAT(1, 0.2)"]["Clean"] == "70.0"
+
+
 def test_other_data_sets_have_ours_only(tmp_path):
     write_methods(tmp_path, ("digits", "small_cnn"), trades=(0.25,))
     (row,) = rows(paper_page.page(tmp_path), "digits, small_cnn")

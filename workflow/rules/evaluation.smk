@@ -33,6 +33,23 @@ rule evaluate:
         " --threads {threads} {params.device} --log {log:q}"
 
 
+use rule evaluate as evaluate_last with:
+    input:
+        unpack(network_specification),
+        checkpoint="<results>/{dataset}/{architecture}/runs/{run}/seed{seed}/last.pt",
+        spec=specification("evaluation"),
+        data="<results>/{dataset}/data/dataset.json",
+    output:
+        update("<results>/{dataset}/{architecture}/evaluations/{run}/seed{seed}-last.parquet"),
+    log:
+        "<logs>/{dataset}/{architecture}/evaluations-last/{run}-seed{seed}.log",
+    benchmark:
+        "<logs>/{dataset}/{architecture}/evaluations-last/{run}-seed{seed}.tsv"
+    message:
+        "Attacking the last epoch of {wildcards.run} ({wildcards.architecture}) on "
+        "{wildcards.dataset}, seed {wildcards.seed}"
+
+
 rule check_masking:
     input:
         unpack(network_specification),

@@ -88,16 +88,17 @@ def made_from(entry):
     """All files of the data set and its runs that a figure or table is made from."""
 
     def files(wildcards):
+        without = ["privacy"] if wildcards.dataset in WITHOUT_MARGINS else []
+        used = inputs.used_files(CONFIG.datasets[wildcards.dataset], entry, without)
         if entry.scope == "dataset":
-            without = ["privacy"] if wildcards.dataset in WITHOUT_MARGINS else []
-            used = inputs.used_files(CONFIG.datasets[wildcards.dataset], entry, without)
             return below(wildcards.dataset, [*inputs.inputs_of(entry), *used])
         comparison = comparison_of(wildcards)
         specs = [
             spec_of(wildcards.dataset, f"{wildcards.architecture}-run-{run}")
             for run in inputs.trained_runs(entry, comparison)
         ]
-        return below(wildcards.dataset, inputs.inputs_of(entry, comparison, specs))
+        needed = inputs.inputs_of(entry, comparison, specs)
+        return below(wildcards.dataset, [*dict.fromkeys(needed), *used])
 
     return files
 

@@ -2,12 +2,14 @@
 
 const KINDS = { f4: Float32Array, i4: Int32Array, u1: Uint8Array };
 
-export function unpacked({ kind, data }) {
-  const text = atob(data);
+export function bytesOf(base64) {
+  const text = atob(base64);
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
-  return new KINDS[kind](bytes.buffer);
+  return bytes;
 }
+
+const unpacked = ({ kind, data }) => new KINDS[kind](bytesOf(data).buffer);
 
 function lazily(target, name, make) {
   let made = null;

@@ -7,6 +7,7 @@ import { drawDetail, nameOf } from "./detail.js";
 import { asList, asPython } from "./export.js";
 import { askedRanges, drawChips, drawHistogram, fillChoices, showRange } from "./filters.js";
 import { Grid } from "./grid.js";
+import { offerMethods } from "./methods.js";
 import { selected } from "./order.js";
 import { drawReview, exportVerdicts, VERDICTS, Verdicts } from "./review.js";
 import { shortly } from "./text.js";
@@ -107,7 +108,7 @@ function showView() {
   for (const name of VIEWS) {
     $(`${name}view`).setAttribute("aria-pressed", name === state.view);
   }
-  $("grid").hidden = state.view === "review";
+  $("grid").hidden = state.view === "review" || !indices.length;
   $("comparing").hidden = state.view !== "compare";
   $("reviewing").hidden = state.view !== "review";
   if (state.view === "compare") showComparison();
@@ -250,6 +251,7 @@ on("theme", "click", () => {
   try { localStorage.setItem("bat-theme", theme); } catch { /* not kept */ }
 });
 
+offerMethods($, content.methods, (change) => go({ ...START, view: state.view, ...change }, true));
 fillChoices($("label"), [["", "all"], ...content.classes.map((name, i) => [i, name])]);
 if (matchMedia("(max-width: 50rem)").matches) $("filters").open = false;
 show();

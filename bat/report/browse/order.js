@@ -1,15 +1,28 @@
 // Sorting, filtering and counting samples: functions of arrays, which know nothing of the page.
 
 // Indices by value, smallest first; equal ones by index, what has no value last.
+//
+// A float32 and an index fit into the 53 bits of a number exactly, and plain numbers are sorted
+// without calling a function for each pair.
 export function sortedIndices(values) {
-  const known = [], unknown = [];
-  for (let i = 0; i < values.length; i++) (Number.isNaN(values[i]) ? unknown : known).push(i);
-  const order = Uint32Array.from(known).sort((a, b) => values[a] - values[b] || a - b);
-  const all = new Uint32Array(values.length);
-  all.set(order);
-  all.set(unknown, order.length);
-  return { order: all, known: order.length };
+  const plain = new Float32Array(values);
+  for (let i = 0; i < plain.length; i++) plain[i] += 0;  // no negative zero
+  const bits = new Uint32Array(plain.buffer);
+  const keys = new Float64Array(values.length), all = new Uint32Array(values.length);
+  let known = 0;
+  for (let i = 0; i < values.length; i++) {
+    if (Number.isNaN(values[i])) continue;
+    const rising = (bits[i] >>> 31 ? ~bits[i] : bits[i] | 0x80000000) >>> 0;
+    keys[known++] = rising * INDICES + i;
+  }
+  const sorted = keys.subarray(0, known).sort();
+  for (let at = 0; at < known; at++) all[at] = sorted[at] % INDICES;
+  let at = known;
+  for (let i = 0; i < values.length; i++) if (Number.isNaN(values[i])) all[at++] = i;
+  return { order: all, known };
 }
+
+const INDICES = 2 ** 21;
 
 // "3, 7-9" as a set of numbers; null if the text is empty or says something else.
 export function readNumbers(text) {

@@ -1,5 +1,7 @@
 // Images cut from the sheets that hold many of them.
 
+import { bytesOf } from "./data.js";
+
 // A sheet as an address that many elements can name: of data, one of a blob.
 function addressOf(sheets, number) {
   sheets.made ??= [];
@@ -8,8 +10,8 @@ function addressOf(sheets, number) {
     const data = /^data:image\/png;base64,(.*)$/.exec(given);
     if (!data) sheets.made[number] = given;
     else {
-      const bytes = Uint8Array.from(atob(data[1]), (character) => character.charCodeAt(0));
-      sheets.made[number] = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+      const blob = new Blob([bytesOf(data[1])], { type: "image/png" });
+      sheets.made[number] = URL.createObjectURL(blob);
     }
   }
   return sheets.made[number];
