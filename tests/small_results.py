@@ -381,9 +381,12 @@ def stages() -> list[Stage]:
         found.append(Stage(f"poison {of}", reads, (out,), bound(_poison, of), _run_spec(of)))
     shown = ("shown/*", "shown/*/*")
     for figure in [n for n, entry in read_catalogue().items() if entry.scope == "dataset"]:
-        by_group = figure in ("browse", "groups", "privacy", "privacy_rates")
+        by_group = figure in ("groups", "privacy", "privacy_rates")
         more = ("scores/*", _GROUPS) if by_group else ("scores/*",)
         more = ("scores/*", "proxies/by_seed*") if figure == "proxies" else more
+        if figure == "browse":  # what else it shows it may do without
+            needed = ("memorization", "influence", "test")
+            more = (_GROUPS, *(f"scores/{name}.parquet" for name in needed))
         found.append(
             Stage(f"figure {figure}", (_DATA, *more), shown, bound(_figure, figure), ("figures",))
         )

@@ -26,6 +26,7 @@ def step_cost(objective: Mapping[str, Any], attack_steps: int) -> float:
     ----------
     objective : mapping
         Of a run's specification: ``method``, ``steps`` of the attack, and its constants.
+        Where it has ``awp``, the step is one after the warm-up.
     attack_steps : int
         Of the PGD-AT step that is the unit, on a batch of the same size.
 

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from bat import config
 from bat.config import ConfigError, load_config, read_config
+from bat.config import attacks as config_attacks
 
 DIGITS = {"data": {"source": "digits"}}
 
@@ -554,3 +555,21 @@ def test_no_password_of_an_address_is_shown(source):
     with pytest.raises(ConfigError, match="source") as caught:
         load_config({"datasets": {"d": {"data": {"source": "digits"}, "scores": scores}}})
     assert "s3cret" not in str(caught.value)
+
+
+# -- what the table of methods shows ---------------------------------------------------------
+
+
+def test_the_reference_has_a_row_and_each_pgd_its_steps():
+    (problem,) = problems(dataset(baseline="pgdat"))
+    assert "baseline is pgdat, which has no row" in problem and "pgd-at" in problem
+    (problem,) = problems(dataset(evaluation={"pgd_steps": 20, "pgd_more": [10, 20]}))
+    assert "name 20, 10, 20 steps; expected each number once" in problem
+    own = {"attacks": {"pgd-20": {"attack": "a.py:a"}}}
+    (problem,) = problems(dataset(evaluation=own))
+    assert "pgd-20 has the name of a column" in problem
+    of = load_config(dataset(baseline="pgd-at", evaluation={"pgd_more": [20]})).datasets["digits"]
+    found = config_attacks.attacks(of.evaluation, of.adversary)
+    assert found["pgd-20"] == found["pgd"] | {"steps": 20} and found["pgd"]["steps"] == 100
+    entry = config_attacks.entry_of("pgd-20")
+    assert (entry.title, entry.label(found["pgd-20"])) == ("PGD-20", "PGD-20")

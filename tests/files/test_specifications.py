@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from bat import files
 from bat.config import load_config
-from bat.errors import ArtifactError
+from bat.errors import ArtifactError, MisplacedError
 from bat.files.specifications import read_specification, specification_name, specification_text
 from bat.plan.specifications import all_specifications, run_specification
 
@@ -79,3 +80,14 @@ def test_a_run_without_a_seed_is_refused(tmp_path, few_digits, run_bat):
     )
     assert done.returncode == 2
     assert "holds for every seed of the run; give one with --seed" in done.stderr
+
+
+def test_an_evaluation_of_the_last_epoch_is_no_other_ones(tmp_path):
+    place = tmp_path / "small_cnn" / "evaluations" / "trades"
+    best, last = (files.place_of(place / name) for name in ("seed3.parquet", "seed3-last.parquet"))
+    assert best == {"architecture": "small_cnn", "run": "trades", "seed": 3}
+    assert last == best | {"checkpoint": "last"}
+    with pytest.raises(MisplacedError, match="of checkpoint best, and it lies"):
+        files.check_identity(
+            place / "seed3-last.parquet", {"identity": last | {"checkpoint": "best"}}
+        )

@@ -22,6 +22,10 @@ def test_costs_count_every_pass():
     assert cost("trades", 10) == pytest.approx((20 + 1 + 6) / 23)
     assert cost("mart", 10) == pytest.approx((20 + 6) / 23)
     assert cost("pgd-at", 7) == pytest.approx(17 / 23)
+    awp = {"gamma": 0.005, "warmup": 10}
+    assert step_cost({"method": "trades", "steps": 10, "awp": awp}, 10) == pytest.approx(33 / 23)
+    nothing = {"method": "trades", "steps": 10, "awp": awp | {"gamma": 0}}
+    assert step_cost(nothing, 10) == cost("trades", 10)
     assert step_cost({"method": "erm"}, 10) == pytest.approx(3 / 23)
     moved = {"steps": 10, "awp": {"gamma": 0.01, "warmup": 0}}
     assert step_cost({"method": "pgd-at"} | moved, 10) == pytest.approx((20 + 6) / 23)

@@ -36,9 +36,10 @@ METHODS = [
 KINDS = {"ema": {"kind": "ema", "decay": 0.8}, "swa": {"kind": "swa", "start": 0.3}}
 
 
-def named(method="pgd-at", averaging=None, **changes):
+def named(method="pgd-at", averaging=None, awp=None, **changes):
     """The specification of a short run with averaged weights."""
-    run = {"method": method} | ({} if averaging is None else {"averaging": averaging})
+    given = {"averaging": averaging, "awp": awp}
+    run = {"method": method} | {key: value for key, value in given.items() if value is not None}
     return specification("averaged", runs={"averaged": run}, **changes)
 
 
@@ -235,11 +236,12 @@ def equal(first, second):
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_decay_of_0_is_the_plain_run_bit_for_bit(few_digits, inputs, tmp_path):
+@pytest.mark.parametrize("more", [{}, {"awp": {"gamma": 0.01}}], ids=["", "awp"])
+def test_a_decay_of_0_is_the_plain_run_bit_for_bit(more, few_digits, inputs, tmp_path):
     flags = {}
     for name, averaging in {"plain": None, "decay0": {"kind": "ema", "decay": 0}}.items():
         out = tmp_path / name
-        train(out, few_digits, named(averaging=averaging), inputs)
+        train(out, few_digits, named(averaging=averaging, **more), inputs)
         table = tmp_path / f"{name}.parquet"
         settings = {"device": CPU, "command": "test", "normalize": True}
         evaluate_checkpoint(

@@ -94,6 +94,25 @@ def test_perturbed_weights_go_on_bit_for_bit_from_the_middle_of_an_epoch(
     assert files(tmp_path / "stopped") == files(tmp_path / "undisturbed")
 
 
+def test_what_is_averaged_are_the_weights_that_were_put_back(few_digits, inputs, tmp_path, stop):
+    """With a decay of 0 the average is the model after the step; with another one it goes on."""
+    run = {"method": "bat", "alpha": 1, "beta": 0.2, "awp": {}}
+    runs = {"plain": run}
+    runs |= {f"ema-{d}": run | {"averaging": {"kind": "ema", "decay": d}} for d in (0, 0.8)}
+    for name in runs:
+        train(tmp_path / name, few_digits, specification(name, runs=runs), inputs)
+    plain, average, slow = (
+        read_checkpoint(tmp_path / name / "last.pt")["state_dict"] for name in runs
+    )
+    assert all(torch.equal(value, average[name]) for name, value in plain.items())
+    assert not torch.equal(plain["head.weight"], slow["head.weight"])
+    spec = specification("ema-0.8", runs=runs)
+    with stop(before=5):
+        train(tmp_path / "stopped", few_digits, spec, inputs)
+    train(tmp_path / "stopped", few_digits, spec, inputs)
+    assert files(tmp_path / "stopped") == files(tmp_path / "ema-0.8")
+
+
 def test_perturbation_by_nothing_is_the_plain_run_bit_for_bit(few_digits, inputs, tmp_path):
     bat, weights, losses = {"method": "bat"}, {}, {}
     runs = {"plain": bat}

@@ -79,6 +79,28 @@ def test_every_method_trains_a_network_of_ones_own(few_digits, method):
     assert not same(start, weights(model))
 
 
+def test_perturbed_weights_go_around_a_method(few_digits, tmp_path):
+    """Of BAT, which asks for scores; the file knows the method and its settings inside."""
+    out, short = tmp_path / "run.pt", SHORT | {"epochs": 1}
+    scores = {"scores": np.linspace(0, 1, 200), "sigma": 0.5}
+    objectives, found = bat.objectives, []
+    for gamma in (0.0, 0.01):
+        model = small()
+        bat.train(model, objectives.AWP(objectives.BAT(), gamma), few_digits, **scores, **short)
+        found.append(weights(model))
+    plain = small()
+    bat.train(plain, objectives.BAT(), few_digits, **scores, **short)
+    assert same(weights(plain), found[0]) and not same(*found)
+    with pytest.raises(bat.BatError, match="bat asks for scores"):
+        bat.train(small(), objectives.AWP(objectives.BAT()), few_digits, **short)
+    bat.train(small(), objectives.AWP(objectives.TRADES()), few_digits, out=out, **short)
+    for other in (objectives.MART(), objectives.TRADES()):
+        with pytest.raises(ArtifactError, match="a training with other objective"):
+            bat.train(small(), objectives.AWP(other, gamma=0.02), few_digits, out=out, **short)
+    with pytest.raises(ArtifactError, match="a training with other objective"):
+        bat.train(small(), objectives.AWP(objectives.MART()), few_digits, out=out, **short)
+
+
 def test_low_confidence_is_bats_atypical_side_and_sigma_the_scores_own(few_digits):
     high = np.random.default_rng(0).random(200)
     found = []
