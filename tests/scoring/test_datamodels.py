@@ -1,7 +1,10 @@
 """Trials as the ground truth of datamodels, in one npz."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -133,12 +136,51 @@ def test_influence_by_margins_predicts_trials_that_it_has_not_seen(linear):
     assert found.mean() > 5 * error and abs(others.mean()) < 4 * error
 
 
-def test_a_library_of_others_gives_the_same_score(linear):
-    metric = pytest.importorskip("dattri.metric", reason="needs dattri (pip install dattri)")
+DATTRI = """
+dattri==0.3.0 --hash=sha256:49b60efdff0b79a4b76b083648184f0cd0d0f2d32978982ed0457244442ecf9f
+tqdm==4.67.1 --hash=sha256:26445eca388f82e72884e0d580d5464cd801a3ea01e63e5601bdff9ba6a48de2
+"""
+"""Installed for its test alone: it brings packages that are named `test`, `docs` and `examples`."""
+
+SCORE = """
+import sys
+import numpy as np
+import torch
+from dattri.metric import lds
+
+with np.load(sys.argv[1], allow_pickle=False) as file:
+    arrays = {name: torch.tensor(file[name]) for name in file}
+found, _ = lds(arrays["score"], (arrays["targets"], arrays["indices"]))
+np.save(sys.argv[2], found.numpy())
+"""
+
+
+@pytest.fixture(scope="module")
+def dattri(tmp_path_factory):
+    """A folder with dattri, from the registry."""
+    folder = tmp_path_factory.mktemp("dattri")
+    (folder / "wanted.txt").write_text(DATTRI)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+    done = subprocess.run(
+        [*pip, "--target", folder / "packages", "-r", folder / "wanted.txt"],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        pytest.skip(f"dattri cannot be had here: {done.stderr.strip().splitlines()[-1]}")
+    return folder / "packages"
+
+
+def test_a_library_of_others_gives_the_same_score(linear, dattri, tmp_path):
     masks, margins, _ = linear
     score, held_out = attribution(masks[:80], margins[:80]), slice(80, None)
-    indices = torch.tensor(np.stack([np.flatnonzero(mask) for mask in masks[held_out]]))
-    targets = torch.tensor(margins[held_out])
-    found, _ = metric.lds(torch.tensor(score), (targets, indices))
+    indices = np.stack([np.flatnonzero(mask) for mask in masks[held_out]])
+    given, taken = tmp_path / "given.npz", tmp_path / "taken.npy"
+    np.savez(given, score=score, targets=margins[held_out], indices=indices)
+    subprocess.run(
+        [sys.executable, "-c", SCORE, given, taken],
+        env=os.environ | {"PYTHONPATH": str(dattri)},
+        check=True,
+    )
     expected = linear_datamodeling_score(masks[held_out], margins[held_out], score)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(np.load(taken, allow_pickle=False), expected, atol=1e-6)
