@@ -99,7 +99,8 @@ function showFilters() {
   showRange(sliders, state, own);
   drawHistogram($("histogram"), split(), state, own);
   drawChips($("chips"), split(), state, (name) => {
-    const { [name]: _, ...ranges } = state.ranges;
+    const ranges = { ...state.ranges };
+    delete ranges[name];
     go({ ranges });
   });
 }
