@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,20 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 def repository() -> Path:
     """The root of the repository, wherever pytest was started."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def node_tools(tmp_path_factory) -> Path:
+    """A folder with what `tests/javascript` locks by hash, in its ``node_modules``."""
+    folder = tmp_path_factory.mktemp("node") / "tools"
+    shutil.copytree(REPOSITORY / "tests" / "javascript", folder)
+    if shutil.which("npm") is None:
+        pytest.skip("needs npm")
+    install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    done = subprocess.run(install, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"npm installs nothing here: {done.stderr.strip().splitlines()[-1]}")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -32,11 +32,7 @@ def plot_agreement(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(ax, 3.3, 2.4)
     rows = _measured(table)
-    for name, color, line, marker in _LINES:
-        values = f"agreement_{name}_pearson"
-        x = rows["estimate_trials"]
-        ax.plot(x, rows[values], color=color, linestyle=line, marker=marker, label=name)
-        _band(ax, x, rows, values, color)
+    _plot_both(ax, rows, "estimate_trials", "agreement_{}_pearson")
     ax.set(xscale="log", xlabel="Trials of the estimate", ylabel="Agreement with other trials")
     _ticks(ax, rows["estimate_trials"])
     ax.legend(loc="lower right")
@@ -87,11 +83,7 @@ def plot_standing(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(ax, 3.3, 2.4)
     rows = _measured(table)
-    for name, color, line, marker in _LINES:
-        values = f"standing_{name}"
-        x = rows["n_trials"]
-        ax.plot(x, rows[values], color=color, linestyle=line, marker=marker, label=name)
-        _band(ax, x, rows, values, color)
+    _plot_both(ax, rows, "n_trials", "standing_{}")
     ax.set(xscale="log", xlabel="Trials", ylabel="Pairs that stand")
     ax.set_yscale("symlog", linthresh=1)
     ax.set_ylim(bottom=0)
@@ -99,6 +91,15 @@ def plot_standing(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     plain_ticks(ax.xaxis)
     ax.legend(loc="upper left")
     return ax
+
+
+def _plot_both(ax, rows, trials, values):
+    """Lines and bands of bits and of margins; ``values`` names their columns."""
+    x = rows[trials]
+    for name, color, line, marker in _LINES:
+        column = values.format(name)
+        ax.plot(x, rows[column], color=color, linestyle=line, marker=marker, label=name)
+        _band(ax, x, rows, column, color)
 
 
 def worth_text(table: pd.DataFrame) -> str:

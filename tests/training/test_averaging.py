@@ -1,6 +1,5 @@
 """Averaged weights: against their definitions, resumed, looked at in the model's place."""
 
-import contextlib
 import copy
 
 import pytest
@@ -171,31 +170,6 @@ def test_a_network_that_draws_has_the_same_statistics_whatever_was_drawn_before(
         found.append(average.model.state_dict())
     assert "3.running_mean" in found[0]
     assert equal(*found)
-
-
-class Killed(Exception):
-    """Takes the place of a signal that no code hears."""
-
-
-@pytest.fixture
-def kill(monkeypatch):
-    """End the next training before a step, counted from 0, as a kill does: on disk is its state."""
-
-    @contextlib.contextmanager
-    def kill(before):
-        step, taken = Training._take_step, []
-
-        def killed(self, index):
-            if len(taken) == before:
-                raise Killed
-            taken.append(1)
-            step(self, index)
-
-        with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(Training, "_take_step", killed)
-            yield
-
-    return kill
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -19,7 +19,6 @@ from bat.plan import own
 from bat.plan.specifications import trial_recipe
 from bat.scores.subsets import subset
 from bat.training import evaluate_checkpoint, trials
-from bat.training.loop import Training
 
 NET = """
 from torch import nn
@@ -91,25 +90,11 @@ def with_network(spec, settings=None):
 # -- networks -------------------------------------------------------------------------------
 
 
-class Kill(Exception):
-    pass
-
-
-def test_a_run_with_dropout_goes_on_bit_for_bit(here, few_digits, inputs, monkeypatch):
+def test_a_run_with_dropout_goes_on_bit_for_bit(here, few_digits, inputs, kill):
     spec = with_network(specification("pgd-at"))
     train(here / "whole", few_digits, spec, inputs)
-    taken, step = [], Training._take_step
-
-    def dies(training, index):
-        taken.append(index)
-        if len(taken) == 5:  # in the middle of the second epoch, its state kept before each step
-            raise Kill
-        step(training, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Training, "_take_step", dies)
-        with pytest.raises(Kill):
-            train(here / "killed", few_digits, spec, inputs)
+    with kill(before=4):  # in the middle of the second epoch, its state kept before each step
+        train(here / "killed", few_digits, spec, inputs)
     torch.rand(3)  # whatever else was drawn
     train(here / "killed", few_digits, spec, inputs)
     content = torch.load(here / "whole" / "best.pt", weights_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import platform
@@ -141,28 +140,6 @@ def test_a_compiled_model_learns_the_same(run, few_digits, inputs, tmp_path, com
     np.testing.assert_allclose(*losses, rtol=0.02)
     weights = [torch.load(path, weights_only=True) for path in tmp_path.glob("*/last.pt")]
     assert weights[0].keys() == weights[1].keys()  # without the wrapper's prefix
-
-
-@pytest.fixture
-def stop(monkeypatch):
-    """Send SIGTERM before a step of the next training, counted from 0."""
-
-    @contextlib.contextmanager
-    def stop(before: int):
-        step, taken = Training._take_step, []
-
-        def stopped(self, index):
-            if len(taken) == before:
-                os.kill(os.getpid(), signal.SIGTERM)
-            taken.append(1)
-            step(self, index)
-
-        with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended:
-            patch.setattr(Training, "_take_step", stopped)
-            yield
-        assert ended.value.code == 143
-
-    return stop
 
 
 @pytest.mark.parametrize("run", ["pgd-at", "bat-1-0.2"])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import signal
 
 import numpy as np
 import pytest
@@ -121,20 +119,11 @@ def test_every_method_trains_without_the_atypical_samples_and_sees_none(
     assert seen and not seen & ATYPICAL
 
 
-def test_a_stopped_run_on_a_list_goes_on_bit_for_bit(few_digits, inputs, tmp_path, monkeypatch):
+def test_a_stopped_run_on_a_list_goes_on_bit_for_bit(few_digits, inputs, tmp_path, stop):
     (tmp_path / "list.csv").write_text("\n".join(map(str, range(20, 190))))
     spec = of_samples({"keep": str(tmp_path / "list.csv")})
     train(tmp_path / "whole", few_digits, spec, inputs)
-    step, taken = Training._take_step, []
-
-    def stopped(self, index):
-        taken.append(1)
-        if len(taken) == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
-        step(self, index)
-
-    with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(Training, "_take_step", stopped)
+    with stop(before=3):
         train(tmp_path / "parts", few_digits, spec, inputs)
     train(tmp_path / "parts", few_digits, spec, inputs)
     assert files(tmp_path / "parts") == files(tmp_path / "whole")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import pytest
 import torch
 from short_runs import files, specification, train
@@ -76,19 +73,10 @@ def test_every_method_starts_from_a_run(method, first, few_digits, inputs, tmp_p
     assert "start" in metadata["inputs"] and metadata["recipe"]["start_from"] == {"run": "erm-all"}
 
 
-def test_a_stopped_run_goes_on_bit_for_bit(first, few_digits, inputs, tmp_path, monkeypatch):
+def test_a_stopped_run_goes_on_bit_for_bit(first, few_digits, inputs, tmp_path, stop):
     spec, made_of = started("erm-all"), given(inputs, first)
     train(tmp_path / "whole", few_digits, spec, made_of)
-    step, taken = Training._take_step, []
-
-    def stopped(self, index):
-        taken.append(1)
-        if len(taken) == 5:
-            os.kill(os.getpid(), signal.SIGTERM)
-        step(self, index)
-
-    with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(Training, "_take_step", stopped)
+    with stop(before=4):
         train(tmp_path / "parts", few_digits, spec, made_of)
     train(tmp_path / "parts", few_digits, spec, made_of)
     assert files(tmp_path / "parts") == files(tmp_path / "whole")
