@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,25 +75,36 @@ def evaluate(
     if CLEAN in attacks:
         raise BatError(f"an attack is named {CLEAN!r}, which is the column without attack: rename")
     images, labels = torch.as_tensor(images), torch.as_tensor(labels)
-    reports = {name: _named(progress, name) for name in (CLEAN, *attacks)}
+    reports = {name: named(progress, name) for name in (CLEAN, *attacks)}
     with full_precision():
         correct = correctness(model, images, labels, batch_size=batch_size, progress=reports[CLEAN])
         flags = {CLEAN: correct}
-        index = torch.from_numpy(np.flatnonzero(correct))
+        settings = {"seed": seed, "batch_size": batch_size}
         for name, attack in attacks.items():
-            flags[name] = np.zeros(len(correct), dtype=bool)
-            if len(index) == 0:
-                continue
-            robust = attack(
-                model,
-                images,
-                labels,
-                index,
-                seed=seed,
-                batch_size=batch_size,
-                progress=reports[name],
+            flags[name] = withstanding(
+                attack, model, images, labels, correct, progress=reports[name], **settings
             )
-            flags[name][index.numpy()] = robust.cpu().numpy()
+    return flags
+
+
+def withstanding(
+    attack: EvaluationAttack,
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    before: np.ndarray,
+    **settings: Any,
+) -> np.ndarray:
+    """Which of the samples that withstood what came ``before`` withstand an attack too.
+
+    ``settings`` are the attack's: ``seed``, ``batch_size`` and ``progress``. Flags are bool, of
+    shape (n,); where none is left, nothing is attacked.
+    """
+    flags = np.zeros(len(before), dtype=bool)
+    index = torch.from_numpy(np.flatnonzero(before))
+    if len(index):
+        robust = attack(model, images, labels, index, **settings)
+        flags[index.numpy()] = robust.cpu().numpy()
     return flags
 
 
@@ -161,7 +173,8 @@ def accuracy(
     return float(correctness(model, images, labels, batch_size=batch_size).mean())
 
 
-def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+def named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+    """Progress of one attack, as the attack reports it."""
     if progress is None:
         return None
     return lambda done, total: progress(name, done, total)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bat.attacks.autoattack import Square
 from bat.attacks.base import EvaluationAttack, Progress, batch_of, is_correct
-from bat.attacks.evaluation import correctness
+from bat.attacks.evaluation import CLEAN, correctness, named, withstanding
 from bat.attacks.linf import check_adversarial, linf_attack
 from bat.attacks.modes import device_of, full_precision
 from bat.attacks.pgd import PGD, start_noise
@@ -122,7 +122,7 @@ def masking_verdicts(
     """
     images, labels = torch.as_tensor(images), torch.as_tensor(labels)
     asked: dict[str, tuple[str, EvaluationAttack]] = {
-        "few": ("clean", PGD(eps=eps, step=step, steps=few)),
+        "few": (CLEAN, PGD(eps=eps, step=step, steps=few)),
         "many": ("few", PGD(eps=eps, step=step, steps=many)),
     }
     if source is not None:
@@ -131,21 +131,16 @@ def masking_verdicts(
     across = 2.5 * UNBOUNDED / many
     asked["unbounded"] = ("many", PGD(eps=UNBOUNDED, step=min(across, 1.0), steps=many))
 
-    def report(name: str) -> Progress | None:
-        return None if progress is None else lambda done, total: progress(name, done, total)
-
     with full_precision():
-        right = correctness(model, images, labels, batch_size=batch_size, progress=report("clean"))
-        found = {"clean": right}
+        right = correctness(
+            model, images, labels, batch_size=batch_size, progress=named(progress, CLEAN)
+        )
+        found = {CLEAN: right}
         for name, (before, attack) in asked.items():
-            found[name] = found[before].copy()
-            index = torch.from_numpy(np.flatnonzero(found[before]))
-            if len(index):
-                robust = attack(
-                    *(model, images, labels, index),
-                    seed=seed,
-                    batch_size=batch_size,
-                    progress=report(name),
-                )
-                found[name][index.numpy()] = robust.cpu().numpy()
+            found[name] = withstanding(
+                *(attack, model, images, labels, found[before]),
+                seed=seed,
+                batch_size=batch_size,
+                progress=named(progress, name),
+            )
     return found
