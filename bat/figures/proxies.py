@@ -176,8 +176,8 @@ def caption(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
     text = (
         f"Scores that stand in for memorization{of_dataset(metadata)}, and their cost in trainings "
         "on the whole training set (an early one may stop after a tenth; of the ensemble, all its "
-        "members). Bars: 95 % bootstrap intervals over samples"
-        + (f" and {seeds} seeds, whose mean the scores are" if seeds > 1 else "")
+        "members). Bars: 95 % intervals, by a bootstrap of the samples"
+        + (f" and a jackknife of {seeds} seeds, whose mean the scores are" if seeds > 1 else "")
         + ". Orange: with the noise of memorization itself taken out, by the agreement of its "
         "halves (Spearman-Brown). AUC: for telling memorized samples from the others. Disagreement "
         "and confidence come from trials that memorization may share, so their agreement is "
