@@ -132,7 +132,7 @@ def draw_proxies(table: pd.DataFrame) -> Figure:
     table = table.sort_values("spearman", na_position="first").reset_index(drop=True)
     shown = {name: label for name, label in SHOWN.items() if table[name].notna().any()}
     fig = Figure(figsize=(WIDTH, 0.6 + 0.21 * len(table)), layout="constrained")
-    panels = fig.subplots(1, len(shown) + 1, sharey=True)
+    (panels,) = fig.subplots(1, len(shown) + 1, sharey=True, squeeze=False)
     places = np.arange(len(table))
     for ax, (name, label) in zip(panels, shown.items(), strict=False):
         low, high = table[f"{name}_low"], table[f"{name}_high"]

@@ -13,7 +13,8 @@ from bat.statistics import above, correlation
 from bat.streams import generator
 
 TOPS = (0.1, 0.2, 0.4)
-MEASURES = ("spearman", "pearson", "auc", *(f"overlap_{100 * top:g}" for top in TOPS), "auc_wrong")
+CORRELATIONS = ("spearman", "pearson")
+MEASURES = (*CORRELATIONS, "auc", *(f"overlap_{100 * top:g}" for top in TOPS), "auc_wrong")
 DRAWS = 200
 
 
@@ -54,7 +55,7 @@ def standing_in(
         `MEASURES` with the bounds of its 95 % interval (``..._low``, ``..._high``;
         they hold the measure),
         and ``spearman_true``, ``pearson_true``: the correlations divided by the
-        square root of the reliability, at most 1, which takes the noise of the
+        square root of the reliability, in [-1, 1], which takes the noise of the
         reference out (Spearman, 1904). NaN where a measure is undefined.
 
     Raises
@@ -100,11 +101,12 @@ def standing_in(
         row = {"score": name, "n_seeds": len(values)}
         for measure in MEASURES:
             among = ([one[measure] for one in several] for several in (drawn, without))
-            low, high = _interval(found[measure], *among)
+            least = -1 if measure in CORRELATIONS else 0
+            low, high = _interval(found[measure], *among, least)
             row |= {measure: found[measure], f"{measure}_low": low, f"{measure}_high": high}
         for measure, of_reference in (reliability or {}).items():
             root = np.sqrt(of_reference) if of_reference > 0 else np.nan
-            row[f"{measure}_true"] = float(np.minimum(row[measure] / root, 1.0))
+            row[f"{measure}_true"] = float(np.clip(row[measure] / root, -1.0, 1.0))
         rows.append(row)
     return rows
 
@@ -118,7 +120,7 @@ def spearman_brown(of_halves: float) -> float:
     return 2 * of_halves / (1 + of_halves)
 
 
-def _interval(found: float, drawn: list[float], without: list[float]) -> tuple[float, float]:
+def _interval(found, drawn: list[float], without: list[float], least: int) -> tuple[float, float]:
     """Ends of the 95 % interval, from draws of samples and from the seeds but one."""
     among = np.array(drawn)[np.isfinite(drawn)]
     if not len(among):
@@ -126,7 +128,7 @@ def _interval(found: float, drawn: list[float], without: list[float]) -> tuple[f
     apart = np.array([found - np.quantile(among, 0.025), np.quantile(among, 0.975) - found])
     error = np.sqrt((len(without) - 1) * np.var(without)) if without else 0.0
     low, high = np.array([-1, 1]) * np.hypot(np.maximum(apart, 0), 1.96 * error) + found
-    return float(max(low, -1)), float(min(high, 1))
+    return float(max(low, least)), float(min(high, 1))
 
 
 def _measure(reference, values, wrong, threshold) -> dict[str, float]:

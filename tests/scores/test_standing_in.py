@@ -92,6 +92,17 @@ def test_the_noise_of_the_reference_is_taken_out():
     assert row["pearson_true"] == pytest.approx(1, abs=0.02)
 
 
+def test_no_correlation_is_beyond_1_with_the_noise_out(truth):
+    reliability = {"spearman": 0.3, "pearson": 0.2}
+    rows = standing_in(truth, {"up": truth, "down": -truth}, reliability=reliability, draws=2)
+    assert [[row[f"{name}_true"] for name in reliability] for row in rows] == [[1, 1], [-1, -1]]
+
+
+def test_shares_are_not_below_nothing(truth):
+    (row,) = standing_in(truth, {"down": -noisy(truth, 0.01, seeds=3)}, draws=50)
+    assert row["overlap_10"] == row["overlap_10_low"] == row["auc_low"] == 0
+
+
 def test_halves_say_what_wholes_would():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=50_000)
