@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bat.errors import BatError
 from bat.scores import _convergence, _influence, _memorization, ensembles
 from bat.scores._influence import InfluenceScores
 from bat.scores._memorization import MemorizationScores
+from bat.scores.counts import as_mask
 from bat.scores.frames import samples_frame
 from bat.scores.registry import ATYPICAL_ABOVE
 
@@ -337,26 +337,6 @@ def alignment(
 
     rows = ensembles.alignment(np.asarray(memorization), metrics, threshold=threshold, tops=tops)
     return pd.DataFrame(rows)
-
-
-def as_mask(name: str, values) -> np.ndarray:
-    """Truth values, or zeros and ones, as an array of bool.
-
-    Raises
-    ------
-    BatError
-        If there is any other value.
-    """
-    array = np.asarray(values)
-    if array.dtype == bool:
-        return array
-    known = array.dtype.kind in "iuf" and bool(((array == 0) | (array == 1)).all())
-    if not known:
-        raise BatError(
-            f"{name} is {array.dtype} of shape {array.shape}; expected truth values, or 0 and 1 "
-            "alone: margins are compared with 0, probabilities with each other"
-        )
-    return array.astype(bool)
 
 
 def _ensemble(probabilities, held_out) -> tuple[np.ndarray, np.ndarray | None]:
