@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bat.errors import BatError
 from bat.scores import _convergence, _influence, _memorization, ensembles
 from bat.scores._influence import InfluenceScores
 from bat.scores._memorization import MemorizationScores
@@ -185,7 +186,8 @@ def convergence(
     Raises
     ------
     BatError
-        If a step is out of range, or ``repeats`` is below 1.
+        If a step is out of range, there are fewer than four trials, or ``repeats`` is
+        below 1.
 
     Examples
     --------
@@ -207,11 +209,13 @@ def convergence(
 
 
 def convergence_steps(n_trials: int) -> list[int]:
-    """Seven numbers of trials from a tenth to all, none below 4.
+    """Seven numbers of trials from a tenth to all, none below 4; fewer are refused.
 
     >>> convergence_steps(100)
     [10, 15, 22, 32, 46, 68, 100]
     """
+    if n_trials < 4:
+        raise BatError(f"halves of {n_trials} trials say nothing of each other; expected 4 or more")
     steps = {max(4, round(n_trials * share)) for share in np.geomspace(0.1, 1, 7)}
     return sorted(step for step in steps if step <= n_trials)
 
