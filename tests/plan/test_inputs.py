@@ -221,13 +221,14 @@ def test_jobs_that_are_planned_are_those_that_the_workflow_would_run(
     some, repository, tmp_path, only
 ):
     raw, _ = some
-    raw["datasets"]["d"]["only"] = only
+    raw["datasets"]["d"] |= {"only": only, "proxies": {"seeds": [0, 1]}}
     config = load_config(raw)
     done = dry_run(raw, repository, tmp_path, "all")
     assert done.returncode == 0, done.stdout + done.stderr
     listed = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, re.M))
     rules = {"training": "train", "evaluation": "evaluate", "poisoning scores": "poisoning_scores"}
     rules |= {"representation": "represent", "prepare": "prepare"}
+    rules |= {"watched training": "watched_training"}
     planned = Counter()
     for row in plan(config):
         stage = re.sub(r"^\d+ ", "", row.stage).split(",")[0]
