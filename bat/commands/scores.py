@@ -34,6 +34,7 @@ def add_parser(subparsers) -> None:
     parser = add_verb(actions, "export-datamodels", export_datamodels, text, "data", "out")
     help_text = "shards, or folders of shards, of one recipe"
     parser.add_argument("--shards", type=Path, nargs="+", required=True, help=help_text)
+    parser.add_argument("--architecture", help="whose trials, where shards are of several")
     text = "estimate the score tables from masks and correctness of models of others"
     parser = add_verb(actions, "import-trials", import_trials, text, "data", "out")
     help_text = "npz files, or folders of them"
@@ -124,7 +125,8 @@ def export_datamodels(arguments: argparse.Namespace) -> None:
     from bat.scoring import datamodels
 
     prepared = data.load(arguments.data)
-    datamodels.export_datamodels(arguments.shards, prepared, arguments.out)
+    where = arguments.shards, prepared, arguments.out
+    datamodels.export_datamodels(*where, architecture=arguments.architecture)
 
 
 def import_trials(arguments: argparse.Namespace) -> None:

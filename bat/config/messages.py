@@ -11,6 +11,14 @@ from bat.config.dataset import Config
 from bat.config.values import Section
 from bat.errors import BatError
 
+_EXPECTED = {
+    "tuple_type": "expected a list",
+    "dict_type": "expected a mapping of keys",
+    "model_type": "expected a mapping of keys",
+    "model_attributes_type": "expected a mapping of keys",
+}
+"""What pydantic says in Python's words, in those of YAML."""
+
 
 class ConfigError(BatError):
     """Everything that is wrong with one configuration, one line each."""
@@ -21,6 +29,12 @@ class ConfigError(BatError):
         super().__init__(
             f"{source}: {count} in the configuration\n" + "\n".join(f"  {p}" for p in problems)
         )
+
+
+def told(errors: list[dict]) -> list[dict]:
+    """The errors of pydantic less the lists that are too short by entries that are wrong."""
+    wrong = {error["loc"][:-1] for error in errors}
+    return [e for e in errors if e["type"] != "too_short" or e["loc"] not in wrong]
 
 
 def problem_of(error: dict, datasets: Any, defaults: dict) -> str:
@@ -41,7 +55,11 @@ def problem_of(error: dict, datasets: Any, defaults: dict) -> str:
         return f"{path}: unknown key; {hint}(known keys: {', '.join(known)})"
     if error["type"] == "missing":
         return f"{path}: required, and not given"
-    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "too_short":
+        return "{}: expected {min_length} or more, found {actual_length}".format(
+            path, **error["ctx"]
+        )
+    message = _EXPECTED.get(error["type"]) or error["msg"].removeprefix("Value error, ")
     if error["type"].startswith("union_tag"):
         key = error["ctx"]["discriminator"].strip("'")
         if error["type"] == "union_tag_not_found":

@@ -9,7 +9,12 @@ from pydantic import Field
 from bat.config.code import Code, Settings
 from bat.config.values import Section
 
-PLACES = (("scores", "architecture"), ("ensemble", "architectures"), ("architectures",))
+PLACES = (
+    ("scores", "architecture"),
+    ("ensemble", "architectures"),
+    ("proxies", "architecture"),
+    ("architectures",),
+)
 """Where a data set names architectures, beside its external models."""
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pydantic
 
 from bat.config.dataset import Config
-from bat.config.messages import ConfigError, problem_of
+from bat.config.messages import ConfigError, problem_of, told
 from bat.config.overlaying import overlay
 from bat.config.yaml_files import read_yaml
 
@@ -77,5 +77,5 @@ def _check(raw: dict, source: str) -> Config:
     try:
         return Config.model_validate(raw, context={"expand": True})
     except pydantic.ValidationError as error:
-        problems = [problem_of(e, datasets, defaults) for e in error.errors()]
+        problems = [problem_of(e, datasets, defaults) for e in told(error.errors())]
         raise ConfigError(source, list(dict.fromkeys(problems))) from None

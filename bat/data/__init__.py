@@ -5,7 +5,7 @@
 tensors, and `augment` shifts and mirrors a batch there.
 """
 
-from bat.data.batches import DeviceData, as_float, augment, crop_windows, to_device
+from bat.data.batches import DeviceData, as_float, as_tensor, augment, crop_windows, to_device
 from bat.data.fingerprints import fingerprint
 from bat.data.prepared import AGAIN, ARRAYS, FINGERPRINTED, FORMAT_VERSION, INFO, PreparedData, load
 from bat.data.preparing import prepare
@@ -19,6 +19,7 @@ __all__ = [
     "DeviceData",
     "PreparedData",
     "as_float",
+    "as_tensor",
     "augment",
     "crop_windows",
     "fingerprint",

@@ -113,3 +113,13 @@ def as_float(images: torch.Tensor) -> torch.Tensor:
     import torch
 
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
+def as_tensor(values) -> torch.Tensor:
+    """A tensor; read-only arrays, as those of prepared data are, are copied."""
+    import torch
+
+    if isinstance(values, torch.Tensor):
+        return values
+    values = np.asarray(values)
+    return torch.from_numpy(values if values.flags.writeable else np.array(values))

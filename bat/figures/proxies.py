@@ -132,7 +132,7 @@ def draw_proxies(table: pd.DataFrame) -> Figure:
     table = table.sort_values("spearman", na_position="first").reset_index(drop=True)
     shown = {name: label for name, label in SHOWN.items() if table[name].notna().any()}
     fig = Figure(figsize=(WIDTH, 0.6 + 0.21 * len(table)), layout="constrained")
-    panels = fig.subplots(1, len(shown) + 1, sharey=True)
+    (panels,) = fig.subplots(1, len(shown) + 1, sharey=True, squeeze=False)
     places = np.arange(len(table))
     for ax, (name, label) in zip(panels, shown.items(), strict=False):
         low, high = table[f"{name}_low"], table[f"{name}_high"]
@@ -176,8 +176,8 @@ def caption(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
     text = (
         f"Scores that stand in for memorization{of_dataset(metadata)}, and their cost in trainings "
         "on the whole training set (an early one may stop after a tenth; of the ensemble, all its "
-        "members). Bars: 95 % bootstrap intervals over samples"
-        + (f" and {seeds} seeds, whose mean the scores are" if seeds > 1 else "")
+        "members). Bars: 95 % intervals, by a bootstrap of the samples"
+        + (f" and a jackknife of {seeds} seeds, whose mean the scores are" if seeds > 1 else "")
         + ". Orange: with the noise of memorization itself taken out, by the agreement of its "
         "halves (Spearman-Brown). AUC: for telling memorized samples from the others. Disagreement "
         "and confidence come from trials that memorization may share, so their agreement is "

@@ -140,8 +140,9 @@ def read_table(
         raise DamagedError(f"{path}: damaged ({first_line(error)}); {REMAKE}") from None
     content = metadata.get("content")
     if content is not None:
-        for name in present:
-            if content.get(name) != column_digest(table.column(name)):
+        for name in wanted:
+            values = column_digest(table.column(name)) if name in present else None
+            if content.get(name) != values:
                 raise ArtifactError(
                     f"{path}: the values of {name} are not those that the table was written with "
                     f"(edited, or rows changed places or were lost); {REMAKE}"

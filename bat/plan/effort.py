@@ -9,6 +9,14 @@ FORWARD, ATTACK, TRAINED = 1, 2, 3
 """Passes of one batch in forward passes: alone; with the gradient by the images, as a step of an
 attack; with the gradients by all, of which those by the weights cost another one."""
 
+LOOKS = {
+    "logits": FORWARD,
+    "input_gradient": ATTACK - FORWARD,
+    "curvature": 10 * ATTACK,
+    "weight_gradient": TRAINED,
+}
+"""Forward passes of what is looked at in a single training (`bat.scores.proxies.PASSES`)."""
+
 PASSES = {
     "trades": (1, 2),
     "mart": (0, 2),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -16,6 +16,7 @@ from bat.errors import ArtifactError
 from bat.files import column, read_table
 from bat.files.indices import read_indices
 from bat.plan import inputs
+from bat.plan.effort import LOOKS
 from bat.plan.enough import reached
 from bat.plan.runs import all_runs, objective
 from bat.plan.shards import shard_files, trial_counts
@@ -26,6 +27,7 @@ from bat.plan.specifications import (
     evaluation_specification,
 )
 from bat.plan.timings import finished_trials, read_benchmark
+from bat.scores.proxies import OF_HALVES, needed, passes_of
 
 if TYPE_CHECKING:
     from bat.devices import Runtime
@@ -83,6 +85,8 @@ class Place:
             rows += [
                 row for a, n in trial_counts(self.dataset).items() for row in self.rounds(a, n)
             ]
+        if self.dataset.proxies is not None:
+            rows.append(self.watched())
         rows.append(self.tables())
         for architecture in self.dataset.architectures:
             rows += [
@@ -147,6 +151,27 @@ class Place:
             n_trials * bits + (0 if first else min(members, n_trials)) * probabilities,
             basis,
         )
+
+    def watched(self) -> Row:
+        """Single trainings on the whole training set, with what is looked at in them."""
+        proxies, architecture = self.dataset.proxies, self.dataset.watched
+        recipe, n = proxies.training or self.dataset.scores.training, self.size.n_train
+        observed = needed(proxies.names)
+        after_each = {one for name in observed for one in passes_of(name)}
+        passes = sum(
+            LOOKS[one] * (1 if one == "weight_gradient" else recipe.epochs) for one in after_each
+        )
+        trainings = 1 + 2 * len(OF_HALVES.keys() & set(observed))
+        each = self.training_seconds(architecture, recipe, {"method": "erm"}, n)
+        seconds = self.pace.start.optimizing + trainings * each
+        seconds += passes * n * self.clean(architecture, 500)
+        logs = self.logs / "proxies"
+        jobs = [
+            (seconds, self.folder / file, logs / f"{Path(file).stem}.tsv")
+            for file in inputs.course_files(self.dataset)
+        ]
+        size = 4 * n * recipe.epochs * len(observed)
+        return self._row(f"watched training, {architecture}", architecture, jobs, size)
 
     def trial_seconds(self, architecture: str, measured: dict[int, float]) -> tuple[float, str]:
         """Seconds of one trial, and where they come from."""
@@ -349,33 +374,50 @@ class Place:
         seconds_of: Callable[[str], float],
         bytes_each: float,
     ) -> Row:
-        """A row of jobs on runs; what is measured of some scales the seconds of the others."""
+        """A row of jobs on runs."""
         logs = self.logs / architecture / kind
         jobs = inputs.jobs(kind, self.comparison(architecture))
         each = {run: seconds_of(run) for run in dict(jobs)}
-        seconds = {(run, seed): each[run] for run, seed in jobs}
-        done = {
-            (run, seed)
+        found = [
+            (
+                each[run],
+                self.folder / inputs.result_file(kind, architecture, run, seed),
+                logs / f"{run}-seed{seed}.tsv",
+            )
             for run, seed in jobs
-            if (self.folder / inputs.result_file(kind, architecture, run, seed)).exists()
-        }
+        ]
+        return self._row(stage, architecture, found, bytes_each)
+
+    def _row(
+        self,
+        stage: str,
+        architecture: str,
+        jobs: Sequence[tuple[float, Path, Path]],
+        bytes_each: float,
+    ) -> Row:
+        """A row of jobs: the seconds, result and benchmark of each.
+
+        What is measured of some scales the seconds of the others.
+        """
+        seconds = [each for each, _, _ in jobs]
+        done = [result.exists() for _, result, _ in jobs]
         measured = {
-            (run, seed): benchmark
-            for run, seed in done
-            if (benchmark := read_benchmark(logs / f"{run}-seed{seed}.tsv")) is not None
+            at: benchmark
+            for at, (_, _, log) in enumerate(jobs)
+            if done[at] and (benchmark := read_benchmark(log)) is not None
         }
         basis = self.basis(architecture)
         if measured:
-            scale = sum(measured.values()) / sum(seconds[job] for job in measured)
-            seconds = {job: measured.get(job, scale * s) for job, s in seconds.items()}
+            scale = sum(measured.values()) / sum(seconds[at] for at in measured)
+            seconds = [measured.get(at, scale * each) for at, each in enumerate(seconds)]
             basis = f"measured ({len(measured)})"
         return Row(
             self.name,
             stage,
             len(jobs),
-            len(done),
-            sum(seconds.values()) / 3600,
-            sum(s for job, s in seconds.items() if job not in done) / 3600,
+            sum(done),
+            sum(seconds) / 3600,
+            sum(each for each, there in zip(seconds, done, strict=True) if not there) / 3600,
             len(jobs) * bytes_each,
             basis,
         )

@@ -33,6 +33,26 @@ def trials_for_coverage(n: int, ratio: float, *, chance: float = 0.01) -> int:
     return trials
 
 
+def as_mask(name: str, values) -> np.ndarray:
+    """Truth values, or zeros and ones, as an array of bool.
+
+    Raises
+    ------
+    BatError
+        If there is any other value.
+    """
+    array = np.asarray(values)
+    if array.dtype == bool:
+        return array
+    known = array.dtype.kind in "iuf" and bool(((array == 0) | (array == 1)).all())
+    if not known:
+        raise BatError(
+            f"{name} is {array.dtype} of shape {array.shape}; expected truth values, or 0 and 1 "
+            "alone: margins are compared with 0, probabilities with each other"
+        )
+    return array.astype(bool)
+
+
 def check_bool(name, mask):
     """Refuse what is not a boolean of shape (n_trials, n_samples)."""
     if mask.ndim != 2 or mask.dtype != bool or 0 in mask.shape:

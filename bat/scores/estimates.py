@@ -15,6 +15,7 @@ from bat.errors import BatError
 from bat.scores import _convergence, _influence, _memorization, ensembles
 from bat.scores._influence import InfluenceScores
 from bat.scores._memorization import MemorizationScores
+from bat.scores.counts import as_mask
 from bat.scores.frames import samples_frame
 from bat.scores.registry import ATYPICAL_ABOVE
 
@@ -185,7 +186,8 @@ def convergence(
     Raises
     ------
     BatError
-        If a step is out of range, or ``repeats`` is below 1.
+        If a step is out of range, there are fewer than four trials, or ``repeats`` is
+        below 1.
 
     Examples
     --------
@@ -207,11 +209,13 @@ def convergence(
 
 
 def convergence_steps(n_trials: int) -> list[int]:
-    """Seven numbers of trials from a tenth to all, none below 4.
+    """Seven numbers of trials from a tenth to all, none below 4; fewer are refused.
 
     >>> convergence_steps(100)
     [10, 15, 22, 32, 46, 68, 100]
     """
+    if n_trials < 4:
+        raise BatError(f"halves of {n_trials} trials say nothing of each other; expected 4 or more")
     steps = {max(4, round(n_trials * share)) for share in np.geomspace(0.1, 1, 7)}
     return sorted(step for step in steps if step <= n_trials)
 
@@ -337,26 +341,6 @@ def alignment(
 
     rows = ensembles.alignment(np.asarray(memorization), metrics, threshold=threshold, tops=tops)
     return pd.DataFrame(rows)
-
-
-def as_mask(name: str, values) -> np.ndarray:
-    """Truth values, or zeros and ones, as an array of bool.
-
-    Raises
-    ------
-    BatError
-        If there is any other value.
-    """
-    array = np.asarray(values)
-    if array.dtype == bool:
-        return array
-    known = array.dtype.kind in "iuf" and bool(((array == 0) | (array == 1)).all())
-    if not known:
-        raise BatError(
-            f"{name} is {array.dtype} of shape {array.shape}; expected truth values, or 0 and 1 "
-            "alone: margins are compared with 0, probabilities with each other"
-        )
-    return array.astype(bool)
 
 
 def _ensemble(probabilities, held_out) -> tuple[np.ndarray, np.ndarray | None]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bat.errors import BatError
-from bat.scores.margins import checked_margins
+from bat.scores.counts import as_mask, check_bool
+from bat.scores.margins import checked_shape, finite
 from bat.scores.significance import LEVEL, N_BINS, STEP, q_of_bins
 
 LEAST_TRIALS = 4
@@ -56,11 +57,11 @@ def influence_from_margins(
 
     Parameters
     ----------
-    included : ndarray of bool, shape (n_trials, n_train)
-        Whether trial ``t``'s subset held training sample ``i``.
-    margins_test : ndarray of float, shape (n_trials, n_test)
+    included : array-like of bool, shape (n_trials, n_train)
+        Whether trial ``t``'s subset held training sample ``i``; 0 and 1 will do.
+    margins_test : array-like of float, shape (n_trials, n_test)
         The margin of trial ``t``'s model on test sample ``j``; see `margins`.
-    labels_train, labels_test : ndarray of int, shapes (n_train,) and (n_test,)
+    labels_train, labels_test : array-like of int, shapes (n_train,) and (n_test,)
     pairs : {"same_class", "all"}
         Candidates, as for `bat.influence`.
     keep : tuple of two ndarrays of int, optional
@@ -77,8 +78,8 @@ def influence_from_margins(
     Raises
     ------
     BatError
-        If shapes or types are wrong, a margin is NaN, or fewer than four trials are
-        given.
+        If shapes or types are wrong, a margin is not finite, a position of ``keep`` is out
+        of range, or fewer than four trials are given.
 
     Notes
     -----
@@ -97,9 +98,11 @@ def influence_from_margins(
     >>> found.train_index[strong], found.test_index[strong]
     (array([3, 3, 5], dtype=int32), array([0, 1, 2], dtype=int32))
     """
-    included, margins_test = _checked_pairs(included, margins_test, labels_train, labels_test)
+    included, margins_test, *labels = _checked_pairs(
+        included, margins_test, labels_train, labels_test
+    )
     search = _MarginSearch(included, margins_test)
-    classes = _classes(labels_train, labels_test, pairs)
+    classes = _classes(*labels, pairs)
     histogram = np.zeros(N_BINS, np.int64)
     for train, test in classes:
         for rows in _blocks(train, test.size, block):
@@ -188,19 +191,25 @@ def _by_row(keep, n_train, n_test):
     """Pairs to keep, as a sparse matrix of booleans."""
     from scipy.sparse import csr_array
 
-    train, test = keep if len(keep) else (np.empty(0, int), np.empty(0, int))
+    train, test = map(np.asarray, keep if len(keep) else (np.empty(0, int), np.empty(0, int)))
+    for name, index, n in (("training", train, n_train), ("test", test, n_test)):
+        if index.size and not (index.min() >= 0 and index.max() < n):
+            raise BatError(
+                f"keep names {name} samples {index.min()} to {index.max()}; expected positions in "
+                f"[0, {n})"
+            )
     return csr_array((np.ones(len(train), bool), (train, test)), shape=(n_train, n_test))
 
 
 def _checked_pairs(included, margins, labels_train, labels_test):
-    if included.ndim != 2 or included.dtype != bool or len(included) < LEAST_TRIALS:
-        raise BatError(
-            f"included is {included.dtype} of shape {included.shape}; expected booleans of shape "
-            "(n_trials, n_train) with four trials or more"
-        )
-    wanted = {"labels_train": (labels_train, included.shape[1])}
-    wanted["labels_test"] = (labels_test, np.shape(margins)[-1])
-    for name, (labels, n) in wanted.items():
-        if np.shape(labels) != (n,):
-            raise BatError(f"{name} has shape {np.shape(labels)}; expected ({n},)")
-    return included, checked_margins(margins, (len(included), len(labels_test)))
+    included, margins = as_mask("included", included), np.asarray(margins)
+    labels = np.asarray(labels_train), np.asarray(labels_test)
+    check_bool("included", included)
+    if len(included) < LEAST_TRIALS:
+        raise BatError(f"included is of {len(included)} trials; expected four or more")
+    sizes = included.shape[1], margins.shape[-1] if margins.ndim else 0
+    for name, given, n in zip(("labels_train", "labels_test"), labels, sizes, strict=True):
+        if given.shape != (n,):
+            raise BatError(f"{name} has shape {given.shape}; expected ({n},)")
+    checked_shape(margins, (len(included), len(labels[1])))
+    return included, finite(margins), *labels

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bat.errors import BatError
+from bat.scores.counts import as_mask, check_bool
 from bat.scores.margin_prior import LEAST_SAMPLES, fit_prior
 
 _SAMPLES = 4096
@@ -103,9 +104,9 @@ def memorization_from_margins(
 
     Parameters
     ----------
-    included : ndarray of bool, shape (n_trials, n_train)
-        Whether trial ``t``'s subset held sample ``i``.
-    margins : ndarray of float, shape (n_trials, n_train)
+    included : array-like of bool, shape (n_trials, n_train)
+        Whether trial ``t``'s subset held sample ``i``; 0 and 1 will do.
+    margins : array-like of float, shape (n_trials, n_train)
         The margin of trial ``t``'s model on sample ``i``, in eval mode and without
         augmentation; float16 will do.
     proxy : ndarray of float, shape (n_train,), optional
@@ -142,18 +143,12 @@ def memorization_from_margins(
     >>> round(float(found.memorization_margin.mean()), 2)
     0.5
     """
-    if included.ndim != 2 or included.dtype != bool:
-        raise BatError(
-            f"included is {included.dtype} of shape {included.shape}; expected booleans of shape "
-            "(n_trials, n_train)"
-        )
-    checked_shape(margins, included.shape)
+    included, margins = checked(included, margins)
     proxies = [] if proxy is None else [_checked_proxy(proxy, included.shape[1])]
     n_in, a, moments, seen = included.sum(axis=0), [], [], []
     for start in range(0, included.shape[1], _SAMPLES):
         part = slice(start, start + _SAMPLES)
-        values = np.asarray(margins[:, part], np.float64)
-        refuse_nan(values, start)
+        values = finite(margins[:, part], start)
         a.append(((values > 0) & included[:, part]).sum(axis=0))
         moments.append(_moments(values, ~included[:, part]))
         seen.append(_moments(values, included[:, part])[1])
@@ -187,25 +182,33 @@ def _count_variance(right, n):
     return share * (1 - share) / n
 
 
-def checked_margins(margins: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Return margins as float64; refuse another shape and NaN, naming trial and sample."""
-    checked_shape(margins, shape)
-    margins = np.asarray(margins, np.float64)
-    refuse_nan(margins)
-    return margins
+def checked(included, margins) -> tuple[np.ndarray, np.ndarray]:
+    """Masks as bool and margins as they are; refuse other values, and other shapes."""
+    included, margins = as_mask("included", included), np.asarray(margins)
+    check_bool("included", included)
+    checked_shape(margins, included.shape)
+    return included, margins
 
 
 def checked_shape(margins: np.ndarray, shape: tuple[int, int]) -> None:
     """Refuse another shape."""
-    if np.shape(margins) != shape:
-        raise BatError(f"margins have shape {np.shape(margins)}; expected {shape}")
+    if margins.shape != shape:
+        raise BatError(f"margins have shape {margins.shape}; expected {shape}")
 
 
-def refuse_nan(margins: np.ndarray, first: int = 0) -> None:
-    """Refuse NaN, naming trial and sample; ``first`` is the sample of the first column."""
-    if np.isnan(margins).any():
-        trial, sample = np.argwhere(np.isnan(margins))[0]
-        raise BatError(f"the margin of sample {first + sample} in trial {trial} is NaN")
+def finite(margins: np.ndarray, first: int = 0) -> np.ndarray:
+    """Margins as float64; refuse others than finite ones, naming trial and sample.
+
+    ``first`` is the sample of the first column.
+    """
+    margins = np.asarray(margins, np.float64)
+    if not (known := np.isfinite(margins)).all():
+        trial, sample = np.argwhere(~known)[0]
+        raise BatError(
+            f"the margin of sample {first + sample} in trial {trial} is {margins[trial, sample]}; "
+            f"expected finite numbers, at most {_FARTHEST:.0f} for float16"
+        )
+    return margins
 
 
 def _moments(margins, chosen):

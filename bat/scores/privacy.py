@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bat.errors import BatError
-from bat.scores.margins import checked_shape, refuse_nan, shrinkage
+from bat.scores.margins import checked, finite, shrinkage
 
 FOLDS = 5
 """Trials are attacked a fifth at a time; trial ``t`` is in fold ``t mod 5``."""
@@ -50,9 +49,9 @@ def membership_attack(included: np.ndarray, margins: np.ndarray) -> Attack:
 
     Parameters
     ----------
-    included : ndarray of bool, shape (n_trials, n_train)
-        Whether trial ``t``'s subset held sample ``i``.
-    margins : ndarray of float, shape (n_trials, n_train)
+    included : array-like of bool, shape (n_trials, n_train)
+        Whether trial ``t``'s subset held sample ``i``; 0 and 1 will do.
+    margins : array-like of float, shape (n_trials, n_train)
         The margin of trial ``t``'s model on sample ``i``; see
         `bat.scores.margins.margins`. float16 will do.
 
@@ -63,7 +62,7 @@ def membership_attack(included: np.ndarray, margins: np.ndarray) -> Attack:
     Raises
     ------
     BatError
-        If shapes or types are wrong, or a margin is NaN.
+        If shapes or types are wrong, or a margin is not finite.
 
     Notes
     -----
@@ -86,12 +85,7 @@ def membership_attack(included: np.ndarray, margins: np.ndarray) -> Attack:
     >>> round(float(attack.sample_auc.mean()), 1)
     1.0
     """
-    if included.ndim != 2 or included.dtype != bool:
-        raise BatError(
-            f"included is {included.dtype} of shape {included.shape}; expected booleans of shape "
-            "(n_trials, n_train)"
-        )
-    checked_shape(margins, included.shape)
+    included, margins = checked(included, margins)
     fold = np.arange(len(included)) % FOLDS
     starts = range(0, included.shape[1], _SAMPLES)
     parts = [slice(start, start + _SAMPLES) for start in starts]
@@ -114,8 +108,7 @@ def _variances(included, margins, parts):
     """Variance of each sample's margins, and its degrees of freedom, with and without it."""
     found = []
     for part in parts:
-        inside, values = included[:, part], np.asarray(margins[:, part], np.float64)
-        refuse_nan(values, part.start)
+        inside, values = included[:, part], finite(margins[:, part], part.start)
         for chosen in (inside, ~inside):
             n, _, squares = _moments(chosen, values)
             with np.errstate(divide="ignore", invalid="ignore"):

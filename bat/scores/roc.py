@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bat.errors import BatError
+from bat.scores.counts import as_mask
 
 FALSE_POSITIVE_RATES = (0.001, 0.01)
 """At which the share of members that are found is reported."""
@@ -35,6 +36,7 @@ def roc(included: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarra
     false_positive_rate, true_positive_rate : ndarray of float64
         From (0, 0) to (1, 1), a point for each distinct score.
     """
+    included, scores = as_mask("included", included), np.asarray(scores)
     known = np.isfinite(scores)
     values, member = scores[known], included[known]
     order = np.argsort(-values, kind="stable")
@@ -65,6 +67,7 @@ class Curve:
     """
 
     def __init__(self, included: np.ndarray, scores: np.ndarray, fold: np.ndarray):
+        included, scores = as_mask("included", included), np.asarray(scores)
         found = [_Fold(included[fold == f], scores[fold == f]) for f in np.unique(fold)]
         self.folds = [one for one in found if len(one.others) and one.n_in.any()]
         fewest = min((len(one.others) for one in self.folds), default=np.nan)

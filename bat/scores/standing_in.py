@@ -13,7 +13,8 @@ from bat.statistics import above, correlation
 from bat.streams import generator
 
 TOPS = (0.1, 0.2, 0.4)
-MEASURES = ("spearman", "pearson", "auc", *(f"overlap_{100 * top:g}" for top in TOPS), "auc_wrong")
+CORRELATIONS = ("spearman", "pearson")
+MEASURES = (*CORRELATIONS, "auc", *(f"overlap_{100 * top:g}" for top in TOPS), "auc_wrong")
 DRAWS = 200
 
 
@@ -51,9 +52,10 @@ def standing_in(
     -------
     list of dict
         A row for each score, in order, with ``score``, ``n_seeds``, each of
-        `MEASURES` with the bounds of its 95 % interval (``..._low``, ``..._high``),
+        `MEASURES` with the bounds of its 95 % interval (``..._low``, ``..._high``;
+        they hold the measure),
         and ``spearman_true``, ``pearson_true``: the correlations divided by the
-        square root of the reliability, at most 1, which takes the noise of the
+        square root of the reliability, in [-1, 1], which takes the noise of the
         reference out (Spearman, 1904). NaN where a measure is undefined.
 
     Raises
@@ -63,7 +65,10 @@ def standing_in(
 
     Notes
     -----
-    Samples are drawn with replacement, and of several seeds the seeds too. Three
+    Samples are drawn with replacement, and the ends are percentiles. Of several seeds
+    each is left out in turn (jackknife), and what that gives is added to the distance
+    of either end, as independent errors are. A draw of seeds with replacement would not
+    do: it averages fewer different ones, so all draws lie below the mean of all. Three
     seeds are few: their part of the interval is then rather too narrow.
 
     Examples
@@ -84,23 +89,24 @@ def standing_in(
     for name, values in given.items():
         rng = generator(seed, 0, f"bootstrap-{name}")
         found = _measure(reference, values.mean(axis=0), wrong, threshold)
-        drawn = []
+        mean, drawn = values.mean(axis=0), []
         for _ in range(draws):
             index = rng.integers(0, n, n)
-            seeds = rng.integers(0, len(values), len(values))
             of_samples = None if wrong is None else wrong[index]
-            mean = values[seeds].mean(axis=0)[index]
-            drawn.append(_measure(reference[index], mean, of_samples, threshold))
+            drawn.append(_measure(reference[index], mean[index], of_samples, threshold))
+        without = [
+            _measure(reference, np.delete(values, seed, axis=0).mean(axis=0), wrong, threshold)
+            for seed in range(len(values) if len(values) > 1 else 0)
+        ]
         row = {"score": name, "n_seeds": len(values)}
         for measure in MEASURES:
-            among = np.array([one[measure] for one in drawn])
-            among = among[np.isfinite(among)]
-            bounds = np.quantile(among, [0.025, 0.975]) if len(among) else (np.nan, np.nan)
-            row |= {measure: found[measure]}
-            row |= {f"{measure}_low": float(bounds[0]), f"{measure}_high": float(bounds[1])}
+            among = ([one[measure] for one in several] for several in (drawn, without))
+            least = -1 if measure in CORRELATIONS else 0
+            low, high = _interval(found[measure], *among, least)
+            row |= {measure: found[measure], f"{measure}_low": low, f"{measure}_high": high}
         for measure, of_reference in (reliability or {}).items():
             root = np.sqrt(of_reference) if of_reference > 0 else np.nan
-            row[f"{measure}_true"] = float(np.minimum(row[measure] / root, 1.0))
+            row[f"{measure}_true"] = float(np.clip(row[measure] / root, -1.0, 1.0))
         rows.append(row)
     return rows
 
@@ -112,6 +118,17 @@ def spearman_brown(of_halves: float) -> float:
     0.6666666666666666
     """
     return 2 * of_halves / (1 + of_halves)
+
+
+def _interval(found, drawn: list[float], without: list[float], least: int) -> tuple[float, float]:
+    """Ends of the 95 % interval, from draws of samples and from the seeds but one."""
+    among = np.array(drawn)[np.isfinite(drawn)]
+    if not len(among):
+        return np.nan, np.nan
+    apart = np.array([found - np.quantile(among, 0.025), np.quantile(among, 0.975) - found])
+    error = np.sqrt((len(without) - 1) * np.var(without)) if without else 0.0
+    low, high = np.array([-1, 1]) * np.hypot(np.maximum(apart, 0), 1.96 * error) + found
+    return float(max(low, least)), float(min(high, 1))
 
 
 def _measure(reference, values, wrong, threshold) -> dict[str, float]:

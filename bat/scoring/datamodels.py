@@ -26,7 +26,13 @@ KEYS = ("masks", "train_correct", "test_correct", "train_margins", "margins")
 """What the npz calls the columns of ``MASKS`` and ``MARGINS``."""
 
 
-def export_datamodels(paths: Sequence[Path], prepared: PreparedData, out: Path) -> None:
+def export_datamodels(
+    paths: Sequence[Path],
+    prepared: PreparedData,
+    out: Path,
+    *,
+    architecture: str | None = None,
+) -> None:
     """Write masks, margins and right predictions of trials of one recipe to one npz.
 
     Parameters
@@ -41,24 +47,32 @@ def export_datamodels(paths: Sequence[Path], prepared: PreparedData, out: Path) 
         ``train_correct`` and ``test_correct`` (bool), ``trials`` (the number of each
         row), ``labels``, ``test_labels``, and ``recipe`` and ``fingerprint`` as text.
 
+    architecture : str, optional
+        Whose trials to take, where the shards are of several (as an ensemble's are).
+
     Raises
     ------
     ArtifactError
-        If a shard holds no margins or breaks a rule, recipes or data differ, or a
-        trial is in two shards.
+        If there are no trials, a shard holds no margins or breaks a rule, recipes or
+        data differ, or a trial is in two shards.
     """
     n_train, n_test = len(prepared.train_labels), len(prepared.test_labels)
     rows: dict[int, tuple[np.ndarray, ...]] = {}
-    known = None
+    known, others = None, set()
     for shard in [shard for path in paths for shard in shards_of(Path(path))]:
         metadata = read_metadata(shard, "trials", fingerprint=prepared.fingerprint)
         validation.check_metadata(shard, "trials", metadata)
         recipe = metadata["recipe"]
+        name = str(recipe.get("architecture"))
+        if architecture not in (None, name):
+            others.add(name)
+            continue
         known = known or recipe
         if recipe != known:
             raise ArtifactError(
                 f"{shard}: trained with another recipe than the shards before it "
-                f"({'; '.join(differences(recipe, known))}); give shards of one recipe"
+                f"({'; '.join(differences(recipe, known))}); give shards of one recipe, or of "
+                "several architectures and name one of them"
             )
         _, table, _ = validation.check_table(shard, prepared)
         for row in table.select(["trial", *MASKS, *MARGINS]).to_pylist():
@@ -74,6 +88,10 @@ def export_datamodels(paths: Sequence[Path], prepared: PreparedData, out: Path) 
             sizes = n_train, n_train, n_test
             masks = [unpack(row[name], n) for name, n in zip(MASKS, sizes, strict=True)]
             rows[trial] = *masks, *(np.frombuffer(row[name], np.float16) for name in MARGINS)
+    if not rows:
+        raise ArtifactError(
+            f"no trials of {architecture}; the shards are of {', '.join(sorted(others))}"
+        )
     trials = sorted(rows)
     arrays = zip(KEYS, zip(*(rows[trial] for trial in trials), strict=True), strict=True)
     with atomic_path(out) as temporary, open(temporary, "wb") as file:

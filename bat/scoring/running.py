@@ -14,7 +14,7 @@ from bat.data import PreparedData
 from bat.errors import ArtifactError, BatError
 from bat.progress import log, messages_shown, progress
 from bat.scores import trials_for_coverage
-from bat.scores.estimates import as_mask
+from bat.scores.counts import as_mask
 from bat.scores.margins import half_precision
 from bat.scores.subsets import subset
 from bat.scoring import own_margins

@@ -6,7 +6,7 @@ import numpy as np
 
 from bat.data import PreparedData
 from bat.errors import ArtifactError, BatError
-from bat.scores.estimates import as_mask
+from bat.scores.counts import as_mask
 from bat.scores.margins import half_precision
 from bat.sharing.arrays import Arrays
 

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from bat.data import as_float
+from bat.attacks import batch_of, device_of
+from bat.data import as_tensor
 from bat.errors import BatError
-from bat.scores.proxies import OBSERVATIONS, PASSES, early_epoch, passes_of, proxy_scores
+from bat.scores.proxies import OBSERVATIONS, early_epoch, proxy_scores
 from bat.training.loop import Recorder, Training
-
-STEP = 1e-3
-"""Length of the random steps of curvature, in pixels of [0, 1] (Garg et al., 2024)."""
-
-DRAWS = 10
-"""Random steps of curvature for each sample."""
+from bat.training.observing import Clock, observed, of_logits
 
 OF_LOGITS = ("loss", "margin", "error")
 
@@ -47,7 +40,7 @@ class Dynamics(Recorder):
     Raises
     ------
     BatError
-        If an observation is not known.
+        If an observation is not known, or ``n`` is no number of samples.
 
     Attributes
     ----------
@@ -68,6 +61,8 @@ class Dynamics(Recorder):
     def __init__(self, n: int, *, observe: Collection[str] = OF_LOGITS, seed: int = 0):
         if unknown := set(observe) - set(OBSERVATIONS):
             raise BatError(f"{sorted(unknown)} are no observations: {', '.join(OBSERVATIONS)}")
+        if not isinstance(n, int | np.integer) or n < 1:
+            raise BatError(f"n is {n!r}; expected the number of training samples")
         self.n, self.observe, self.seed = n, tuple(observe), seed
         self._rows: dict[str, list[np.ndarray]] = {}
         self._seen = np.zeros(n, np.int64)
@@ -86,11 +81,12 @@ class Dynamics(Recorder):
         Raises
         ------
         BatError
-            If shapes differ, or a position is out of range or comes twice.
+            If shapes or types are wrong, a position or a label is out of range, a
+            position comes twice, or what is seen of a sample is not finite.
         """
-        index = np.asarray(torch.as_tensor(index).cpu())
+        index = _integers("index", index).cpu().numpy()
         logits = torch.as_tensor(logits).detach().float()
-        labels = torch.as_tensor(labels).to(logits.device)
+        labels = _integers("labels", labels).to(logits.device)
         if logits.shape[:1] != index.shape or labels.shape != index.shape or logits.ndim != 2:
             raise BatError(
                 f"index has shape {index.shape}, logits {tuple(logits.shape)} and labels "
@@ -102,10 +98,10 @@ class Dynamics(Recorder):
                 f"index holds {index[wrong][:3].tolist() or 'positions twice'}; expected positions "
                 f"in [0, {self.n}), each once in a batch"
             )
-        observed = _of_logits(logits, labels)
+        found = of_logits(logits, labels)
         epochs = self._seen[index]
         self._seen[index] += 1
-        for name, values in observed.items():
+        for name, values in found.items():
             self._place(name, epochs, index, values.cpu().numpy())
 
     def after_epoch(self, training: Training, statistics: dict[str, float]) -> None:
@@ -118,8 +114,8 @@ class Dynamics(Recorder):
     def look(
         self,
         model: nn.Module,
-        images: Tensor,
-        labels: Tensor,
+        images,
+        labels,
         *,
         epochs: int | None = None,
         batch_size: int = 500,
@@ -133,28 +129,39 @@ class Dynamics(Recorder):
         ----------
         model : Module
             From images in [0, 1] to logits.
-        images : Tensor, shape (n, channels, height, width)
+        images : array-like, shape (n, channels, height, width)
             uint8, or float in [0, 1], without augmentation.
-        labels : Tensor of int64, shape (n,)
+        labels : array-like of int, shape (n,)
         epochs : int, optional
             Of the whole training, where only the early epoch needs ``weight_gradient``;
             it is taken after each, by default.
         batch_size : int
+
+        Raises
+        ------
+        BatError
+            If these are not ``n`` images and labels, a label is no class of the model,
+            or what is seen of a sample is not finite.
         """
+        images, labels = as_tensor(images), _integers("labels", as_tensor(labels))
+        if not len(images) == self.n == len(labels) == labels.numel():
+            raise BatError(
+                f"images have shape {tuple(images.shape)} and labels {tuple(labels.shape)}; "
+                f"expected all {self.n} samples, and a label for each"
+            )
         epoch = int(self._seen.max(initial=0))
         early = epochs is None or epoch == early_epoch(epochs)
         chosen = [name for name in self.observe if name != "weight_gradient" or early]
-        generator = torch.Generator(images.device).manual_seed(self.seed * 100_003 + epoch)
-        training, clock = model.training, _Clock(images.device)
+        device = device_of(model)
+        generator = torch.Generator(device).manual_seed(self.seed * 100_003 + epoch)
+        training, clock = model.training, Clock(device)
         model.eval()
         try:
-            for start in range(0, len(images), batch_size):
-                part = slice(start, start + batch_size)
-                x = images[part]
-                x = as_float(x) if x.dtype == torch.uint8 else x
-                at = np.arange(start, start + len(x))
-                for name, values in _observe(model, x, labels[part], chosen, generator, clock):
-                    self._place(name, np.full(len(at), epoch), at, values.cpu().numpy())
+            for index in torch.arange(self.n).split(batch_size):
+                x, y = batch_of(images, labels, index, device)
+                epochs = np.full(len(index), epoch)
+                for name, values in observed(model, x, y, chosen, generator, clock):
+                    self._place(name, epochs, index.numpy(), values.cpu().numpy())
         finally:
             model.train(training)
         self._seen[:] = epoch + 1
@@ -167,6 +174,7 @@ class Dynamics(Recorder):
         return {
             name: np.stack(rows + [empty] * (n_epochs - len(rows)))
             for name, rows in self._rows.items()
+            if rows
         }
 
     def scores(self, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
@@ -186,6 +194,12 @@ class Dynamics(Recorder):
         self.seconds = list(state["seconds"])
 
     def _place(self, name, epochs, index, values):
+        if (wrong := ~np.isfinite(values)).any():
+            raise BatError(
+                f"the {name} of sample {index[wrong][0]} in epoch {epochs[wrong][0] + 1} is "
+                f"{values[wrong][0]} ({wrong.sum()} of {len(wrong)} in its batch); expected finite "
+                "numbers: the training diverged, or float16 overflowed"
+            )
         rows = self._rows.setdefault(name, [])
         while len(rows) <= epochs.max(initial=-1):
             rows.append(np.full(self.n, np.nan, np.float32))
@@ -194,97 +208,8 @@ class Dynamics(Recorder):
             rows[epoch][index[now]] = values[now]
 
 
-@contextmanager
-def _no_clock(name: str) -> Iterator[None]:
-    yield
-
-
-def _of_logits(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    own = logits.gather(1, labels[:, None])[:, 0]
-    others = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
-    one_hot = functional.one_hot(labels, logits.shape[1])
-    return {
-        "loss": functional.cross_entropy(logits, labels, reduction="none"),
-        "margin": own - others,
-        "error": (logits.softmax(1) - one_hot).norm(dim=1),
-    }
-
-
-class _Clock:
-    """Seconds by pass; on a GPU each pass is waited for."""
-
-    def __init__(self, device: torch.device):
-        self.device, self.spent = device, dict.fromkeys(PASSES, 0.0)
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        self.spent[name] += time.perf_counter() - start
-
-
-def _observe(model, x, labels, names, generator, clock) -> Iterator[tuple[str, Tensor]]:
-    """The chosen observations of a batch, sharing the passes that they share."""
-    passes = {name for observation in names for name in passes_of(observation)}
-    gradient, of_logits = None, {}
-    if "input_gradient" in passes:
-        logits, gradient = _input_gradient(model, x, labels, clock)
-        of_logits = _of_logits(logits, labels)
-    elif "logits" in passes:
-        with clock("logits"), torch.no_grad():
-            of_logits = _of_logits(model(x).float(), labels)
-    for name in names:
-        if name in of_logits:
-            yield name, of_logits[name]
-        elif name == "input_gradient":
-            yield name, gradient.flatten(1).norm(dim=1)
-        elif name == "curvature":
-            with clock("curvature"):
-                found = _curvature(model, x, labels, gradient, generator)
-            yield name, found
-        else:
-            with clock("weight_gradient"):
-                found = _weight_gradient(model, x, labels)
-            yield name, found
-
-
-def _input_gradient(model, x, labels, clock=_no_clock) -> tuple[Tensor, Tensor]:
-    """Logits, and the gradient of each sample's own loss by its image."""
-    with torch.enable_grad():
-        with clock("logits"):
-            x = x.detach().requires_grad_()
-            logits = model(x).float()
-        with clock("input_gradient"):
-            loss = functional.cross_entropy(logits, labels, reduction="sum")
-            (gradient,) = torch.autograd.grad(loss, x)
-    return logits.detach(), gradient
-
-
-def _curvature(model, x, labels, gradient, generator) -> Tensor:
-    total = torch.zeros(len(x), device=x.device)
-    for _ in range(DRAWS):
-        signs = torch.randint(0, 2, x.shape, generator=generator, device=x.device) * 2 - 1
-        _, there = _input_gradient(model, x + STEP * signs, labels)
-        total += (there - gradient).flatten(1).norm(dim=1)
-    return total / DRAWS
-
-
-def _weight_gradient(model, x, labels) -> Tensor:
-    """The norm of each sample's gradient by all weights, one sample at a time by vmap."""
-    from torch.func import functional_call, grad, vmap
-
-    weights = {name: v.detach() for name, v in model.named_parameters()}
-    buffers = dict(model.named_buffers())
-
-    def loss(weights, image, label):
-        logits = functional_call(model, (weights, buffers), (image[None],))
-        return functional.cross_entropy(logits.float(), label[None])
-
-    squares = torch.zeros(len(x), device=x.device)
-    per_sample = vmap(grad(loss), in_dims=(None, 0, 0))
-    for part in torch.arange(len(x), device=x.device).split(50):
-        found = per_sample(weights, x[part], labels[part])
-        squares[part] = sum(v.flatten(1).square().sum(1) for v in found.values())
-    return squares.sqrt()
+def _integers(name: str, values) -> Tensor:
+    values = torch.as_tensor(values)
+    if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
+        raise BatError(f"{name} is {values.dtype}; expected integers")
+    return values.long()

@@ -244,6 +244,23 @@ def test_sources_of_scores_need_no_network_for_the_images():
     load_config({"datasets": {"d": raw}})
 
 
+@pytest.mark.parametrize(
+    ("proxies", "words"),
+    [
+        ({"names": ["cls"]}, "names.0: Input should be 'csl', 'last_loss'"),
+        ({"names": ["csl", "csl"]}, "names lists one twice; list each once"),
+        ({"names": []}, "names: expected 1 or more, found 0"),
+        ({"names": "csl"}, "names: expected a list (found 'csl')"),
+        ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 0 (found -1)"),
+        ({"seeds": 3}, "seeds: expected a list (found 3)"),
+        (["csl"], "proxies: expected a mapping of keys"),
+    ],
+)
+def test_each_mistake_in_a_list_is_said_once_and_in_words_of_the_file(proxies, words):
+    (problem,) = problems(dataset(proxies=proxies))
+    assert words in problem
+
+
 def test_nothing_configured():
     assert problems({}) == ["datasets: required, and not given"]
     assert len(problems({"datasets": {}})) == 1

@@ -32,6 +32,7 @@ def refused(text):
     [
         {"scores": {"architecture": TINY}},
         {"ensemble": {"architectures": [TINY, "resnet9"]}},
+        {"proxies": {"architecture": TINY}},
         {"architectures": ["resnet18", TINY]},
         {
             "architectures": ["tiny"],
@@ -45,6 +46,7 @@ def test_a_network_stands_wherever_an_architecture_is_named(place):
     assert list(found.networks) == ["tiny"]
     assert found.networks["tiny"].settings == {"width": 12}
     names = [found.scores.architecture, *found.ensemble.architectures, *found.architectures]
+    names += [found.proxies.architecture] if found.proxies else []
     assert "tiny" in names or "networks" in place
     assert all(isinstance(name, str) for name in names)
 

@@ -7,6 +7,7 @@ import pytest
 from bat.figures import proxies
 from bat.files import write_table
 from bat.report.folder import Folder
+from bat.scores.standing_in import standing_in
 
 ABOUT = {"command": "a test", "recipe": {"trials": 100, "subset_ratio": 0.7, "seed": 0}}
 
@@ -65,3 +66,11 @@ def test_it_is_written_for_readers(folder, tmp_path):
     assert {path.suffix for path in written} >= {".pdf", ".png", ".csv", ".md"}
     text = (tmp_path / "proxies.md").read_text()
     assert "| Cumulative sample loss | 2.5 |" in text and "wrong labels" not in text
+
+
+def test_a_reference_without_any_difference_is_drawn(folder):
+    table, _ = proxies.proxy_rows(folder)
+    rows = standing_in(np.zeros(50), {"csl": np.arange(50.0)}, draws=2)
+    flat = table.head(1).assign(**{k: v for k, v in rows[0].items() if k in table})
+    assert len(proxies.draw_proxies(flat).axes) == 1  # the cost alone
+    assert "Spearman" not in proxies.words(flat)

@@ -111,6 +111,16 @@ def test_other_columns(shard):
     assert "seconds: double" in str(caught.value)
 
 
+def test_a_column_that_may_lack_is_missed_where_it_was_written(tmp_path):
+    path, columns = tmp_path / "proxies.parquet", {"index": [0, 1], "label": [3, 4]}
+    write_table(path, "proxies", columns | {"csl": [0.5, 1.5], "aum": [1.0, 2.0]}, **PROVENANCE)
+    table = pq.read_table(path)
+    pq.write_table(table.drop_columns("csl"), path)
+    with pytest.raises(ArtifactError, match="the values of csl are not those that the table was"):
+        read_table(path, "proxies")
+    assert read_table(path, "proxies", columns=["index", "aum"])[0].num_rows == 2
+
+
 def test_only_the_columns_that_are_asked_for(shard):
     table, _ = read_table(shard, "trials", columns=["trial", "seconds"])
     assert table.column_names == ["trial", "seconds"]

@@ -331,3 +331,26 @@ def test_paper_is_planned_for_gpus(repository, run_bat):
 def test_planning_is_loaded_without_torch():
     code = "import sys, bat.plan.costs; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_single_trainings_cost_their_looks_and_tell_their_time(config):
+    def watched(**proxies):
+        raw = config.model_dump(mode="json", exclude_unset=True)
+        raw["datasets"]["digits"]["proxies"] = {"seeds": [0, 3]} | proxies
+        return rows(load_config(raw))["watched training, small_cnn"]
+
+    assert not any("watched" in stage for stage in rows(config))
+    cheap, forgotten = watched(names=["csl", "aum"]), watched(names=["aum", "ssft"])
+    steep = watched(names=["csl", "curvature"])
+    assert (cheap.jobs, cheap.done, cheap.hours_left) == (2, 0, cheap.hours)
+    assert cheap.hours < watched(names=["loss_sensitivity"]).hours < steep.hours
+    start = 2 * START["cpu"].optimizing / 3600
+    assert forgotten.hours - start > 2 * (cheap.hours - start)
+    folder, logs = config.results / "digits" / "proxies", config.results / "logs" / "digits"
+    for place in (folder, logs / "proxies"):
+        place.mkdir(parents=True)
+    (folder / "small_cnn-seed3.parquet").touch()
+    (logs / "proxies" / "small_cnn-seed3.tsv").write_text("s\n36\n")
+    known = watched()
+    assert (known.done, known.basis) == (1, "measured (1)")
+    assert (known.hours, known.hours_left) == pytest.approx((0.02, 0.01))

@@ -208,18 +208,27 @@ def dry_run(raw: dict, repository, folder, target: str | Path) -> subprocess.Com
     return subprocess.run(list(map(str, command)), capture_output=True, text=True)
 
 
+@pytest.mark.parametrize("scores", [{}, {"source": "a.zip", "tables": ["proxies"]}])
+def test_the_figure_of_single_trainings_says_that_it_needs_these(scores, repository, tmp_path):
+    (tmp_path / "a.zip").touch()
+    raw = {"datasets": {"d": {"data": {"source": "digits"}, "scores": scores}}}
+    refused = dry_run(raw, repository, tmp_path, "proxies")
+    assert "write proxies: {} in a data set to train them" in refused.stdout + refused.stderr
+
+
 @pytest.mark.parametrize("only", [{}, {"small_cnn-6": ["fig3", "typical"], "small_cnn-4": []}])
 def test_jobs_that_are_planned_are_those_that_the_workflow_would_run(
     some, repository, tmp_path, only
 ):
     raw, _ = some
-    raw["datasets"]["d"]["only"] = only
+    raw["datasets"]["d"] |= {"only": only, "proxies": {"seeds": [0, 1]}}
     config = load_config(raw)
     done = dry_run(raw, repository, tmp_path, "all")
     assert done.returncode == 0, done.stdout + done.stderr
     listed = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, re.M))
     rules = {"training": "train", "evaluation": "evaluate", "poisoning scores": "poisoning_scores"}
     rules |= {"representation": "represent", "prepare": "prepare"}
+    rules |= {"watched training": "watched_training"}
     planned = Counter()
     for row in plan(config):
         stage = re.sub(r"^\d+ ", "", row.stage).split(",")[0]

@@ -9,6 +9,8 @@ from bat.errors import BatError
 from bat.scores import influence, margin_prior, memorization
 from bat.scores.margin_influence import influence_from_margins
 from bat.scores.margins import margins, memorization_from_margins, shrinkage
+from bat.scores.privacy import membership_attack
+from bat.scores.roc import Curve
 from bat.scores.significance import benjamini_hochberg
 from bat.scores.subsets import subset
 
@@ -188,16 +190,26 @@ def test_what_few_trials_leave_undefined_is_not_a_number():
     assert np.isnan(scores.memorization_margin_se).tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_margins_that_are_not_finite_are_refused(value, pairs):
+    included, found, *labels = pairs
+    broken = np.where(np.arange(12) == 1, np.where(np.arange(30) == 2, value, 0.0)[:, None], found)
+    words = f"the margin of sample 1 in trial 2 is {value}; expected finite"
+    with pytest.raises(BatError, match=words):
+        influence_from_margins(included, broken, *labels)
+    for estimate in (memorization_from_margins, membership_attack):
+        with pytest.raises(BatError, match=words):
+            estimate(included[:, :12], broken)
+
+
 def test_wrong_margins_are_refused():
     included = np.ones((3, 2), bool)
-    broken = np.zeros((3, 2))
-    broken[2, 1] = np.nan
-    with pytest.raises(BatError, match="the margin of sample 1 in trial 2 is NaN"):
-        memorization_from_margins(included, broken)
     with pytest.raises(BatError, match=r"margins have shape \(3, 3\); expected \(3, 2\)"):
         memorization_from_margins(included, np.zeros((3, 3)))
-    with pytest.raises(BatError, match="expected booleans"):
-        memorization_from_margins(included.astype(int), np.zeros((3, 2)))
+    with pytest.raises(BatError, match=r"included is int64 .* expected truth values, or 0 and 1"):
+        memorization_from_margins(2 * included.astype(int), np.zeros((3, 2)))
+    with pytest.raises(BatError, match=r"included is bool of shape \(3,\); expected booleans"):
+        memorization_from_margins(included[:, 0], np.zeros(3))
 
 
 @pytest.fixture(scope="module")
@@ -263,3 +275,26 @@ def test_constant_margins_have_no_influence(pairs):
     included, found, *labels = pairs
     scores = influence_from_margins(included, np.full_like(found, 2.0), *labels)
     assert scores.standing == 0 and scores.candidates == 240
+
+
+def test_what_is_like_an_array_will_do(pairs):
+    included, found, *labels = pairs
+    lists = included.astype(int).tolist(), found.tolist()
+    expected = influence_from_margins(included, found, *labels)
+    like = influence_from_margins(*lists, *(given.tolist() for given in labels))
+    np.testing.assert_array_equal(like.influence_margin, expected.influence_margin)
+    masks = included[:, :12], included[:, :12].astype(int).tolist()
+    for name, estimate in (
+        ("memorization_margin", memorization_from_margins),
+        ("sample_auc", membership_attack),
+    ):
+        ours, theirs = estimate(masks[0], found), estimate(masks[1], lists[1])
+        np.testing.assert_array_equal(getattr(theirs, name), getattr(ours, name))
+    attack = membership_attack(masks[0], found)
+    areas = [Curve(mask, attack.scores, attack.fold).area() for mask in masks]
+    assert areas[0] == areas[1]
+
+
+def test_pairs_that_are_not_there_cannot_be_kept(pairs):
+    with pytest.raises(BatError, match=r"keep names test samples 3 to 12; expected positions in "):
+        influence_from_margins(*pairs, keep=([0, 1], [3, 12]))

@@ -7,6 +7,7 @@ from math import comb
 import numpy as np
 import pytest
 
+import bat
 from bat.errors import BatError
 from bat.scores import (
     _convergence,
@@ -277,6 +278,14 @@ def test_convergence_leaves_out_undefined_samples():
     assert 0.2 < row["undefined"] < 0.8
     assert np.isfinite(row["split_half_correlation"])
     assert np.isnan(row["split_half_correlation_sd"])
+
+
+@pytest.mark.parametrize("n_trials", [1, 3])
+def test_convergence_of_too_few_trials_is_refused(n_trials):
+    included = np.eye(n_trials, 4, dtype=bool)
+    with pytest.raises(BatError, match=f"halves of {n_trials} trials say nothing .* 4 or more"):
+        bat.convergence(included, included)
+    assert len(bat.convergence(np.eye(4, dtype=bool), np.eye(4, dtype=bool))) == 1
 
 
 def test_convergence_of_influence_counts_what_influence_does():

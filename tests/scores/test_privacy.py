@@ -97,5 +97,5 @@ def test_what_cannot_be_attacked_has_no_score():
     attack = membership_attack(included, np.arange(10.0).reshape(5, 2))
     assert np.isnan(attack.scores[:, 0]).all() and np.isnan(attack.sample_auc[0])
     assert np.isnan(attack.sample_auc_se[0])
-    with pytest.raises(BatError, match="the margin of sample 1 in trial 2 is NaN"):
+    with pytest.raises(BatError, match="the margin of sample 1 in trial 2 is nan"):
         membership_attack(included, np.where(np.arange(10).reshape(5, 2) == 5, np.nan, 0.0))

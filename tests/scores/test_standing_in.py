@@ -49,6 +49,38 @@ def test_intervals_hold_the_value_of_the_population():
     assert 52 <= held <= 60
 
 
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+def test_intervals_over_seeds_hold_the_value_of_their_mean(seeds):
+    """Where seeds differ by noise alone, the mean of each so many correlates alike."""
+    rng, held = np.random.default_rng(0), 0
+    value = 1 / np.sqrt(1 + 1 / seeds)
+    for _ in range(60):
+        truth = rng.normal(size=150)
+        (row,) = standing_in(truth, {"s": truth + rng.normal(size=(seeds, 150))}, draws=100)
+        held += row["pearson_low"] <= value <= row["pearson_high"]
+    assert 52 <= held <= 60
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 5, 20])
+def test_intervals_hold_what_was_measured(truth, seeds):
+    scores = {"s": noisy(truth, 1.0, seeds), "constant": np.zeros((seeds, len(truth)))}
+    first, constant = standing_in(truth, scores, wrong=truth > 0.9, draws=50)
+    for name in MEASURES:
+        assert first[f"{name}_low"] <= first[name] <= first[f"{name}_high"] <= 1
+    assert np.isnan(constant["spearman"]) and np.isnan(constant["spearman_low"])
+    assert constant["auc_low"] == constant["auc"] == constant["auc_high"] == 0.5
+
+
+def test_seeds_of_other_worth_widen_the_interval(truth):
+    alike = noisy(truth, 0.3, seeds=3)
+    apart = truth + np.array([[0.05], [0.3], [3.0]]) * (alike - truth) / 0.3
+    widths = [
+        row["pearson_high"] - row["pearson_low"]
+        for row in standing_in(truth, {"alike": alike, "apart": apart}, draws=50)
+    ]
+    assert widths[1] > 2 * widths[0]
+
+
 def test_the_noise_of_the_reference_is_taken_out():
     """Spearman's formula: of two measures of one thing, without the noise of one."""
     rng = np.random.default_rng(0)
@@ -58,6 +90,17 @@ def test_the_noise_of_the_reference_is_taken_out():
     (row,) = standing_in(reference, {"truth": truth}, reliability=reliability, draws=2)
     assert row["pearson"] == pytest.approx(np.sqrt(0.5), abs=0.02)
     assert row["pearson_true"] == pytest.approx(1, abs=0.02)
+
+
+def test_no_correlation_is_beyond_1_with_the_noise_out(truth):
+    reliability = {"spearman": 0.3, "pearson": 0.2}
+    rows = standing_in(truth, {"up": truth, "down": -truth}, reliability=reliability, draws=2)
+    assert [[row[f"{name}_true"] for name in reliability] for row in rows] == [[1, 1], [-1, -1]]
+
+
+def test_shares_are_not_below_nothing(truth):
+    (row,) = standing_in(truth, {"down": -noisy(truth, 0.01, seeds=3)}, draws=50)
+    assert row["overlap_10"] == row["overlap_10_low"] == row["auc_low"] == 0
 
 
 def test_halves_say_what_wholes_would():

@@ -16,6 +16,7 @@ from bat import config
 from bat.__main__ import main
 from bat.devices import Runtime
 from bat.errors import ArtifactError
+from bat.files import write_table
 from bat.files.bits import unpack
 from bat.plan.specifications import trial_recipe
 from bat.scores.subsets import subset
@@ -77,6 +78,25 @@ def test_shards_without_margins_and_double_trials_are_refused(few_digits, tmp_pa
     with pytest.raises(ArtifactError, match="trial 1 is also in another shard"):
         export_datamodels([shard, copy], few_digits, out)
     assert not out.exists()
+
+
+def test_trials_of_one_architecture_are_taken_from_those_of_an_ensemble(few_digits, tmp_path):
+    shard = train(few_digits, tmp_path, 0, 1)
+    table, about = read_checked(shard, "trials", few_digits)
+    other = RECIPE | {"architecture": "small_cnn-5"}
+    about = {"fingerprint": about["fingerprint"], "recipe": other, "command": "a test"}
+    write_table(shard.with_name("other.parquet"), "trials", table, **about)
+    out = tmp_path / "digits.npz"
+    with pytest.raises(ArtifactError, match="of several architectures and name one of them"):
+        export_datamodels([tmp_path], few_digits, out)
+    with pytest.raises(ArtifactError, match=r"no trials of resnet9; the shards are of small_cnn-4"):
+        export_datamodels([tmp_path], few_digits, out, architecture="resnet9")
+    where = ["--shards", tmp_path, "--data", few_digits.folder, "--out", out]
+    words = ["scores", "export-datamodels", "--architecture", "small_cnn-5", *where]
+    assert not main(list(map(str, words)))
+    with np.load(out, allow_pickle=False) as file:
+        assert json.loads(str(file["recipe"])) == other
+        assert file["trials"].tolist() == [0, 1]
 
 
 # -- the linear datamodeling score ----------------------------------------------------------

@@ -14,7 +14,8 @@ from bat.models import build_model
 from bat.objectives import ERM
 from bat.scores.proxies import OBSERVATIONS, needed
 from bat.training import Training
-from bat.training.dynamics import DRAWS, STEP, Dynamics
+from bat.training.dynamics import Dynamics
+from bat.training.observing import DRAWS, STEP
 
 N = 30
 
@@ -148,6 +149,60 @@ def test_batches_in_any_order_make_the_epochs(model, images, labels):
 def test_wrong_batches_are_refused(index, message):
     with pytest.raises(BatError, match=message):
         Dynamics(3).step(torch.tensor(index), torch.zeros(2, 4), torch.zeros(2, dtype=int))
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint8, np.int64])
+def test_indices_and_labels_are_of_any_integer_type(kind):
+    logits, at = torch.tensor([[2.0, 0.0], [1.0, 0.0]]), np.arange(2)
+    wide, other = Dynamics(2), Dynamics(2)
+    wide.step(torch.arange(2), logits, torch.tensor([0, 1]))
+    other.step(at.astype(kind), logits.bfloat16(), at.astype(kind))
+    np.testing.assert_array_equal(other.scores()["csl"], wide.scores()["csl"])
+
+
+@pytest.mark.parametrize(
+    ("index", "logits", "labels", "message"),
+    [
+        ([0.0, 1.0], [[0.0, 1.0]] * 2, [0, 1], "index is torch.float32; expected integers"),
+        ([0, 1], [[0.0, 1.0]] * 2, [0.0, 1.0], "labels is torch.float32; expected integers"),
+        ([0, 1], [[0.0, 1.0]] * 2, [0, 2], r"labels hold \[2\] and logits are of 2 classes"),
+        ([0, 1], [[0.0, 1.0]] * 2, [-100, 1], r"labels hold \[-100\]"),
+        ([0, 1], [[0.0]] * 2, [0, 0], "expected two classes or more"),
+        ([1, 0], [[0.0, 1.0], [np.nan, 0.0]], [0, 0], "the loss of sample 0 in epoch 1 is nan"),
+        ([1, 0], [[np.inf, 1.0], [0.0, 0.0]], [1, 0], "the loss of sample 1 in epoch 1 is nan"),
+    ],
+)
+def test_values_of_no_score_are_refused(index, logits, labels, message):
+    with pytest.raises(BatError, match=message):
+        Dynamics(2).step(torch.tensor(index), torch.tensor(logits), torch.tensor(labels))
+
+
+def test_a_batch_of_nothing_changes_nothing():
+    recorder = Dynamics(2)
+    recorder.step(np.empty(0, int), np.empty((0, 3)), np.empty(0, int))
+    assert recorder.course() == {} == recorder.scores()
+
+
+def test_arrays_are_looked_at_as_tensors_are(model, images, labels):
+    tensors, arrays = Dynamics(N), Dynamics(N)
+    tensors.look(model, images, labels)
+    frozen = images.numpy()
+    frozen.flags.writeable = False
+    arrays.look(model, frozen, labels.numpy().astype(np.int32))
+    np.testing.assert_array_equal(arrays.scores()["csl"], tensors.scores()["csl"])
+
+
+@pytest.mark.parametrize("n", [0, -1, 4.0, "4"])
+def test_a_number_of_samples_is_asked_for(n):
+    with pytest.raises(BatError, match="expected the number of training samples"):
+        Dynamics(n)
+
+
+def test_all_samples_are_looked_at_or_none(model, images, labels):
+    for n_images, n_labels in ((N - 1, N - 1), (N + 1, N + 1), (N, N - 1)):
+        x, y = (torch.cat([v, v])[:n] for v, n in ((images, n_images), (labels, n_labels)))
+        with pytest.raises(BatError, match=f"expected all {N} samples, and a label for each"):
+            Dynamics(N).look(model, x, y)
 
 
 def test_what_cannot_be_observed_is_refused_by_name():

@@ -222,6 +222,12 @@ def figure_asked_for(figure):
             f"{figure} needs trials that keep margins; set scores.margins to true, and remove "
             "scores.source to train"
         )
+    watched = any(dataset.proxies is not None for dataset in CONFIG.datasets.values())
+    if not files and "proxies" in CATALOGUE[figure].needs and not watched:
+        raise WorkflowError(
+            f"{figure} needs single trainings of each seed, which tables of others do not hold; "
+            "write proxies: {} in a data set to train them"
+        )
     if not files:
         raise WorkflowError(
             f"{figure} needs a table that no configured source of scores brings (it is drawn from "
