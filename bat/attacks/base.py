@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from bat.attacks.modes import eval_mode, forward
@@ -33,6 +35,14 @@ class EvaluationAttack(Protocol):
         batch_size: int,
         progress: Progress | None = None,
     ) -> Tensor: ...
+
+
+def tensor_of(values: Tensor | ArrayLike) -> Tensor:
+    """A tensor; read-only arrays, as those of prepared data are, are copied."""
+    if isinstance(values, Tensor):
+        return values
+    values = np.asarray(values)
+    return torch.from_numpy(values if values.flags.writeable else np.array(values))
 
 
 def batch_of(

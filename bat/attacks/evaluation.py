@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bat.attacks.base import EvaluationAttack, batch_of
+from bat.attacks.base import EvaluationAttack, batch_of, tensor_of
 from bat.attacks.modes import device_of, eval_mode, forward, full_precision
 from bat.errors import BatError
 
@@ -74,7 +74,7 @@ def evaluate(
     """
     if CLEAN in attacks:
         raise BatError(f"an attack is named {CLEAN!r}, which is the column without attack: rename")
-    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+    images, labels = tensor_of(images), tensor_of(labels)
     reports = {name: named(progress, name) for name in (CLEAN, *attacks)}
     with full_precision():
         correct = correctness(model, images, labels, batch_size=batch_size, progress=reports[CLEAN])
@@ -135,7 +135,7 @@ def correctness(
         If images and labels do not fit each other or the model, or a logit is
         not finite.
     """
-    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+    images, labels = tensor_of(images), tensor_of(labels)
     _check(images, labels)
     device = device_of(model)
     correct: list[Tensor] = []

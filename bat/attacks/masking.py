@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bat.attacks.autoattack import Square
-from bat.attacks.base import EvaluationAttack, Progress, batch_of, is_correct
+from bat.attacks.base import EvaluationAttack, Progress, batch_of, is_correct, tensor_of
 from bat.attacks.evaluation import CLEAN, correctness, named, withstanding
 from bat.attacks.linf import check_adversarial, linf_attack
 from bat.attacks.modes import device_of, full_precision
@@ -120,7 +120,7 @@ def masking_verdicts(
     BatError, AttackError
         As `bat.attacks.evaluation.evaluate` does.
     """
-    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+    images, labels = tensor_of(images), tensor_of(labels)
     asked: dict[str, tuple[str, EvaluationAttack]] = {
         "few": (CLEAN, PGD(eps=eps, step=step, steps=few)),
         "many": ("few", PGD(eps=eps, step=step, steps=many)),

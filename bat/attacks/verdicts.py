@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
 from torch import nn
 
 from bat.attacks import evaluation
@@ -79,7 +77,6 @@ def evaluate(
     import pandas as pd
 
     attacks, bars = attacks or {}, {}
-    images, labels = (_tensor(values) for values in (images, labels))
 
     def report(name: str, done: int, total: int) -> None:
         if name not in bars:
@@ -91,11 +88,3 @@ def evaluate(
             model, images, labels, attacks, batch_size=batch_size, seed=seed, progress=report
         )
     return pd.DataFrame(flags).rename_axis("index")
-
-
-def _tensor(values) -> torch.Tensor:
-    """A tensor; read-only arrays, as those of prepared data are, are copied."""
-    if isinstance(values, torch.Tensor):
-        return values
-    values = np.asarray(values)
-    return torch.from_numpy(values if values.flags.writeable else np.array(values))
