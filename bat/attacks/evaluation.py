@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bat.attacks.base import EvaluationAttack, batch_of
 from bat.attacks.modes import device_of, eval_mode, forward, full_precision
+from bat.data import as_tensor
 from bat.errors import BatError
 
 CLEAN = "clean"
@@ -74,7 +75,7 @@ def evaluate(
     """
     if CLEAN in attacks:
         raise BatError(f"an attack is named {CLEAN!r}, which is the column without attack: rename")
-    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+    images, labels = as_tensor(images), as_tensor(labels)
     reports = {name: named(progress, name) for name in (CLEAN, *attacks)}
     with full_precision():
         correct = correctness(model, images, labels, batch_size=batch_size, progress=reports[CLEAN])
@@ -135,7 +136,7 @@ def correctness(
         If images and labels do not fit each other or the model, or a logit is
         not finite.
     """
-    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+    images, labels = as_tensor(images), as_tensor(labels)
     _check(images, labels)
     device = device_of(model)
     correct: list[Tensor] = []

@@ -21,6 +21,7 @@ from bat.attacks.evaluation import CLEAN, correctness, named, withstanding
 from bat.attacks.linf import check_adversarial, linf_attack
 from bat.attacks.modes import device_of, full_precision
 from bat.attacks.pgd import PGD, start_noise
+from bat.data import as_tensor
 
 UNBOUNDED = 1.0
 """The eps that lets an image become any other."""
@@ -120,7 +121,7 @@ def masking_verdicts(
     BatError, AttackError
         As `bat.attacks.evaluation.evaluate` does.
     """
-    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+    images, labels = as_tensor(images), as_tensor(labels)
     asked: dict[str, tuple[str, EvaluationAttack]] = {
         "few": (CLEAN, PGD(eps=eps, step=step, steps=few)),
         "many": ("few", PGD(eps=eps, step=step, steps=many)),

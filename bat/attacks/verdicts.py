@@ -9,7 +9,6 @@ from torch import nn
 
 from bat.attacks import evaluation
 from bat.attacks.base import EvaluationAttack
-from bat.data import as_tensor
 from bat.progress import Progress, messages_shown
 
 if TYPE_CHECKING:
@@ -78,7 +77,6 @@ def evaluate(
     import pandas as pd
 
     attacks, bars = attacks or {}, {}
-    images, labels = (as_tensor(values) for values in (images, labels))
 
     def report(name: str, done: int, total: int) -> None:
         if name not in bars:

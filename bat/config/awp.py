@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from bat.config.values import NotNegative, Section
+from bat.config.values import NO_TRUTH, NotNegative, Section
 
 GAMMA, TRADES_GAMMA = 0.01, 0.005
 """Of PGD-AT and of TRADES in the authors' code."""
@@ -26,7 +26,7 @@ class Awp(Section):
         description="length of a weight's displacement in parts of its own; unset: "
         f"{GAMMA:g}, with trades and mail-trades {TRADES_GAMMA:g}",
     )
-    warmup: Annotated[int, Field(ge=0)] | None = Field(
+    warmup: Annotated[int, Field(ge=0), NO_TRUTH] | None = Field(
         None,
         description="epochs of the plain method before; unset: 0, with trades and mail-trades "
         f"{100 * TRADES_WARMUP:g} % of the epochs, as 10 of 200",

@@ -9,7 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from bat.config.code import Code, Settings
 from bat.config.places import Files, Place
-from bat.config.values import Count, Number, Section, Seed, Share
+from bat.config.values import NO_TRUTH, Count, Number, Section, Seed, Share
 
 EDGES = {"digits": 8, "fashion_mnist": 28, "cifar10": 32, "cifar100": 32, "tiny_imagenet": 64}
 """Edge in pixels of the images of the sources whose size is known."""
@@ -46,7 +46,7 @@ class LabelNoise(Section):
 class Data(Section):
     subsample: Subsample = Subsample()
     label_noise: LabelNoise = LabelNoise()
-    resize: Annotated[int, Field(ge=4, le=512)] | None = Field(
+    resize: Annotated[int, Field(ge=4, le=512), NO_TRUTH] | None = Field(
         None,
         description="edge in pixels to which every image is resized; unset refuses mixed sizes",
     )
@@ -110,7 +110,9 @@ class TinyImagenetData(Data):
     source: Literal["tiny_imagenet"]
     path: Place = Path("resources/data/tiny-imagenet-200.zip")
     download: bool = True
-    classes: Annotated[int, Field(ge=2, le=200)] = Field(50, description="the first N classes")
+    classes: Annotated[int, Field(ge=2, le=200), NO_TRUTH] = Field(
+        50, description="the first N classes"
+    )
     class_order: Literal["sorted", "wnids"] = Field(
         "sorted", description="sorted WordNet ids, or the order of wnids.txt"
     )

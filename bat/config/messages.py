@@ -7,17 +7,11 @@ import types
 import typing
 from typing import Annotated, Any
 
+import pydantic
+
 from bat.config.dataset import Config
 from bat.config.values import Section
 from bat.errors import BatError
-
-_EXPECTED = {
-    "tuple_type": "expected a list",
-    "dict_type": "expected a mapping of keys",
-    "model_type": "expected a mapping of keys",
-    "model_attributes_type": "expected a mapping of keys",
-}
-"""What pydantic says in Python's words, in those of YAML."""
 
 
 class ConfigError(BatError):
@@ -39,7 +33,7 @@ def told(errors: list[dict]) -> list[dict]:
 
 def problem_of(error: dict, datasets: Any, defaults: dict) -> str:
     """One line for one error of pydantic: the key as the user wrote it, and what is expected."""
-    loc, known = _resolve(tuple(part for part in error["loc"] if part != "[key]"))
+    loc, known, model = _resolve(tuple(part for part in error["loc"] if part != "[key]"))
     place = list(loc)
     if place[2:3] == ["runs"] and place[4:5] == ["training"] and not _has(datasets, place[1:]):
         place[2:5] = ["training"]  # it was laid under the run
@@ -60,6 +54,8 @@ def problem_of(error: dict, datasets: Any, defaults: dict) -> str:
             path, **error["ctx"]
         )
     message = _EXPECTED.get(error["type"]) or error["msg"].removeprefix("Value error, ")
+    if error["type"] in _NO_SECTION:
+        message = f"expected a section, {_keys_text(model)}"
     if error["type"].startswith("union_tag"):
         key = error["ctx"]["discriminator"].strip("'")
         if error["type"] == "union_tag_not_found":
@@ -71,6 +67,36 @@ def problem_of(error: dict, datasets: Any, defaults: dict) -> str:
     return f"{path}: {message}"
 
 
+_NO_SECTION = ("model_type", "model_attributes_type", "dict_type")
+_EXPECTED = {
+    "tuple_type": "expected a list, as [1, 2]",
+    "list_type": "expected a list, as [1, 2]",
+    "path_type": "expected a path",
+}
+"""What pydantic says in Python's words, in those of YAML."""
+
+
+def _keys_text(model: Any) -> str:
+    """The keys of a section, or of any of several; of names, that they are free."""
+    members = model if isinstance(model, tuple) else (model,)
+    keys = dict.fromkeys(k for m in members if not isinstance(m, dict) for k in m.model_fields)
+    if not keys:
+        return "of names and what they stand for"
+    text = f"of the keys {', '.join(keys)}"
+    return f"{text}; {{}} takes their defaults" if _has_defaults(model) else text
+
+
+def _has_defaults(model: Any) -> bool:
+    """Whether an empty section will do."""
+    if isinstance(model, tuple):
+        return False
+    try:
+        model.model_validate({})
+    except pydantic.ValidationError:
+        return False
+    return True
+
+
 def _has(mapping: Any, path: list) -> bool:
     for part in path:
         if not isinstance(mapping, dict) or part not in mapping:
@@ -79,8 +105,8 @@ def _has(mapping: Any, path: list) -> bool:
     return True
 
 
-def _resolve(loc: tuple) -> tuple[list, list[str]]:
-    """The user's key path (union tags taken out) and the keys known where it ends."""
+def _resolve(loc: tuple) -> tuple[list, list[str], Any]:
+    """The user's key path (union tags taken out), the keys known beside its end, what is there."""
     path, model, known = [], Config, list(Config.model_fields)
     for part in loc:
         if isinstance(model, tuple):  # a union: this part is the tag that chose the member
@@ -96,7 +122,7 @@ def _resolve(loc: tuple) -> tuple[list, list[str]]:
             model = _unwrap(field.rebuild_annotation()) if field else None
         elif isinstance(model, dict):
             model = model["value"]
-    return path, known
+    return path, known, model
 
 
 def _is_tagged(member: type[Section], tag: Any) -> bool:

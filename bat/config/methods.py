@@ -66,6 +66,17 @@ def first_epoch_after(share: float, epochs: int) -> int:
     return round(share * epochs) + 1
 
 
+def with_epochs_to_weigh(run):
+    """Refuse MAIL whose weights are asked for after the last epoch alone."""
+    begin, epochs = run.begin, run.training.epochs
+    if "begin" in run.model_fields_set and first_epoch_after(begin, epochs) > epochs:
+        raise ValueError(
+            f"begin ({begin:g}) leaves none of the {epochs} epochs to weigh the samples in; choose "
+            "a smaller share"
+        )
+    return run
+
+
 def averaging(run) -> dict:
     """``{"averaging": settings}`` of a run whose weights are averaged, resolved; else empty."""
     if run.averaging is None:

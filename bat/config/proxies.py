@@ -9,9 +9,11 @@ from pydantic import Field, model_validator
 from bat.config.architectures import Architecture
 from bat.config.training import SubsetTraining
 from bat.config.values import Section, Seed
+from bat.scores import SCORES
 from bat.scores.proxies import PROXIES
 
 ProxyName = Literal[tuple(PROXIES)]
+AnyScore = Literal[*SCORES, *PROXIES]
 
 CHEAP = ("csl", "last_loss", "forgetting", "el2n", "aum", "margin")
 """Those that take one pass of the logits after each epoch."""

@@ -9,13 +9,13 @@ from pydantic import Field, model_validator
 from bat.config.averaging import Averaging, with_epochs_to_average
 from bat.config.awp import Awp, awp_sets_in, without_awp
 from bat.config.code import Code, Settings
-from bat.config.methods import with_smooth_labels
-from bat.config.proxies import ProxyName
-from bat.config.samples import Chosen, TopShare, with_threshold
-from bat.config.scores import ScoreName
+from bat.config.methods import with_epochs_to_weigh, with_smooth_labels
+from bat.config.proxies import AnyScore
+from bat.config.samples import Chosen, TopShare, not_typical, with_threshold
 from bat.config.starting import StartFrom
 from bat.config.training import Training
 from bat.config.values import (
+    NO_TRUTH,
     Count,
     Epsilon,
     Name,
@@ -52,7 +52,9 @@ class Selection(Section):
 class History(Section):
     """What is measured along training, on every split and group."""
 
-    every: Annotated[int, Field(ge=0)] = Field(10, description="epochs; 0 measures the last only")
+    every: Annotated[int, Field(ge=0), NO_TRUTH] = Field(
+        10, description="epochs; 0 measures the last only"
+    )
     steps: Count = Field(20, description="PGD steps")
     max_samples: Count | Literal["all"] | None = Field(
         None,
@@ -200,6 +202,7 @@ class Mail(Section):
         0.625,
         description="share of the training without weights; in the reference 75 of 120 epochs",
     )
+    _weighs = model_validator(mode="after")(with_epochs_to_weigh)
 
 
 class MailAtRun(Mail, ReferenceRun):
@@ -235,9 +238,7 @@ class BatRun(PgdAtRun):
     beta: NotNegative = 0.2
     temperature: Positive = 0.1
     form: Literal["printed_normalized", "printed_raw", "infonce"] = "printed_normalized"
-    score: ScoreName | ProxyName = Field(
-        "memorization", description="that says which samples are memorized"
-    )
+    score: AnyScore = Field("memorization", description="that says which samples are memorized")
     sigma: Share | None = Field(
         None,
         description=f"threshold of the score; unset: {default_sigmas()}",
@@ -248,9 +249,8 @@ class BatRun(PgdAtRun):
         "that the score ranks highest; scores of single trainings have no other threshold",
     )
 
-    @model_validator(mode="after")
-    def _one_threshold(self):
-        return with_threshold(self)
+    _has_memorized = model_validator(mode="before")(not_typical)
+    _one_threshold = model_validator(mode="after")(with_threshold)
 
 
 class OwnRun(AttackRun):
@@ -263,7 +263,7 @@ class OwnRun(AttackRun):
     method: Literal["own"]
     objective: Code
     settings: Settings = Field({})
-    score: ScoreName | ProxyName | None = Field(
+    score: AnyScore | None = Field(
         None, description="that tells which samples of a batch are memorized, where it asks"
     )
     sigma: Share | None = Field(None, description="threshold of the score; unset: as of bat")

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from bat.config.places import Place
-from bat.config.proxies import ProxyName
-from bat.config.scores import ScoreName
+from bat.config.proxies import AnyScore
 from bat.config.values import Number, Section, Seed, Share
 from bat.scores.proxies import PROXIES
 
@@ -52,7 +51,7 @@ class Dropped(Section):
     """Training samples that a run leaves out: a group, or those of highest score."""
 
     group: Literal["atypical"] | None = Field(None, description="also written drop: atypical")
-    score: ScoreName | ProxyName | None = Field(
+    score: AnyScore | None = Field(
         None, description="whose end of the atypical samples is left out"
     )
     sigma: Share | None = Field(
@@ -103,6 +102,21 @@ class Samples(Section):
         if (self.drop is None) == (self.keep is None):
             raise ValueError(f"expected one way to choose; write {WRITTEN}")
         return self
+
+
+WITHOUT_MEMORIZED = (
+    "bat lets poisoning samples among the memorized ones weigh less, and these leave none of them "
+    "in; choose another method, or alpha: 0 for its second loss alone"
+)
+
+
+def not_typical(raw: Any) -> Any:
+    """Refuse BAT of weights for memorized samples on those that are not memorized."""
+    if not isinstance(raw, dict) or raw.get("samples") != "typical":
+        return raw
+    if raw.get("score", "memorization") == "memorization" and raw.get("alpha") != 0:
+        raise ValueError(f"samples: {WITHOUT_MEMORIZED}")
+    return raw
 
 
 def _no_word(value: Any) -> Any:

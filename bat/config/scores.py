@@ -11,7 +11,7 @@ from bat.config.architectures import Architecture
 from bat.config.places import AddressOrPlace
 from bat.config.trainers import Trainer
 from bat.config.training import SubsetTraining
-from bat.config.values import Count, Number, Positive, Section, Seed, Share, Trials
+from bat.config.values import NO_TRUTH, Count, Number, Positive, Section, Seed, Share, Trials
 from bat.scores import ATYPICAL_ABOVE, ENSEMBLE_SCORES, INFLUENCE_ABOVE, SCORES
 
 ScoreName = Literal[tuple(SCORES)]
@@ -41,10 +41,10 @@ class Scores(Section):
         description="subset trainings; auto trains jobs until the standard error of memorization "
         "is at most precision for precise_share of the samples, or max_trials are trained",
     )
-    min_trials: Annotated[int, Field(ge=2)] = Field(
+    min_trials: Annotated[int, Field(ge=2), NO_TRUTH] = Field(
         100, description="trials after which auto looks for the first time"
     )
-    max_trials: Annotated[int, Field(ge=2)] = Field(
+    max_trials: Annotated[int, Field(ge=2), NO_TRUTH] = Field(
         1000, description="trials after which auto ends, precise or not"
     )
     precise_share: Annotated[Number, Field(gt=0, le=1)] = Field(
@@ -127,7 +127,9 @@ class Ensemble(Section):
     """Disagreement and confidence over subset trainings of several architectures."""
 
     architectures: tuple[Architecture, ...] = ("resnet9", "wrn-16-2")
-    members: Annotated[int, Field(ge=2)] = Field(50, description="models of each architecture")
+    members: Annotated[int, Field(ge=2), NO_TRUTH] = Field(
+        50, description="models of each architecture"
+    )
     samples: Literal["held_out", "in_sample"] = Field(
         "held_out", description="held_out: for each sample only models that did not train on it"
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
-from bat.config.values import Count, NotNegative, Number, Positive, Section, Share
+from bat.config.values import NO_TRUTH, Count, NotNegative, Number, Positive, Section, Share
 
 LATER = {"warmup_epochs": None, "label_smoothing": 0.0}
 """Keys that recipes of before lack, with what stands for that."""
@@ -15,7 +15,7 @@ LATER = {"warmup_epochs": None, "label_smoothing": 0.0}
 class Augmentation(Section):
     """Random shifts and mirror images, drawn anew for every batch."""
 
-    crop: Annotated[int, Field(ge=0, le=64)] = Field(
+    crop: Annotated[int, Field(ge=0, le=64), NO_TRUTH] = Field(
         4, description="zero padding in pixels before a random crop of the original size"
     )
     flip: bool = Field(True, description="mirror half of the images left to right")

@@ -20,9 +20,16 @@ class Section(pydantic.BaseModel):
     )
 
 
+def _no_truth(value: Any) -> Any:
+    """Refuse true and false, also written on, off, yes and no, where a number is due."""
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is no number; write one")
+    return value
+
+
 def _fraction(value: Any) -> Any:
     if not isinstance(value, str):
-        return value
+        return _no_truth(value)
     try:
         return float(Fraction(value.replace(" ", "")))
     except (ValueError, ZeroDivisionError):
@@ -55,9 +62,10 @@ Epsilon = Annotated[
 Share = Annotated[Number, Field(ge=0, le=1)]
 Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-_Several = Annotated[int, Field(ge=2)]
+NO_TRUTH = BeforeValidator(_no_truth)
+Count = Annotated[int, Field(ge=1), NO_TRUTH]
+Seed = Annotated[int, Field(ge=0, lt=2**31), NO_TRUTH]
+_Several = Annotated[int, Field(ge=2), NO_TRUTH]
 
 
 def _trials(value: Any) -> Any:

@@ -167,18 +167,29 @@ def draw_overfitting(table: pd.DataFrame, gaps: pd.DataFrame) -> Figure:
         ax.get_legend().remove()
         for epoch in sorted(set(map(int, row.kept.split()))):
             ax.axvline(epoch, color=BLACK, linestyle=":", linewidth=0.9, zorder=1)
-        name = LABELS.get(row.run, row.run)
-        name = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+        name = _short(LABELS.get(row.run, row.run))
         lost = difference_text(row.gap, row.low, row.high)
         ax.set_title(f"{drawable(name)}\nbest − last {lost}", loc="left", fontsize=7)
         if at < len(gaps) - across:
             ax.set_xlabel("")
+        else:  # none is below it, whose epochs would stand for its own
+            ax.tick_params(labelbottom=True)
     for ax in panels[len(gaps) :]:
         ax.set_visible(False)
     handles = panels[0].get_lines()[: len(SERIES)]
     fig.legend(handles=handles, loc="outside upper center", ncols=len(SERIES))
     fig.supylabel("Accuracy", fontsize=8)
     return fig
+
+
+def _short(name: str) -> str:
+    """A name that fits above a panel; long ones differ at their ends most often.
+
+    >>> _short("bat-with-all-of-the-switches-at-once")
+    'bat-with-all-o…witches-at-once'
+    """
+    half = LONGEST // 2
+    return name if len(name) <= LONGEST else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def caption(

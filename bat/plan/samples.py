@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from bat.config import AnyRun, BatRun, Config, Dataset, Dropped
+from bat.config import AnyRun, BatRun, Config, Dataset, Dropped, Groups
+from bat.config.samples import WITHOUT_MEMORIZED
 from bat.errors import BatError
 from bat.files.indices import indices_digest, read_indices
-from bat.plan.runs import all_runs
+from bat.plan.runs import all_runs, substitution_runs
 from bat.plan.sizes import size
 from bat.scores import SCORES
 
@@ -45,13 +46,14 @@ def samples_specification(run: AnyRun) -> dict[str, dict]:
 
 def sample_problems(config: Config) -> list[str]:
     """What is wrong with the samples that runs choose, a line for each, by the run's key."""
-    return [
-        f"datasets.{name}.runs.{run_name}.samples{problem}"
+    problems = [
+        f"datasets.{name}.runs.{problem}"
         for name, dataset in config.datasets.items()
         for run_name, run in all_runs(dataset).items()
         if run.samples is not None
         for problem in _problems(dataset, config.results / name, run_name, run)
     ]
+    return list(dict.fromkeys(problems))
 
 
 def _problems(dataset: Dataset, folder: Path, name: str, run: AnyRun) -> Iterator[str]:
@@ -62,19 +64,32 @@ def _problems(dataset: Dataset, folder: Path, name: str, run: AnyRun) -> Iterato
         try:
             read_indices(run.samples.keep, None if known.assumed else known.n_train)
         except BatError as error:
-            yield f".keep: {error}"
-    elif isinstance(run, BatRun) and run.alpha > 0 and _drops_all_memorized(run):
-        yield (
-            ": bat lets poisoning samples among the memorized ones weigh less, and these leave "
-            "none of them in; choose another method, or alpha: 0 for its second loss alone"
-        )
+            yield f"{name}.samples.keep: {error}"
+    elif isinstance(run, BatRun) and run.alpha > 0 and _drops_all_memorized(run, dataset.groups):
+        if name in dataset.runs:
+            yield f"{name}.samples: {WITHOUT_MEMORIZED}"
+        else:
+            base, where, key = MADE_OF[name in substitution_runs(dataset)]
+            yield (
+                f"{base}.samples: {where} makes BAT of this run, and these samples leave no "
+                f"memorized one in; choose them for a run of another name, or change {key}"
+            )
 
 
-def _drops_all_memorized(run: BatRun) -> bool:
+MADE_OF = (
+    ("pgd-at", "figure 4", "ablation.alpha"),
+    ("bat-1-0.2", "the table of substitutions", "studies.scores"),
+)
+"""Runs that others are made of, by whether these have another score: where, and set by what."""
+
+
+def _drops_all_memorized(run: BatRun, groups: Groups) -> bool:
     """Whether no sample that counts as memorized can be left, by the configuration alone."""
     drop = run.samples.drop
     if drop.group is not None:
-        return True
+        if groups.significance is not None or groups.false_discovery is not None:
+            return False  # the group holds but some of those beyond its threshold
+        drop = Dropped(score="memorization", sigma=groups.atypical_above)
     if drop.score != run.score:
         return False
     left_out, memorized = score_threshold(drop), score_threshold(run)

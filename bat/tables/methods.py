@@ -37,7 +37,7 @@ ENTRY = Entry(
     needs=("evaluations",),
     uses=("last_evaluations", "masking"),
     runs=("configured", "external"),
-    targets=("table1", "table2", "table3", "table4", "table5", "table6"),
+    targets=("methods", "table1", "table2", "table3", "table4", "table5", "table6"),
     part_of="comparisons",
 )
 

@@ -84,6 +84,17 @@ def test_a_model_that_hides_its_gradient_is_flagged(linear, wrapped):
     assert table.loc["unbounded", "after"] > 0.25
 
 
+def test_arrays_that_cannot_be_written_to_are_judged_too(linear):
+    """As those of `bat.load_data` are."""
+    model, images, labels, _ = linear
+    frozen = [values.numpy().copy() for values in (images, labels)]
+    for values in frozen:
+        values.setflags(write=False)
+    found, expected = judge(model, [model, *frozen]), judge(model, linear)
+    assert all((found[name] == expected[name]).all() for name in expected)
+    assert evaluate(model, *frozen, {}, batch_size=8, seed=0)["clean"].all()
+
+
 def test_an_attack_that_has_not_converged_is_flagged(linear):
     """Ten steps of an eightieth of eps cannot cross the ball from most starts; forty can."""
     model, images, labels, robust = linear

@@ -253,7 +253,7 @@ def test_sources_of_scores_need_no_network_for_the_images():
         ({"names": "csl"}, "names: expected a list (found 'csl')"),
         ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 0 (found -1)"),
         ({"seeds": 3}, "seeds: expected a list (found 3)"),
-        (["csl"], "proxies: expected a mapping of keys"),
+        (["csl"], "proxies: expected a section"),
     ],
 )
 def test_each_mistake_in_a_list_is_said_once_and_in_words_of_the_file(proxies, words):

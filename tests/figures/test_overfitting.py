@@ -106,3 +106,18 @@ def test_each_run_has_a_panel_with_its_kept_epochs_and_its_gap():
     assert "20 training and 12 test samples of digits (small_cnn)" in text
     assert "PGD-10 with eps 8/255, mean of 2 seeds" in text
     assert "counts the seeds and the test images" in text and "nearest" not in text
+
+
+def test_long_names_keep_both_ends_and_the_lowest_panels_their_epochs():
+    names = [f"bat-awp-ema_with-a-long-name-of-{end}" for end in ("one", "two", "six", "ten")]
+    histories = {(name, 0): history([1, 2, 3]) for name in names}
+    lost = overfitting.gaps(histories, INFO, None)
+    fig = overfitting.draw_overfitting(overfitting.accuracy_curves(histories, INFO, None), lost)
+    fig.canvas.draw()
+    panels = [ax for ax in fig.axes if ax.get_visible()]
+    titles = [ax.get_title(loc="left").partition("\n")[0] for ax in panels]
+    assert titles[0] == "bat-awp-ema_wi…ng-name-of-one" and len(set(titles)) == 4
+    labelled = [
+        any(tick.label1.get_visible() for tick in ax.xaxis.get_major_ticks()) for ax in panels
+    ]
+    assert labelled == [False, True, True, True]

@@ -107,6 +107,39 @@ def test_bat_with_memorized_samples_left_is_not_refused(run, tmp_path):
     assert sample_problems(configured(tmp_path, {"x": {"method": "bat"} | run})) == []
 
 
+@pytest.mark.parametrize(
+    ("run", "groups"),
+    [
+        ({}, {"false_discovery": 0.1}),  # the group holds but those that stand
+        ({}, {"significance": 2}),
+        ({}, {"atypical_above": 0.3}),
+        ({"score": "confidence"}, {}),
+        ({"sigma": 0.1}, {}),
+    ],
+)
+def test_memorized_samples_beside_the_atypical_group_are_some_to_weigh(run, groups, tmp_path):
+    runs = {"x": {"method": "bat", "samples": {"drop": "atypical"}} | run}
+    assert sample_problems(configured(tmp_path, runs, groups=groups)) == []
+
+
+@pytest.mark.parametrize(
+    ("base", "samples", "where"),
+    [
+        ("pgd-at", {"drop": "atypical"}, "figure 4 makes BAT of this run"),
+        (
+            "bat-1-0.2",
+            {"drop": {"score": "confidence", "sigma": 0.6}},
+            "the table of substitutions makes BAT of this run",
+        ),
+    ],
+)
+def test_runs_that_studies_make_are_refused_once_at_the_key_they_come_from(
+    base, samples, where, tmp_path
+):
+    (problem,) = sample_problems(configured(tmp_path, {base: {"samples": samples}}))
+    assert problem.startswith(f"datasets.digits.runs.{base}.samples: {where}")
+
+
 def test_the_plan_counts_the_samples_that_are_left(tmp_path):
     path = tmp_path / "list.csv"
     path.write_text("\n".join(map(str, range(50))))

@@ -1,0 +1,90 @@
+"""What keys refuse: truth values for numbers, what is no section, what has no meaning."""
+
+from __future__ import annotations
+
+import pytest
+
+from bat.config import ConfigError, load_config
+
+
+def problems(**settings) -> list[str]:
+    training = {"epochs": 4, "milestones": []}
+    raw = {"data": {"source": "digits"}, "training": training} | settings
+    try:
+        load_config({"datasets": {"d": raw}})
+    except ConfigError as error:
+        return [line.removeprefix("datasets.d.") for line in error.problems]
+    return []
+
+
+def of_run(**run) -> list[str]:
+    return [line.removeprefix("runs.x") for line in problems(runs={"x": {"method": "bat"} | run})]
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"runs": {"x": {"method": "pgd-at", "awp": {"gamma": True}}}}, "runs.x.awp.gamma"),
+        ({"runs": {"x": {"method": "pgd-at", "awp": {"warmup": False}}}}, "runs.x.awp.warmup"),
+        ({"training": {"epochs": True, "milestones": []}}, "training.epochs"),
+        ({"adversary": {"eps": True}}, "adversary.eps"),
+        ({"history": {"every": False}}, "history.every"),
+        ({"seeds": [0, True]}, "seeds.1"),
+        ({"evaluation": {"pgd_more": [True]}}, "evaluation.pgd_more.0"),
+    ],
+)
+def test_true_and_false_are_no_numbers(settings, key):
+    (problem,) = problems(**settings)
+    assert problem.startswith(f"{key}: ") and "is no number; write one" in problem
+
+
+@pytest.mark.parametrize(
+    ("run", "problem"),
+    [
+        (
+            {"awp": True},
+            ".awp: expected a section, of the keys gamma, warmup; {} takes their defaults "
+            "(found True)",
+        ),
+        (
+            {"averaging": "ema"},
+            ".averaging: expected a section, of the keys kind, decay, start (found 'ema')",
+        ),
+        ({"samples": []}, ".samples: expected a section, of the keys drop, keep"),
+        ({"samples": {"keep": 3}}, ".samples.keep: expected a path (found 3)"),
+    ],
+)
+def test_where_a_section_is_due_its_keys_are_named(run, problem):
+    assert of_run(**run) == [problem]
+
+
+def test_a_list_and_names_are_asked_for():
+    expected = "evaluation.pgd_more: expected a list, as [1, 2] (found 20)"
+    assert problems(evaluation={"pgd_more": 20}) == [expected]
+    expected = "external: expected a section, of names and what they stand for (found 3)"
+    assert problems(external=3) == [expected]
+
+
+@pytest.mark.parametrize("run", [{"score": "no"}, {"samples": {"drop": {"score": "no"}}}])
+def test_an_unknown_score_is_one_problem_that_names_all_of_them(run):
+    (problem,) = of_run(**run)
+    assert "literal" not in problem
+    assert "'memorization'" in problem and "'ssft' (found 'no')" in problem
+
+
+@pytest.mark.parametrize("method", ["mail-at", "mail-trades", "mail-mart"])
+def test_weights_of_mail_that_never_set_in_are_refused(method):
+    (problem,) = of_run(method=method, begin=1)
+    assert problem == (
+        ": begin (1) leaves none of the 4 epochs to weigh the samples in; choose a smaller share"
+    )
+    assert of_run(method=method, begin=0.75) == []
+    assert of_run(method=method, training={"epochs": 1}) == []  # the default, on a trial run
+
+
+def test_bat_of_typical_samples_alone_is_refused_where_it_weighs_memorized_ones():
+    (problem,) = of_run(samples="typical")
+    assert problem.startswith(": samples: bat lets poisoning samples")
+    for run in ({"alpha": 0}, {"score": "confidence"}, {"method": "pgd-at"}):
+        assert of_run(samples="typical", **run) == []
+    assert of_run(train_on={"atypical": 0}) == []  # as before: its memorized ones may be none
