@@ -17,6 +17,7 @@ from small_page import (
     RUNS,
     verdicts,
     write_methods_page,
+    write_page,
     write_small_page,
 )
 
@@ -197,6 +198,29 @@ def test_an_image_is_that_of_its_index(page, folder):
     assert (width, height, tall) == (10, 8, sheet)
     found = np.reshape(rest, (8, 10, 4))[:, :, :3]
     np.testing.assert_array_equal(found.transpose(2, 0, 1), images[5])
+
+
+def test_images_beside_the_page_are_copied_along(page, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("bat.report.browse_page.IN_PAGE", N_TRAIN)
+    (tmp_path / "here" / "browse_files").mkdir(parents=True)
+    (tmp_path / "here" / "browse_files" / "train-001.png").write_text("of a larger page")
+    files = [path.name for path in write_page(folder, tmp_path / "here" / "browse")]
+    assert files == ["browse.html", "train-000.png", "test-000.png"]
+    there = tmp_path / "copied to ü #1 %20?"
+    (tmp_path / "here").rename(there)
+    assert sorted(path.name for path in (there / "browse_files").iterdir()) == sorted(files[1:])
+    window = page("#show=train-5", there / "browse.html")
+    sheet = (
+        "const sheet = new Image(); sheet.onload = () => arguments[0](sheet.width);"
+        "sheet.src = document.querySelector('.image').style.backgroundImage.slice(5, -2);"
+    )
+    assert window.call("POST", "/execute/async", script=sheet, args=[]) == 10 * N_TRAIN
+    assert window.js("lacking.hidden") is True
+    (there / "browse_files" / "train-000.png").unlink()
+    window = page("", there / "browse.html")
+    until(window, "lacking.hidden", False)
+    assert window.text("lacking").startswith("browse_files/train-000.png cannot be read")
+    assert len(window.errors()) == 1  # of the browser
 
 
 def test_the_address_reproduces_a_view(page):

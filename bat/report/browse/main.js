@@ -10,6 +10,7 @@ import { Grid } from "./grid.js";
 import { offerMethods, showMethods } from "./methods.js";
 import { selected } from "./order.js";
 import { drawReview, exportVerdicts, VERDICTS, Verdicts } from "./review.js";
+import { whenLacking } from "./sheets.js";
 import { shortly } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
@@ -262,6 +263,12 @@ on("theme", "click", () => {
   try { localStorage.setItem("bat-theme", theme); } catch { /* not kept */ }
 });
 
+whenLacking((address) => {
+  const folder = address.slice(0, address.lastIndexOf("/"));
+  $("lacking").hidden = false;
+  $("lacking").textContent = `${address} cannot be read: images lie in ${folder} beside this page. `
+    + "Copy that folder along with the page, or make the page again.";
+});
 offerMethods($, content.methods, (change) => go({ ...START, view: state.view, ...change }, true));
 fillChoices($("label"), [["", "all"], ...content.classes.map((name, i) => [i, name])]);
 if (matchMedia("(max-width: 50rem)").matches) $("filters").open = false;
