@@ -13,6 +13,9 @@ export class Verdicts {
     this.given = this.#read();
   }
 
+  // Take in what other tabs have given or cleared; where nothing is kept, this page's are all.
+  refresh() { if (this.kept) this.given = this.#read(); }
+
   #read() {
     try {
       const found = JSON.parse(localStorage.getItem(this.place)) ?? {};
@@ -25,7 +28,7 @@ export class Verdicts {
   of(split, index) { return this.given[`${split}-${index}`] ?? ""; }
 
   give(split, index, verdict) {
-    this.given = this.#read();  // another tab may have given some
+    this.refresh();
     if (verdict) this.given[`${split}-${index}`] = verdict;
     else delete this.given[`${split}-${index}`];
     try {
