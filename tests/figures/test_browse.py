@@ -139,6 +139,26 @@ def test_filters_by_class_group_index_and_range_work_together(page, folder, scor
     assert window.js("document.getElementById('nothing').hidden") is False
 
 
+def test_images_are_found_by_a_part_of_their_file_name(page, folder):
+    window = page()
+    names = data.read_names(data.load(folder / "data"))
+    assert window.text("findable") == "Index or file name"
+    choose(window, "find", "DOCUMENT.TITLE='hit'>7.png")
+    wanted = [i for i, name in enumerate(names["train"]) if name.endswith(">7.png")]
+    assert len(wanted) == 3 and sorted(shown(window)) == wanted
+    window = page(f"#find=%3E7.png&show=train-{wanted[0]}")
+    assert sorted(shown(window)) == wanted
+    assert (
+        window.js("document.querySelector('#detail .file').textContent")
+        == (names["train"][wanted[0]])
+    )
+    assert window.js("document.title") != "hit"
+    window.click("test")
+    assert len(shown(window)) == sum(">7.png" in name for name in names["test"])
+    choose(window, "find", "no such file")
+    assert shown(window) == []
+
+
 def test_the_histogram_follows_the_filters(page):
     window = page()
     drawn = "histogram.toDataURL()"
@@ -385,6 +405,7 @@ def test_suspects_are_reviewed_by_keys_and_exported(page, folder, chromium, down
         index = int(row["index"])
         assert int(row["source_index"]) == prepared.train_source_index[index]
         assert row["class"] == prepared.class_names[prepared.train_labels[index]]
+        assert row["file"] == data.read_names(prepared)["train"][index]
     assert [int(row["index"]) for row in rows] == sorted(wanted)
     label = int(prepared.train_labels[order[0]])
     assert read_dropped(file) == {int(prepared.train_source_index[order[0]]): label}

@@ -98,6 +98,8 @@ function showFilters() {
   $("group").value = state.group;
   showMethods($, split(), state);
   if (document.activeElement !== $("find")) $("find").value = state.find;
+  $("findable").textContent = split().names ? "Index or file name" : "Index";
+  $("find").placeholder = split().names ? "17, 20-25 or a_bird.png" : "17, 20-25";
   indices = selected(split(), state, own);
   $("count").textContent =
     `${indices.length.toLocaleString("en")} of ${split().n.toLocaleString("en")} images`;

@@ -46,8 +46,9 @@ export function passing(split, state, without = []) {
   };
   if (state.label !== "") drop((i) => split.label[i] === Number(state.label));
   if (state.group) drop((i) => GROUP_NAMES[split.group[i]] === state.group);
-  const wanted = readNumbers(state.find, split.n);
+  const wanted = readNumbers(state.find, split.n), part = state.find.trim().toLowerCase();
   if (wanted) drop((i) => wanted[i]);
+  else if (part && split.names) drop((i) => split.lowered[i].includes(part));
   for (const [name, [low, high]] of Object.entries(state.ranges)) {
     if (without.includes(name) || !split.columns.has(name)) continue;
     const { values } = split.columns.get(name);
