@@ -64,7 +64,7 @@ pictures: $(INSTALLED)
 	test ! -d results/digits/figures || $(BIN)/python website/demo.py results/digits docs/images
 
 docs: $(INSTALLED)
-	BAT_NOTEBOOKS=true $(BIN)/mkdocs build --quiet
+	BAT_NOTEBOOKS=true $(BIN)/mkdocs build
 	@echo "the site is in site/index.html"
 
 clean:

@@ -77,9 +77,14 @@ def write_methods_page(folder):
     return folder / "net" / "browse.html"
 
 
+def write_page(folder, out):
+    """The page of the data set."""
+    spec = {"dataset": "a <b>data set</b>", "influence_above": 0.15}
+    return browse.write(Folder(folder, spec), out)
+
+
 def write_small_page(root):
     """The results folder of the data set, with ``browse.html``."""
     folder = write_folder(root)
-    spec = {"dataset": "a <b>data set</b>", "influence_above": 0.15}
-    browse.write(Folder(folder, spec), folder / "browse")
+    write_page(folder, folder / "browse")
     return folder

@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 
 import bat
 
+IGNORED = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
 NOTEBOOKS = ["from-scores-to-a-figure", "own-network", "bat-in-your-own-loop"]
 
 
@@ -64,9 +66,40 @@ def test_every_public_name_has_its_entry(repository):
     assert sorted(re.findall(r"^::: bat\.(\w+)$", text, re.M)) == sorted(bat.__all__)
 
 
+def build(folder, site):
+    """Build the site of a checkout as ``make docs`` does, but for what notebooks give."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", site]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_make_docs_builds_it_so(repository):
+    """With ``--quiet`` nothing is strict: warnings are neither shown nor counted."""
+    text = (repository / "Makefile").read_text(encoding="utf-8")
+    assert re.findall(r"mkdocs build.*", text) == ["mkdocs build"]
+
+
+def test_what_is_broken_fails_it(repository, tmp_path):
+    for name in ("bat", "docs", "website"):
+        shutil.copytree(repository / name, tmp_path / name, ignore=IGNORED)
+    shutil.copy(repository / "mkdocs.yml", tmp_path)
+    with (tmp_path / "docs" / "index.md").open("a", encoding="utf-8") as file:
+        file.write("\n[gone](gone.md), [nowhere](browse.md#nowhere), ![](images/none.png)\n")
+    path = tmp_path / "bat" / "scores" / "estimates.py"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r'(def disagreement\(.*?:\n    )""".*?"""', r"\1pass", text, flags=re.S))
+    done = build(tmp_path, tmp_path / "site")
+    assert done.returncode == 1
+    for words in (
+        "'gone.md'",
+        "anchor '#nowhere'",
+        "none.png",
+        "bat.disagreement has no docstring",
+    ):
+        assert words in done.stderr
+
+
 def test_it_is_built_without_a_warning_and_asks_nobody(repository, tmp_path):
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", tmp_path]
-    done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+    done = build(repository, tmp_path)
     assert done.returncode == 0, done.stderr
     pages = list(tmp_path.rglob("*.html"))
     assert len(pages) > 15

@@ -54,6 +54,8 @@ def find_page(results: Path) -> Path:
     named = Path("results") / results
     place = results if results.exists() or not named.exists() else named
     if place.is_file():
+        if place.suffix != ".html":
+            raise BatError(f"{shown(place)} is no page; expected {PAGE} or a folder that holds it")
         return place
     if not place.is_dir():
         raise BatError(f"{shown(results)} does not exist, and neither does {shown(named)}")
@@ -62,5 +64,10 @@ def find_page(results: Path) -> Path:
         names = ", ".join(shown(page) for page in found)
         raise BatError(f"{shown(place)} has several pages: name one of {names}")
     if not found:
-        raise BatError(f"{shown(place)} has no {PAGE}; `snakemake --cores 1 browse` makes it")
+        of_methods = (place.parent / "data" / "dataset.json").is_file()
+        target = "browse_methods" if of_methods else "browse"
+        raise BatError(
+            f"{shown(place)} has no {PAGE}; `snakemake {target} --cores 1` makes it, with the "
+            "--configfile that its results were made with, if there was one"
+        )
     return found[0]

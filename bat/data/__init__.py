@@ -7,6 +7,7 @@ tensors, and `augment` shifts and mirrors a batch there.
 
 from bat.data.batches import DeviceData, as_float, as_tensor, augment, crop_windows, to_device
 from bat.data.fingerprints import fingerprint
+from bat.data.names import read_names
 from bat.data.prepared import AGAIN, ARRAYS, FINGERPRINTED, FORMAT_VERSION, INFO, PreparedData, load
 from bat.data.preparing import prepare
 
@@ -25,5 +26,6 @@ __all__ = [
     "fingerprint",
     "load",
     "prepare",
+    "read_names",
     "to_device",
 ]

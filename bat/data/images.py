@@ -9,6 +9,7 @@ import numpy as np
 
 from bat.data.decoding import decode_images, decoder_note
 from bat.data.raw import Progress, check_labels, draw_balanced, source_name
+from bat.escaping import shown
 
 if TYPE_CHECKING:
     from bat import config
@@ -23,10 +24,12 @@ def image_arrays(
     progress: Progress,
     workers: int,
     notes: Sequence[str] = (),
+    names: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Decode training images, then test images; the fields of `RawData` they fill.
 
-    Where there are no test images, they are held out of the training images.
+    Where there are no test images, they are held out of the training images. ``names`` are those
+    of the image files, in the same order.
     """
     chosen = None
     if "test" not in labels:
@@ -47,6 +50,12 @@ def image_arrays(
     if turned:
         notes.append(f"{turned} images were turned upright, as their EXIF orientation says")
     fields = {"class_names": class_names, "notes": tuple(notes)}
+    if names is not None:
+        places = chosen or (range(n_train), range(n_train, len(names)))
+        fields["names"] = {
+            split: [shown(names[place]) for place in index]
+            for split, index in zip(("train", "test"), places, strict=True)
+        }
     if chosen is None:
         return fields | {
             "train_images": images[:n_train],

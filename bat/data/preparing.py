@@ -19,6 +19,7 @@ from bat.data.decoding import resized
 from bat.data.dropping import drop
 from bat.data.duplicates import count_duplicates, duplicate_notes
 from bat.data.fingerprints import checksum_of_info, combined, digest_of
+from bat.data.names import names_of
 from bat.data.prepared import FINGERPRINTED, FORMAT_VERSION, PreparedData
 from bat.data.raw import Progress, RawData, check_labels, draw_balanced, source_name
 from bat.data.sources import read_source
@@ -74,7 +75,7 @@ def prepare(
     out = Path(out).resolve()
     raw = read_source(config, progress=progress, workers=workers)
     arrays, info, states = _prepared(config, raw)
-    write_folder(out, arrays, info, states, revision)
+    write_folder(out, arrays, info, states, revision, names_of(raw, arrays))
     return info
 
 

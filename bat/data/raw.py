@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,8 @@ class RawData:
     """A source as it was read, before resizing, subsampling and label noise.
 
     Images are uint8 of shape (n, C, H, W), labels int64. A source index is
-    None where the arrays are in the source's own order.
+    None where the arrays are in the source's own order. Names are those of the image
+    files by split, in the order of the arrays, where there are files.
     """
 
     train_images: np.ndarray
@@ -36,6 +37,7 @@ class RawData:
     train_source_index: np.ndarray | None = None
     test_source_index: np.ndarray | None = None
     states: Mapping[str, FileState] = field(default_factory=dict)  # of the files, by their names
+    names: Mapping[str, Sequence[str]] | None = None
 
 
 def source_name(config: config.Data) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bat.data.fingerprints import digest_of
+from bat.data.names import NAMES, Names, write_names
 from bat.data.prepared import ARRAYS, INFO, load, open_array
 from bat.data.revisions import RECORD, write_record
 from bat.errors import DataError
@@ -26,13 +27,16 @@ def write_folder(
     info: dict,
     states: Mapping[str, FileState],
     revision: str | None,
+    names: Names | None,
 ) -> None:
     """Write arrays and ``dataset.json`` beside ``out``, then have them take its place.
 
-    Parameters and errors as for `bat.data.prepare`; ``states`` are those of the source's files.
+    Parameters and errors as for `bat.data.prepare`; ``states`` are those of the source's files,
+    ``names`` those of the samples.
     """
     if _holds(out, info):
         write_record(out, states, revision)
+        write_names(out, names, info["fingerprint"])
         return
     _refuse_foreign(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -47,6 +51,7 @@ def write_folder(
                 np.save(file, array, allow_pickle=False)
                 sync(file)
         write_record(new, states, revision)
+        write_names(new, names, info["fingerprint"])
         with open(new / INFO, "w", encoding="utf-8") as file:
             file.write(json.dumps(info, indent=1, allow_nan=False) + "\n")
             sync(file)
@@ -101,8 +106,8 @@ def _refuse_foreign(out: Path) -> None:
         raise DataError(
             f"{out} is a file; the prepared data set needs a folder of that name"
         ) from None
-    own = {INFO, RECORD, *(f"{name}.npy" for name in ARRAYS)}
-    ours = re.compile(rf"\.snake.*|\.({re.escape(INFO)}|{re.escape(RECORD)})\..*\.tmp")
+    own = {INFO, RECORD, NAMES, *(f"{name}.npy" for name in ARRAYS)}
+    ours = re.compile(rf"\.snake.*|\.({'|'.join(map(re.escape, (INFO, RECORD, NAMES)))})\..*\.tmp")
     foreign = [name for name in names if name not in own and not ours.fullmatch(name)]
     if foreign:
         raise DataError(

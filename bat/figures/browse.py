@@ -20,6 +20,7 @@ ENTRY = Entry(
     uses=("disagreement", "confidence", "proxies", "privacy"),
     at="browse",
     files=("html",),
+    beside="_files",
 )
 
 

@@ -24,6 +24,7 @@ ENTRY = Entry(
     runs=("configured", "external"),
     at="browse",
     files=("html",),
+    beside="_files",
 )
 
 

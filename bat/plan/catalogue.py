@@ -78,6 +78,9 @@ class Entry:
     files : tuple of str
         Suffixes of its files; a figure's are ``pdf``, ``png``, ``csv`` by default and a table's
         ``csv``, ``md``, ``tex``. One that begins with ``_`` is added to the name.
+    beside : str
+        Added to its name, a folder of what may lie beside its files; it belongs to them, and
+        nobody asks for it.
     own_rule : bool
         Whether a rule of its own makes it, since it needs more than files of the above.
     name, folder : str
@@ -95,6 +98,7 @@ class Entry:
     part_of: str = ""
     at: str = ""
     files: tuple[str, ...] = ()
+    beside: str = ""
     own_rule: bool = False
     name: str = ""
     folder: str = ""

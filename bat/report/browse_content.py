@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bat.data import PreparedData
+from bat.data import PreparedData, read_names
 from bat.report.browse_columns import packed, pairs_of, splits
 from bat.report.browse_neighbours import nearest
 from bat.report.captions import provenance
@@ -39,11 +39,14 @@ def gather(folder: Folder) -> tuple[dict[str, Any], PreparedData, dict[str, np.n
         "test": np.argsort(folder.scores("test")[0]["accuracy"].to_numpy(), kind="stable"),
     }
     neighbours, distance = nearest(prepared)
+    of_splits, names = splits(folder, distance), read_names(prepared) or {}
+    for split, of_split in names.items():
+        of_splits[split]["names"] = list(of_split)
     content = {
         "dataset": folder.spec["dataset"],
         "note": provenance(about),
         "fingerprint": prepared.fingerprint,
-        "splits": splits(folder, distance),
+        "splits": of_splits,
         "nearest": {
             "each": neighbours.shape[1],
             "index": packed(neighbours, "i4"),

@@ -50,7 +50,7 @@ def write_page(
     Parameters
     ----------
     path : path
-        ``browse.html``; sheets lie in ``browse_files``.
+        ``browse.html``; sheets lie in ``browse_files``, which holds no others afterwards.
     content : dict
         What the scripts read, from `bat.report.browse_content.gather`.
     prepared : PreparedData
@@ -64,16 +64,19 @@ def write_page(
         The files written.
     """
     beside = prepared.info["n_train"] + prepared.info["n_test"] > IN_PAGE
+    folder = path.with_name(f"{path.stem}_files")
+    folder.mkdir(exist_ok=True)  # the workflow expects it of every page
+    for old in folder.glob("*.png"):
+        old.unlink()
     written, content = [], content | {"classes": [plain(name) for name in prepared.class_names]}
     for split, order in orders.items():
         images, addresses = getattr(prepared, f"{split}_images"), []
         for number, sheet in enumerate(sheets(images, order)):
             if beside:
-                place = path.with_name(f"{path.stem}_files") / f"{split}-{number:03d}.png"
-                place.parent.mkdir(exist_ok=True)
+                place = folder / f"{split}-{number:03d}.png"
                 write_bytes(place, sheet)
                 written.append(place)
-                addresses.append(f"{place.parent.name}/{place.name}")
+                addresses.append(f"{folder.name}/{place.name}")
             else:
                 addresses.append("data:image/png;base64," + base64.b64encode(sheet).decode())
         rank = np.empty(len(order), np.int32)

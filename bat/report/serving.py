@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import socketserver
+import sys
 import urllib.parse
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +19,11 @@ _TYPES = {".html": "text/html; charset=utf-8", ".png": "image/png"}
 class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
 
+    def handle_error(self, request, client_address) -> None:
+        """Say nothing of a browser that hung up, as it does when the page is loaded again."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class Handler(http.server.BaseHTTPRequestHandler):
     """Answers with the page, and with images of the folder of its name; with nothing else."""
@@ -28,11 +34,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Send what is asked for, if it belongs to the page."""
-        path = self._file()
-        if path is None:
+        try:
+            path = self._file()
+            content = path.read_bytes() if path else None
+        except (OSError, ValueError):  # being made again; no address
+            content = None
+        if content is None:
             self.send_error(404)
             return
-        content = path.read_bytes()
         self.send_response(200)
         self.send_header("Content-Type", _TYPES[path.suffix])
         self.send_header("Content-Length", str(len(content)))

@@ -3,10 +3,12 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -31,8 +33,13 @@ def test_the_page_is_found_by_any_of_its_names(results, monkeypatch):
     assert find_page(results) == find_page(results / "a") == find_page(page) == page
     monkeypatch.chdir(results.parent)
     assert find_page(type(page)("a")).resolve() == page
-    with pytest.raises(BatError, match=r"has no browse\.html; `snakemake"):
+    with pytest.raises(BatError, match=r"has no browse\.html; `snakemake browse --cores 1`"):
         find_page(results / "b")
+    (results / "b" / "data").mkdir()
+    (results / "b" / "data" / "dataset.json").write_text("{}")
+    (results / "b" / "net").mkdir()
+    with pytest.raises(BatError, match=r"b/net has no browse\.html; `snakemake browse_methods"):
+        find_page(results / "b" / "net")
     with pytest.raises(BatError, match="none does not exist, and neither does"):
         find_page(type(page)("none"))
     (results / "b" / "browse.html").write_text("")
@@ -53,15 +60,17 @@ def test_without_a_browser_it_says_what_to_do(results, run_bat, monkeypatch):
 def served(results):
     """The address at which the command serves the page."""
     command = [sys.executable, "-m", "bat", "browse", str(results), "--serve"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, **pipes, text=True, env=os.environ)
     try:
         line = process.stdout.readline()
         assert "ssh -N -L" in process.stdout.readline()
         yield re.match(r"http://127\.0\.0\.1:\d+/", line)[0]
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 128 + signal.SIGTERM
-        process.stdout.close()
+        said = process.communicate(timeout=30)[1]
+        assert process.returncode == 128 + signal.SIGTERM
+        assert "Traceback" not in said
 
 
 def get(address, host=None):
@@ -89,3 +98,22 @@ def test_it_serves_the_page_and_its_images_and_nothing_else(served):
         assert get(served + name) == (404, b""), name
     assert get(served, host="evil.example") == (404, b"")
     assert get(served, host="localhost:1234")[0] == 200  # as through a tunnel
+
+
+def test_what_it_cannot_answer_is_not_found(served, results):
+    assert get(served, host="[") == (404, b"")
+    assert get(f"{served}/[") == (404, b"")
+    page = results / "a" / "browse.html"
+    page.rename(page.with_name("being made again"))
+    assert get(served) == (404, b"")
+    page.write_bytes(bytes(10**8))
+    with socket.create_connection(("127.0.0.1", urlsplit(served).port)) as browser:
+        browser.sendall(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        browser.recv(1)  # and hangs up
+    page.write_text("again")
+    assert get(served) == (200, b"again")
+
+
+def test_only_a_page_is_opened(results):
+    with pytest.raises(BatError, match=r"secret\.txt is no page; expected browse\.html"):
+        find_page(results / "b" / "secret.txt")

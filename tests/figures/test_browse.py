@@ -1,5 +1,6 @@
 """The page of all images in a real browser: what it shows, how it is used, what it never does."""
 
+import base64
 import csv
 import io
 import json
@@ -16,6 +17,7 @@ from small_page import (
     RUNS,
     verdicts,
     write_methods_page,
+    write_page,
     write_small_page,
 )
 
@@ -137,6 +139,26 @@ def test_filters_by_class_group_index_and_range_work_together(page, folder, scor
     assert window.js("document.getElementById('nothing').hidden") is False
 
 
+def test_images_are_found_by_a_part_of_their_file_name(page, folder):
+    window = page()
+    names = data.read_names(data.load(folder / "data"))
+    assert window.text("findable") == "Index or file name"
+    choose(window, "find", "DOCUMENT.TITLE='hit'>7.png")
+    wanted = [i for i, name in enumerate(names["train"]) if name.endswith(">7.png")]
+    assert len(wanted) == 3 and sorted(shown(window)) == wanted
+    window = page(f"#find=%3E7.png&show=train-{wanted[0]}")
+    assert sorted(shown(window)) == wanted
+    assert (
+        window.js("document.querySelector('#detail .file').textContent")
+        == (names["train"][wanted[0]])
+    )
+    assert window.js("document.title") != "hit"
+    window = page("#split=test&find=%3E7.PNG")
+    assert len(shown(window)) == sum(">7.png" in name for name in names["test"])
+    choose(window, "find", "no such file")
+    assert shown(window) == []
+
+
 def test_the_histogram_follows_the_filters(page):
     window = page()
     drawn = "histogram.toDataURL()"
@@ -198,6 +220,29 @@ def test_an_image_is_that_of_its_index(page, folder):
     np.testing.assert_array_equal(found.transpose(2, 0, 1), images[5])
 
 
+def test_images_beside_the_page_are_copied_along(page, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("bat.report.browse_page.IN_PAGE", N_TRAIN)
+    (tmp_path / "here" / "browse_files").mkdir(parents=True)
+    (tmp_path / "here" / "browse_files" / "train-001.png").write_text("of a larger page")
+    files = [path.name for path in write_page(folder, tmp_path / "here" / "browse")]
+    assert files == ["browse.html", "train-000.png", "test-000.png"]
+    there = tmp_path / "copied to ü #1 %20?"
+    (tmp_path / "here").rename(there)
+    assert sorted(path.name for path in (there / "browse_files").iterdir()) == sorted(files[1:])
+    window = page("#show=train-5", there / "browse.html")
+    sheet = (
+        "const sheet = new Image(); sheet.onload = () => arguments[0](sheet.width);"
+        "sheet.src = document.querySelector('.image').style.backgroundImage.slice(5, -2);"
+    )
+    assert window.call("POST", "/execute/async", script=sheet, args=[]) == 10 * N_TRAIN
+    assert window.js("lacking.hidden") is True
+    (there / "browse_files" / "train-000.png").unlink()
+    window = page("", there / "browse.html")
+    until(window, "lacking.hidden", False)
+    assert window.text("lacking").startswith("browse_files/train-000.png cannot be read")
+    assert len(window.errors()) == 1  # of the browser
+
+
 def test_the_address_reproduces_a_view(page):
     window = page()
     window.click("test")
@@ -214,6 +259,9 @@ def test_the_address_reproduces_a_view(page):
     assert heading(again) == title
     assert again.js("document.getElementById('sort').value") == "max_influence"
     assert page("#show=train-99999&sort=none&range.x=a~b&class=<b>").text("count").startswith("72")
+    many = ",".join(f"{start}-{start + 999_999}" for start in range(100, 10**8, 10**6))
+    assert shown(page(f"#sort=index&order=up&find=5,70-1e9,{many}")) == list(range(N_TRAIN))
+    assert shown(page(f"#sort=index&order=up&find=5,{many}")) == [5]
 
 
 def test_the_keyboard_alone_is_enough(page, scores):
@@ -357,9 +405,56 @@ def test_suspects_are_reviewed_by_keys_and_exported(page, folder, chromium, down
         index = int(row["index"])
         assert int(row["source_index"]) == prepared.train_source_index[index]
         assert row["class"] == prepared.class_names[prepared.train_labels[index]]
+        assert row["file"] == data.read_names(prepared)["train"][index]
     assert [int(row["index"]) for row in rows] == sorted(wanted)
     label = int(prepared.train_labels[order[0]])
     assert read_dropped(file) == {int(prepared.train_source_index[order[0]]): label}
+
+
+def test_verdicts_of_two_tabs_are_exported_together(page, chromium, downloads):
+    window = page("#view=review&sort=index&order=up")
+    window.js("localStorage.clear()")
+    window = page("#view=review&sort=index&order=up")
+    window.type("w")
+    first = window.call("GET", "/window")
+    other = window.call("POST", "/window/new", type="tab")["handle"]
+    window.call("POST", "/window", handle=other)
+    page("#view=review&sort=index&order=up&at=7").type("u")
+    assert window.text("verdicts") == "2 verdicts in this browser"
+    window.call("DELETE", "/window")
+    window.call("POST", "/window", handle=first)
+    until(window, "document.getElementById('verdicts').textContent", "2 verdicts in this browser")
+    known = list(downloads.glob("*.csv"))
+    window.click("save")
+    rows = csv.DictReader(io.StringIO(downloaded(downloads, known).read_text(encoding="utf-8")))
+    assert [(row["index"], row["verdict"]) for row in rows] == [("0", "wrong"), ("7", "unsure")]
+
+
+def test_verdicts_last_as_long_as_the_page_where_the_browser_keeps_none(page, downloads):
+    window = page("#view=review&sort=index&order=up")
+    window.js(
+        "['getItem', 'setItem'].map((name) => { Storage.prototype[name] = () => { throw 1; }; })"
+    )
+    window.type("wk")
+    assert window.text("verdicts").startswith("This browser keeps no verdicts")
+    known = list(downloads.glob("*.csv"))
+    window.click("save")
+    rows = csv.DictReader(io.StringIO(downloaded(downloads, known).read_text(encoding="utf-8")))
+    assert [row["verdict"] for row in rows] == ["wrong", "keep"]
+
+
+def test_images_are_printed_in_light_colours(page):
+    window = page("#show=train-5")
+    command = {"cmd": "Page.printToPDF", "params": {}}
+    pdf = base64.b64decode(window.call("POST", "/goog/cdp/execute", **command)["data"])
+    assert pdf.count(b"/Subtype /Image") > N_TRAIN
+    window.js("document.documentElement.dataset.theme = 'dark'")
+    ink = "getComputedStyle(document.body).color"
+    dark = window.js(ink)
+    media = {"cmd": "Emulation.setEmulatedMedia"}
+    window.call("POST", "/goog/cdp/execute", **media, params={"media": "print"})
+    assert window.js(ink) == "rgb(29, 29, 31)" != dark
+    window.call("POST", "/goog/cdp/execute", **media, params={"media": ""})
 
 
 def test_suspects_come_by_the_mean_of_their_ranks(page, folder):
@@ -415,6 +510,11 @@ def test_what_one_method_keeps_and_another_loses(page, folder):
     assert set(shown(window)) == set(wanted)
     view = window.js("location.hash")
     assert set(shown(page(view, path))) == set(wanted)
+    chosen = "[keeps.value, loses.value, attack.value]"
+    assert window.js(chosen) == [RUNS[1], "pgd-at", "pgd"]
+    choose(window, "loses", RUNS[1])
+    window.click("between")
+    assert shown(window) == []  # what a method keeps, it does not lose
     assert window.js("document.querySelectorAll('i').length") == 0
 
 

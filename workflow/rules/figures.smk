@@ -14,18 +14,20 @@ def place(entry):
 
 
 def outputs(entry):
-    """The files of a figure or table; what the report shows is marked."""
+    """The files of a figure or table and the folder beside them; what the report shows is marked."""
     labels = {entry.folder.removesuffix("s"): entry.name}
     if entry.scope == "architecture":
         labels["architecture"] = "{architecture}"
     category = "{dataset}" if entry.scope != "all" else entry.at.partition("/")[0]
     files = [f"{place(entry)}/{file}" for file in entry.outputs]
-    if not entry.about:
-        return files
-    suffix = next((suffix for suffix in ("png", "html") if suffix in entry.files), "md")
-    shown = f"{place(entry)}/{entry.at}.{suffix}"
-    about = {"caption": "../report/figure.rst", "category": category, "labels": labels}
-    return [file if file != shown else report(file, **about) for file in files]
+    if entry.about:
+        suffix = next((suffix for suffix in ("png", "html") if suffix in entry.files), "md")
+        shown = f"{place(entry)}/{entry.at}.{suffix}"
+        about = {"caption": "../report/figure.rst", "category": category, "labels": labels}
+        files = [file if file != shown else report(file, **about) for file in files]
+    if entry.beside:
+        files.append(directory(f"{place(entry)}/{entry.at}{entry.beside}"))
+    return files
 
 
 def about(entry):

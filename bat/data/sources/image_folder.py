@@ -22,8 +22,9 @@ def read(config: config.ImageFolderData, progress: Progress, workers: int) -> Ra
     """Decode the images in the order of `image_folder`."""
     layout = image_folder(config.path, held_out=config.held_out is not None)
     tree = Folder(config.path)
+    names = [name for split in layout.images.values() for name in split]
     fields = image_arrays(
-        ((tree.label(name), tree.read(name)) for names in layout.images.values() for name in names),
+        ((tree.label(name), tree.read(name)) for name in names),
         {split: np.array(layout.labels(split), np.int64) for split in layout.images},
         tuple(map(shown, layout.classes)),
         config,
@@ -31,5 +32,6 @@ def read(config: config.ImageFolderData, progress: Progress, workers: int) -> Ra
         progress,
         workers,
         layout.notes,
+        names,
     )
     return RawData(**fields, files=[tree.record()], states=tree.states)

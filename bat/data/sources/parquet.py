@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ def read(config: config.ParquetData, progress: Progress, workers: int) -> RawDat
         progress,
         workers,
         ["a Parquet copy: pixels and order of rows may differ from the official files", *notes],
+        parquet_names(itertools.chain(*shards.values()), config.image_column),
     )
     files = [
         {"name": shown(path.name), "bytes": state.bytes, "sha256": state.sha256}
@@ -200,6 +201,24 @@ def parquet_images(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
                     )
                 yield f"{shown(path)}: row {row}", blob
                 row += 1
+
+
+def parquet_names(paths: Iterable[Path], column: str) -> list[str] | None:
+    """The path that each image's struct has beside its bytes, in order; None where none has any."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names: list[str] = []
+    for path in paths:
+        with _opened(path, column) as file:
+            kind = file.schema_arrow.field(column).type
+            given = pa.types.is_struct(kind) and kind.get_field_index("path") >= 0
+            if not given or not _is_text(kind.field("path").type):
+                names += [""] * file.metadata.num_rows
+                continue
+            of_shard = pc.struct_field(file.read([f"{column}.path"]).column(0), "path")
+            names += [name or "" for name in of_shard.to_pylist()]
+    return names if any(names) else None
 
 
 def _is_bytes(kind: Any) -> bool:

@@ -38,11 +38,9 @@ def read(config: config.TinyImagenetData, progress: Progress, workers: int) -> R
     copy = _Copy(tree)
     wnids, train = copy.classes(config.classes, config.class_order)
     test, test_labels, test_rows = copy.validation(wnids)
+    names = [name for wnid in wnids for name in train[wnid]] + test
     fields = image_arrays(
-        (
-            (tree.label(name), tree.read(name))
-            for name in [n for w in wnids for n in train[w]] + test
-        ),
+        ((tree.label(name), tree.read(name)) for name in names),
         {
             "train": np.repeat(np.arange(len(wnids)), [len(train[wnid]) for wnid in wnids]),
             "test": np.array(test_labels, np.int64),
@@ -57,6 +55,7 @@ def read(config: config.TinyImagenetData, progress: Progress, workers: int) -> R
             "the test set is the official validation set, in the order of val_annotations.txt",
             f"classes by WordNet id: {' '.join(wnids)}",
         ),
+        [name.removeprefix(copy.root) for name in names],
     )
     return RawData(
         **fields,

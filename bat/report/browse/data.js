@@ -24,7 +24,11 @@ function readColumn({ name, title, about, values, se }) {
 }
 
 function readSplit(name, raw) {
-  const split = { name, n: raw.n, columns: new Map(), sheets: { ...raw.sheets } };
+  const split = {
+    name, n: raw.n, columns: new Map(), sheets: { ...raw.sheets }, names: raw.names ?? null,
+  };
+  // as they are looked through
+  lazily(split, "lowered", () => split.names?.map((file) => file.toLowerCase()) ?? []);
   for (const key of ["label", "source", "group"]) lazily(split, key, () => unpacked(raw[key]));
   lazily(split.sheets, "place", () => unpacked(raw.sheets.place));
   for (const column of raw.columns) split.columns.set(column.name, readColumn(column));

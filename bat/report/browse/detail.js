@@ -64,6 +64,7 @@ export function drawDetail(box, content, { split: name, index }, addressOf) {
     element("p", {
       text: `${label}, ${STANDING[split.group[index]]}. Row ${source} of the source.`,
     }),
+    ...(split.names?.[index] ? [element("p", { class: "file", text: split.names[index] })] : []),
     image(split, index, edge, `${kind} ${index}, ${label}`),
     element("table", { class: "scores" },
       element("thead", {}, element("tr", {}, ...["Score", "± standard error", "Rank"].map(

@@ -7,9 +7,10 @@ import { drawDetail, nameOf } from "./detail.js";
 import { asList, asPython } from "./export.js";
 import { askedRanges, drawChips, drawHistogram, fillChoices, showRange } from "./filters.js";
 import { Grid } from "./grid.js";
-import { offerMethods } from "./methods.js";
+import { offerMethods, showMethods } from "./methods.js";
 import { selected } from "./order.js";
 import { drawReview, exportVerdicts, VERDICTS, Verdicts } from "./review.js";
+import { whenLacking } from "./sheets.js";
 import { shortly } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
@@ -50,16 +51,20 @@ const scatter = new Scatter($("scatter"), {
 
 // -- changes -----------------------------------------------------------------------------
 
-let written = location.hash, timer = 0;
+let written = location.hash, timer = 0;  // `written` is what this page made of the address last
+
+function write(put) {
+  written = writeAddress(state);
+  put(written);
+}
 
 // Change the state; `asStep` if the browser's back button is to come back to what was before.
 function go(change, asStep = false) {
   state = { ...state, ...change };
-  written = writeAddress(state);
   clearTimeout(timer);
-  if (asStep) location.hash = written;
+  if (asStep) write((address) => { location.hash = address; });
   // browsers refuse many changes of the address in a short time
-  else timer = setTimeout(() => location.replace(written), 150);
+  else timer = setTimeout(() => write((address) => location.replace(address)), 150);
   show();
 }
 
@@ -91,7 +96,10 @@ function showFilters() {
   $("order").textContent = state.down ? "↓ largest first" : "↑ smallest first";
   $("label").value = state.label;
   $("group").value = state.group;
+  showMethods($, split(), state);
   if (document.activeElement !== $("find")) $("find").value = state.find;
+  $("findable").textContent = split().names ? "Index or file name" : "Index";
+  $("find").placeholder = split().names ? "17, 20-25 or a_bird.png" : "17, 20-25";
   indices = selected(split(), state, own);
   $("count").textContent =
     `${indices.length.toLocaleString("en")} of ${split().n.toLocaleString("en")} images`;
@@ -206,7 +214,12 @@ for (const [id, sort, down] of [["labels", "suspicion", true], ["copies", "neare
 for (const verdict of Object.values(VERDICTS)) on(verdict, "click", () => judge(verdict));
 on("previous", "click", () => step(-1));
 on("next", "click", () => step(1));
-on("save", "click", () => exportVerdicts(content, verdicts));
+on("save", "click", () => { verdicts.refresh(); exportVerdicts(content, verdicts); });
+addEventListener("storage", () => {  // another tab
+  verdicts.refresh();
+  grid.draw();
+  if (state.view === "review") showReview();
+});
 on("export", "click", () => {
   $("list").value = asList(indices);
   $("python").value = asPython(content.dataset, state.split, indices);
@@ -252,6 +265,12 @@ on("theme", "click", () => {
   try { localStorage.setItem("bat-theme", theme); } catch { /* not kept */ }
 });
 
+whenLacking((address) => {
+  const folder = address.slice(0, address.lastIndexOf("/"));
+  $("lacking").hidden = false;
+  $("lacking").textContent = `${address} cannot be read: images lie in ${folder} beside this page. `
+    + "Copy that folder along with the page, or make the page again.";
+});
 offerMethods($, content.methods, (change) => go({ ...START, view: state.view, ...change }, true));
 fillChoices($("label"), [["", "all"], ...content.classes.map((name, i) => [i, name])]);
 if (matchMedia("(max-width: 50rem)").matches) $("filters").open = false;

@@ -24,17 +24,16 @@ export function sortedIndices(values) {
 
 const INDICES = 2 ** 21;
 
-// "3, 7-9" as a set of numbers; null if the text is empty or says something else.
-export function readNumbers(text) {
-  const found = new Set();
-  for (const part of text.split(/[\s,;[\]()]+/).filter(Boolean)) {
+// Which of n samples "3, 7-9" names, 1 or 0 each; null if the text is empty or says something else.
+export function readNumbers(text, n) {
+  const parts = text.split(/[\s,;[\]()]+/).filter(Boolean), found = new Uint8Array(n);
+  for (const part of parts) {
     const range = /^(\d+)(?:-(\d+))?$/.exec(part);
     if (!range) return null;
-    const first = Number(range[1]), last = Number(range[2] ?? first);
-    if (last - first > 1e6) return null;
-    for (let i = first; i <= last; i++) found.add(i);
+    const first = Number(range[1]);
+    found.fill(1, first, Number(range[2] ?? first) + 1);
   }
-  return found.size ? found : null;
+  return parts.length ? found : null;
 }
 
 const GROUP_NAMES = ["neither", "typical", "atypical"];
@@ -47,8 +46,9 @@ export function passing(split, state, without = []) {
   };
   if (state.label !== "") drop((i) => split.label[i] === Number(state.label));
   if (state.group) drop((i) => GROUP_NAMES[split.group[i]] === state.group);
-  const wanted = readNumbers(state.find);
-  if (wanted) drop((i) => wanted.has(i));
+  const wanted = readNumbers(state.find, split.n), part = state.find.trim().toLowerCase();
+  if (wanted) drop((i) => wanted[i]);
+  else if (part && split.names) drop((i) => split.lowered[i].includes(part));
   for (const [name, [low, high]] of Object.entries(state.ranges)) {
     if (without.includes(name) || !split.columns.has(name)) continue;
     const { values } = split.columns.get(name);

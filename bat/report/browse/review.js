@@ -13,6 +13,9 @@ export class Verdicts {
     this.given = this.#read();
   }
 
+  // Take in what other tabs have given or cleared; where nothing is kept, this page's are all.
+  refresh() { if (this.kept) this.given = this.#read(); }
+
   #read() {
     try {
       const found = JSON.parse(localStorage.getItem(this.place)) ?? {};
@@ -25,7 +28,7 @@ export class Verdicts {
   of(split, index) { return this.given[`${split}-${index}`] ?? ""; }
 
   give(split, index, verdict) {
-    this.given = this.#read();  // another tab may have given some
+    this.refresh();
     if (verdict) this.given[`${split}-${index}`] = verdict;
     else delete this.given[`${split}-${index}`];
     try {
@@ -49,12 +52,15 @@ export function verdictsCsv(content, verdicts) {
     return { split, index: Number(index), verdict };
   }).filter(({ split, index }) => index < content.splits[split].n);
   entries.sort((a, b) => b.split.localeCompare(a.split) || a.index - b.index);
+  const named = Object.values(content.splits).some(({ names }) => names);
   const rows = entries.map(({ split, index, verdict }) => {
-    const { source, label } = content.splits[split];
+    const { source, label, names } = content.splits[split];
     const name = content.classes[label[index]];
-    return [split, `${index}`, `${source[index]}`, `${label[index]}`, name, verdict];
+    const row = [split, `${index}`, `${source[index]}`, `${label[index]}`, name, verdict];
+    return named ? [...row, names?.[index] ?? ""] : row;
   });
   const head = ["split", "index", "source_index", "label", "class", "verdict"];
+  if (named) head.push("file");
   return [head, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 }
 

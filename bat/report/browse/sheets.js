@@ -2,14 +2,22 @@
 
 import { bytesOf } from "./data.js";
 
+let lacking = () => {};
+
+// Have a function told of a sheet that lies beside the page and cannot be had.
+export function whenLacking(run) { lacking = run; }
+
 // A sheet as an address that many elements can name: of data, one of a blob.
 function addressOf(sheets, number) {
   sheets.made ??= [];
   if (!sheets.made[number]) {
     const given = sheets.addresses[number];
     const data = /^data:image\/png;base64,(.*)$/.exec(given);
-    if (!data) sheets.made[number] = given;
-    else {
+    if (!data) {
+      const sheet = new Image();
+      sheet.addEventListener("error", () => lacking(given));
+      sheet.src = sheets.made[number] = given;
+    } else {
       const blob = new Blob([bytesOf(data[1])], { type: "image/png" });
       sheets.made[number] = URL.createObjectURL(blob);
     }

@@ -7,7 +7,7 @@ export function shortly(value) {
   if (!Number.isInteger(value)) {
     text = size >= 1e4 || size < 1e-3 ? value.toExponential(1) : value.toFixed(size < 10 ? 3 : 1);
   }
-  return text.replace("-", "−");
+  return text.replaceAll("-", "−");
 }
 
 export function element(tag, { text, ...attributes } = {}, ...children) {
