@@ -65,7 +65,7 @@ def write_page(
     """
     beside = prepared.info["n_train"] + prepared.info["n_test"] > IN_PAGE
     folder = path.with_name(f"{path.stem}_files")
-    folder.mkdir(exist_ok=True)  # the workflow expects it of every page
+    folder.mkdir(parents=True, exist_ok=True)  # the workflow expects it of every page
     for old in folder.glob("*.png"):
         old.unlink()
     written, content = [], content | {"classes": [plain(name) for name in prepared.class_names]}

@@ -323,6 +323,20 @@ def test_nothing_is_wider_than_the_screen(page, width):
     window.call("POST", "/goog/cdp/execute", cmd="Emulation.clearDeviceMetricsOverride", params={})
 
 
+def test_on_a_low_screen_the_grid_is_still_there(page):
+    emulate = {"cmd": "Emulation.setDeviceMetricsOverride"}
+    size = {"width": 320, "height": 500, "deviceScaleFactor": 1, "mobile": False}
+    page("").call("POST", "/goog/cdp/execute", **emulate, params=size)
+    for view in ("", "#view=compare"):
+        window = page(view)
+        window.js("document.getElementById('grid').scrollIntoView()")
+        box = "document.getElementById('grid').getBoundingClientRect()"
+        top, bottom = window.js(f"[{box}.top, {box}.bottom]")
+        assert bottom - top > 120 and top < 500 - 120
+        assert window.js("document.documentElement.scrollWidth") <= 320
+    window.call("POST", "/goog/cdp/execute", cmd="Emulation.clearDeviceMetricsOverride", params={})
+
+
 def columns_of(folder, split="train"):
     """Columns of the page as data frames have them."""
     names = ("memorization", "confidence") if split == "train" else ("test",)

@@ -141,3 +141,16 @@ def test_the_scripts_are_modules_as_they_lie_there(repository):
             text=True,
         )
         assert done.returncode == 0, done.stderr
+
+
+def test_a_page_is_written_to_a_folder_that_is_not_there_yet(tmp_path):
+    every = images(3, (1, 4, 4))
+    info = {"n_train": 2, "n_test": 1}
+    prepared = SimpleNamespace(
+        info=info, class_names=["a"], shape=(1, 4, 4), train_images=every[:2], test_images=every[2:]
+    )
+    content = {"dataset": "d", "note": "", "splits": {"train": {}, "test": {}}}
+    orders = {"train": np.arange(2), "test": np.arange(1)}
+    path = tmp_path / "new" / "folder" / "browse.html"
+    assert browse_page.write_page(path, content, prepared, orders) == [path]
+    assert list(path.with_name("browse_files").iterdir()) == []
