@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import errno
+import gc
 import importlib
 import os
 import shlex
@@ -77,4 +79,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    # what is imported stays to the end: it is looked through seldom, and at the end not once more
+    gc.set_threshold(50_000, 20, 20)
+    atexit.register(gc.freeze)
     sys.exit(main())
