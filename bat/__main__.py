@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import errno
+import gc
 import importlib
 import os
 import shlex
 import signal
 import sys
+from collections.abc import Sequence
 
 import bat
 from bat.commands import VERBS
@@ -49,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    arguments = parser().parse_args(argv)
+    arguments = parser([verb for verb in VERBS if verb in argv[:1]]).parse_args(argv)
     start_logging(arguments.log)
     arguments.words = argv
     try:
@@ -66,15 +69,19 @@ def _run(argv: list[str]) -> int:
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of every verb; what is parsed has the function to call in ``run``."""
+def parser(asked: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of the verbs that are asked for, by default of all; what is parsed has the
+    function to call in ``run``."""
     parser = argparse.ArgumentParser(prog="python -m bat", description=bat.__doc__)
     parser.add_argument("--version", action="version", version=bat.__version__)
     verbs = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
-    for verb in VERBS:
+    for verb in asked or VERBS:
         importlib.import_module(f"bat.commands.{verb}").add_parser(verbs)
     return parser
 
 
 if __name__ == "__main__":
+    # what is imported stays to the end: it is looked through seldom, and at the end not once more
+    gc.set_threshold(50_000, 20, 20)
+    atexit.register(gc.freeze)
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -227,3 +228,22 @@ def test_no_link_is_followed_to_a_lock(tmp_path):
     (tmp_path / "link").symlink_to(locks)
     with pytest.raises(BatError, match="no link"), claim(["one"], folder=tmp_path / "link"):
         pass
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
+def test_a_cpu_keeps_the_memory_of_a_step_for_the_next_one():
+    code = """
+import resource
+import torch
+from bat.devices import runtime
+
+with runtime("cpu"):
+    for step in range(40):
+        if step == 20:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        tensors = [torch.ones(200_000) for _ in range(5)]
+        del tensors
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 500  # of 20 steps with 1000 pages each

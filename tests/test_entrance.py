@@ -51,3 +51,12 @@ def test_no_public_name_is_that_of_a_module_but_the_rooms_themselves(repository)
 
 def test_an_unknown_name_is_an_attribute_error():
     assert not hasattr(bat, "memorisation")
+
+
+def test_a_command_ends_without_looking_through_all_that_it_imported():
+    code = (
+        "import atexit, gc, runpy, sys; sys.argv = ['bat', '--version'];"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 0));"
+        "runpy.run_module('bat', run_name='__main__')"
+    )
+    assert python(code).endswith("True")

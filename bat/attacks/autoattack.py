@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bat.attacks.base import Progress, batch_of
 from bat.attacks.linf import check_adversarial, check_parameters
-from bat.attacks.modes import AttackError, device_of, eval_mode, full_precision
+from bat.attacks.modes import AttackError, device_of, eval_mode, full_precision, uncompiled
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ def _withstand(
         eval_mode(model),
         full_precision(),
         torch.autocast(x.device.type, enabled=False),
-        torch.compiler.set_stance("force_eager"),
+        uncompiled(),
         torch.random.fork_rng(devices=devices),
     ):
         with torch.no_grad():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Literal
@@ -65,6 +66,13 @@ def full_precision() -> Iterator[None]:
             warnings.simplefilter("ignore")
             torch.set_float32_matmul_precision(matmul)
             torch.backends.cudnn.allow_tf32 = convolution
+
+
+def uncompiled() -> contextlib.AbstractContextManager[None]:
+    """Compiled models run as they are written; where none is, torch's compiler stays unimported."""
+    if "torch._dynamo" not in sys.modules:
+        return contextlib.nullcontext()
+    return torch.compiler.set_stance("force_eager")
 
 
 def forward(model: nn.Module, x: Tensor) -> Tensor:

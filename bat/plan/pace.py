@@ -63,15 +63,8 @@ EMULATED = 9.0
 """Times as long as in float32 that bfloat16 is assumed to take where there are no units for it."""
 
 
-class Start(NamedTuple):
-    """Seconds of a job before its first step; what optimizers import takes half of a CPU's."""
-
-    optimizing: float  # of trainings, and of AutoAttack, whose package imports the same
-    judging: float  # of all else: attacks, features
-
-
-START = {"cpu": Start(5.0, 3.0), "cuda": Start(60.0, 60.0)}
-"""Assumed: imports, data and, on a GPU, compilation."""
+START = {"cpu": 3.0, "cuda": 60.0}
+"""Assumed seconds of a job before its first step: imports, data and, on a GPU, compilation."""
 
 
 class Pass(NamedTuple):
@@ -188,7 +181,7 @@ class Pace:
     ----------
     measured : dict
         Seconds by work, as `measure` gives them.
-    start : Start
+    start : float
         Seconds of a job before its first step.
     asked : dict
         Seconds of the work that was asked for so far, and is not measured.
@@ -257,7 +250,7 @@ def measure(pace: Pace, folder: Path, limit: float, report: Callable[[int], None
         Called with the number of units done.
     """
     pace.start = seconds_to_start(pace.device)
-    share = max(0.0, limit - sum(pace.start)) / max(1, len(pace.asked))
+    share = max(0.0, limit - pace.start) / max(1, len(pace.asked))
     samples = _samples(pace, folder)
     for number, work in enumerate(pace.asked, start=1):
         run = _fit(work, pace, share)
@@ -268,16 +261,11 @@ def measure(pace: Pace, folder: Path, limit: float, report: Callable[[int], None
         report(number)
 
 
-def seconds_to_start(device: Runtime) -> Start:
+def seconds_to_start(device: Runtime) -> float:
     """Seconds that a job takes to import what it works with; on a GPU, as assumed."""
     if device.device.type == "cuda":
         return START["cuda"]
-    judging = "import torch, bat.__main__, bat.studies.poisoning"
-    return Start(_seconds(f"{judging}; torch.optim.SGD([torch.zeros(1)])"), _seconds(judging))
-
-
-def _seconds(code: str) -> float:
-    """Seconds of the processor that a Python takes for some code."""
+    code = "import bat.__main__, bat.training"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", code], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

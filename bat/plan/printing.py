@@ -63,7 +63,6 @@ def sources(rows: list[Row], device: Runtime) -> list[str]:
     from bat.plan.pace import SPEEDS, START
 
     kind, lines = device.device.type, []
-    start = START[kind]
     where = {"cpu": "a CPU core", "cuda": "a data-centre GPU"}[kind]
     if any(row.basis.startswith("assumed") for row in rows):
         lines += [
@@ -73,9 +72,8 @@ def sources(rows: list[Row], device: Runtime) -> list[str]:
             if of_kind == kind
         ]
         lines.append(
-            f"assumed: a job starts in {start.optimizing:g} s, in {start.judging:g} s where "
-            f"nothing is optimized; {100 * CORRECT:g} % of the samples are right without an "
-            "attack, which alone are attacked; measure: plan --measure"
+            f"assumed: a job starts in {START[kind]:g} s; {100 * CORRECT:g} % of the samples are "
+            "right without an attack, which alone are attacked; measure: plan --measure"
         )
     if any(row.basis.startswith("measured here") for row in rows):
         lines.append(

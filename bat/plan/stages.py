@@ -140,7 +140,7 @@ class Place:
         probabilities = 2 * self.size.n_train * self.size.n_classes
         made = [bool(seconds) and (self.folder / shard).exists() for shard in shards]
         left = sum(trial not in seconds for trial in range(first, end))
-        start = self.pace.start.optimizing
+        start = self.pace.start
         return Row(
             self.name,
             f"{n_trials} trials, {architecture}",
@@ -250,7 +250,7 @@ class Place:
 
         n_classes, channels = self.size.n_classes, self.size.shape[0]
         parameters = 4 * parameter_count(self.counted(architecture), n_classes, channels)
-        known, start = all_runs(self.dataset), self.pace.start.optimizing
+        known, start = all_runs(self.dataset), self.pace.start
         return self._measured(
             f"training, {architecture}",
             architecture,
@@ -272,11 +272,9 @@ class Place:
             seconds[name] = total / steps * attack(steps)
         pgd = self.clean(architecture, batch) + seconds["pgd"]
         every = pgd + sum(each for name, each in seconds.items() if name != "pgd")
-        start = self.pace.start
-        starts = start.optimizing if "aa" in asked else start.judging
         each = {
-            "evaluation": starts + n_test * every,
-            "evaluation-ablation": start.judging + n_test * pgd,
+            "evaluation": self.pace.start + n_test * every,
+            "evaluation-ablation": self.pace.start + n_test * pgd,
         }
         comparison = self.comparison(architecture)
         return [
@@ -301,21 +299,21 @@ class Place:
         # many steps on the model, on that of another seed, and unbounded; a query is one pass
         steps = (few + 3 * many) / many * self.attack(architecture, many, batch, "float32")
         queries = CORRECT * attack["queries"] * self.clean(architecture, batch)
-        seconds = self.pace.start.optimizing + n * (steps + queries)
+        seconds = self.pace.start + n * (steps + queries)
         stage = f"masking, {architecture}"
         return self._measured(stage, architecture, "masking", lambda run: seconds, 2 * n)
 
     def poisoning(self, architecture: str) -> Row:
         """Poisoning scores of the training samples, for figure 3 and the annotation study."""
         each = self.attack(architecture, self.dataset.history.steps, 500, "float32") / CORRECT
-        seconds = self.pace.start.judging + self.size.n_train * each  # of all samples
+        seconds = self.pace.start + self.size.n_train * each  # of all samples
         stage, size = f"poisoning scores, {architecture}", 14 * self.size.n_train
         return self._measured(stage, architecture, "poisoning", lambda run: seconds, size)
 
     def representation(self, architecture: str) -> Row:
         """Features of the studies' models; at most all samples are typical."""
         samples = self.size.n_train + self.size.n_test
-        seconds = self.pace.start.judging + samples * self.clean(architecture, 500)
+        seconds = self.pace.start + samples * self.clean(architecture, 500)
         stage = f"representation, {architecture}"
         return self._measured(stage, architecture, "representation", lambda run: seconds, 3000)
 

@@ -21,6 +21,7 @@ from bat.errors import BatError
 from bat.models import OwnNetwork
 from bat.objectives import Batch, Objective
 from bat.streams import torch_seed
+from bat.training.sgd import SGD
 
 
 class DivergedError(BatError):
@@ -132,7 +133,7 @@ class Training:
         self.generators: dict[str, torch.Generator] = {}
         self.batch_size = min(recipe.batch_size, len(index))
         self.steps_per_epoch = len(index) // self.batch_size
-        self.optimizer = torch.optim.SGD(
+        self.optimizer = SGD(
             model.parameters(),
             lr=recipe.lr,
             momentum=recipe.momentum,

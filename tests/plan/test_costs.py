@@ -12,7 +12,7 @@ from bat.config import Compute, ErmRun, History, Selection, Training, load_confi
 from bat.errors import BatError
 from bat.files import SCHEMAS, write_table
 from bat.plan.costs import plan, planned_device
-from bat.plan.pace import SPEEDS, START, STEP_CALLS, Pace, Pass, Start, Step
+from bat.plan.pace import SPEEDS, START, STEP_CALLS, Pace, Pass, Step
 from bat.plan.runs import all_runs, study_runs
 from bat.plan.sizes import trials_to_stand
 from bat.plan.specifications import trial_recipe
@@ -74,7 +74,7 @@ def test_nothing_done(config):
     here = Pace(device, 10, (1, 8, 8))
     step = Step("small_cnn", device.precision("auto"), 256, "erm", (), recipe)
     each = 30 * 3 * here(step) + 1797 * here(Pass("small_cnn", "float32", 1000, 0))
-    assert trials.hours * 3600 == pytest.approx(40 * each + 3 * here.start.optimizing)
+    assert trials.hours * 3600 == pytest.approx(40 * each + 3 * here.start)
     bits, probabilities = 40 * (2 * 1297 + 500) / 8, 10 * 2 * 1297 * 10
     assert trials.bytes == pytest.approx(bits + probabilities + 40 * 2 * (1297 + 500))
     scores = config.datasets["digits"].scores.model_copy(update={"margins": False})
@@ -94,8 +94,8 @@ def test_shards_tell_their_own_time(config):
     write_shard(config, 0, 14, seconds=36.0)
     trials = rows(config)["40 trials, small_cnn"]
     assert (trials.jobs, trials.done, trials.basis) == (3, 1, "measured (15)")
-    assert trials.hours == pytest.approx((40 * 36 + 3 * START["cpu"].optimizing) / 3600)
-    assert trials.hours_left == pytest.approx((25 * 36 + 2 * START["cpu"].optimizing) / 3600)
+    assert trials.hours == pytest.approx((40 * 36 + 3 * START["cpu"]) / 3600)
+    assert trials.hours_left == pytest.approx((25 * 36 + 2 * START["cpu"]) / 3600)
     assert seconds_per_trial(config) == {"digits": {"small_cnn": pytest.approx(36.0)}}
 
 
@@ -122,7 +122,7 @@ def test_configured_seconds_set_the_jobs(config):
     config = config.model_copy(update={"datasets": {"digits": dataset}})
     trials = rows(config)["40 trials, small_cnn"]
     assert (trials.jobs, trials.basis) == (5, "configured")  # eight trials in each
-    assert trials.hours == pytest.approx(40 / 60 + 5 * START["cpu"].optimizing / 3600)
+    assert trials.hours == pytest.approx(40 / 60 + 5 * START["cpu"] / 3600)
     write_shard(config, 0, 7, seconds=600.0)  # slower than configured: the bounds stay
     assert rows(config)["40 trials, small_cnn"].jobs == 5
 
@@ -150,7 +150,7 @@ def run_hours(config, name: str, **changes) -> float:
     device = planned_device(config)
     place = Place(config, "digits", dataset, config.results / "logs", device)
     run = all_runs(dataset)[name]
-    return (place.run_seconds("small_cnn", run) + place.pace.start.optimizing) / 3600
+    return (place.run_seconds("small_cnn", run) + place.pace.start) / 3600
 
 
 def test_selection_and_history_cost_what_their_attacks_do(config):
@@ -222,27 +222,6 @@ def test_averaging_over_epochs_costs_one_pass_for_each(config):
     assert ema == plain
 
 
-def test_jobs_that_optimize_nothing_start_sooner(config, monkeypatch):
-    """Of three seeds; AutoAttack imports what optimizers do, and the runs of the grid have none."""
-
-    def seconds(judging: float, **changes) -> dict[str, float]:
-        monkeypatch.setitem(START, "cpu", Start(5.0, judging))
-        dataset = config.datasets["digits"].model_copy(update={"seeds": (0, 1, 2)} | changes)
-        changed = rows(config.model_copy(update={"datasets": {"digits": dataset}}))
-        return {stage: row.hours * 3600 for stage, row in changed.items()}
-
-    def judged(**changes) -> dict[str, int]:
-        late, soon = seconds(5.0, **changes), seconds(4.0, **changes)
-        return {stage.split(",")[0]: round(late[stage] - soon[stage]) for stage in late}
-
-    found = judged()
-    assert (found["training"], found["40 trials"]) == (0, 0)
-    assert found["poisoning scores"] == 4  # of each seed for figure 3, and one for the annotation
-    none = config.datasets["digits"].evaluation.model_copy(update={"autoattack": "none"})
-    jobs = rows(config)["evaluation, small_cnn"].jobs * 3
-    assert 0 < found["evaluation"] < jobs == judged(evaluation=none)["evaluation"]
-
-
 def test_a_gpu_is_planned_where_there_is_one_or_one_is_asked_for(config, monkeypatch):
     auto = config.model_copy(update={"compute": Compute()})
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
@@ -251,7 +230,7 @@ def test_a_gpu_is_planned_where_there_is_one_or_one_is_asked_for(config, monkeyp
     assert planned_device(config, "auto").device.type == "cpu"
     working = {
         kind: sum(
-            row.hours - row.jobs * max(START[kind]) / 3600
+            row.hours - row.jobs * START[kind] / 3600
             for row in plan(auto, device=kind)
             if row.hours
         )
