@@ -76,6 +76,19 @@ class Project:
         assert (done.returncode == 0) is succeeds, done.stdout
         return done.stdout
 
+    def start(self, *targets):
+        """Start snakemake, with its jobs in a process group of their own."""
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(self.command(*targets), **silent, start_new_session=True)
+
+    def trains(self, process, trial):
+        """Wait until a trial is there, of a job that has not ended."""
+        partial, deadline = self.data / "trials" / ".partial", time.monotonic() + 120
+        while not list(partial.glob(f"*/{trial:06d}.parquet")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
     def planned(self, *arguments):
         """Rules that would run, each with its number of jobs, without those of no moment."""
         stats = self.run("--dry-run", *arguments).partition("Job stats:")[2].partition("total")[0]
@@ -331,18 +344,8 @@ def test_a_killed_workflow_ends_with_the_same_tables(made, fresh, killed):
     """The head alone, whose jobs go on beside the new ones, or all at once, as in a power cut."""
     names = TABLES if killed == "snakemake" else TABLES[:3]
     targets = [f"results/digits/scores/{name}.parquet" for name in names]
-    process = subprocess.Popen(
-        fresh.command(*targets),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    partial = fresh.data / "trials" / ".partial"
-    deadline = time.monotonic() + 120
-    while not list(partial.glob("*/000002.parquet")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    process = fresh.start(*targets)
+    fresh.trains(process, 2)
     if killed == "snakemake":
         os.kill(process.pid, signal.SIGKILL)
     else:
