@@ -275,8 +275,9 @@ def test_cancelled_job_of_a_round_goes_on(site, cluster, alone):
         config = each.folder / CONFIG
         config.write_text(config.read_text().replace("trials: 24", auto))
     undisturbed, head = alone.head(MEMORIZATION), site.head(MEMORIZATION)
-    second = SHARD.replace("000000-000011", "000012-000023")
-    site.trained(2, head, second)
+    first, second = SHARD, SHARD.replace("000000-000011", "000012-000023")
+    for shard in (first, second):
+        site.trained(2, head, shard)
     job = job_of(cluster, second.replace("-0", "_0"))
     cluster.command("scancel", job)
     head.ends(0)
