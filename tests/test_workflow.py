@@ -1,5 +1,6 @@
 """The whole workflow by real snakemake commands, small: made, left alone, stopped, continued."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -82,11 +83,13 @@ class Project:
         return subprocess.Popen(self.command(*targets), **silent, start_new_session=True)
 
     def trains(self, process, trial):
-        """Wait until a trial is there, of a job that has not ended."""
-        partial, deadline = self.data / "trials" / ".partial", time.monotonic() + 120
+        """Wait until a trial is there, of a job that has not ended; in vain, end them."""
+        partial, deadline = self.data / "trials" / ".partial", time.monotonic() + 600
         while not list(partial.glob(f"*/{trial:06d}.parquet")):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
+            if process.poll() is not None or time.monotonic() > deadline:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                pytest.fail(f"trial {trial} is not there, and snakemake ended or takes too long")
             time.sleep(0.01)
 
     def planned(self, *arguments):
