@@ -1,7 +1,11 @@
 """Trials until they are enough, by real snakemake commands in one folder, one after the other."""
 
+import os
+import signal
+
+import psutil
 import pytest
-from test_workflow import MEMORIZATION, Project
+from test_workflow import MEMORIZATION, TABLES, Project
 
 from bat.files import read_json, read_table
 
@@ -19,9 +23,9 @@ CONVERGENCE = "results/digits/scores/convergence.csv"
 
 
 class Trials(Project):
-    def ask(self, **scores):
+    def ask(self, n_train=100, **scores):
         return self.configure(
-            data={"subsample": {"train": 100, "test": 60}},
+            data={"subsample": {"train": n_train, "test": 60}},
             scores=FEW | scores,
             ensemble={"members": 20},
         )
@@ -29,6 +33,14 @@ class Trials(Project):
     def scored(self):
         """Trials that the scores are made of."""
         return read_table(self.folder / MEMORIZATION, "memorization")[1]["recipe"]["trials"]
+
+    def took(self):
+        """Seconds of each trial that is there, also of jobs that have not ended."""
+        found = {}
+        for path in [*self.shards(), *self.data.glob("trials/.partial/*/*.parquet")]:
+            table, _ = read_table(path, "trials", columns=["trial", "seconds"])
+            found |= dict(zip(*table.to_pydict().values(), strict=True))
+        return found
 
     def decided(self):
         """What was decided after each number of trials."""
@@ -79,6 +91,39 @@ def test_from_a_number_to_enough_and_back(project):
     assert project.planned(MEMORIZATION) == {"memorization": 1}
     project.ask(**NEVER)  # with the decisions of before
     assert project.planned(MEMORIZATION) == {"enough": 1, "memorization": 1}
+
+    project.run(MEMORIZATION)
+    project.ask(n_train=90, **NEVER)  # what was decided for other images does not count
+    assert project.planned(MEMORIZATION)["trials"] == 1
+
+
+@pytest.mark.parametrize("killed", ["everything", "job"])
+def test_a_kill_in_the_second_round_ends_with_the_same_tables(
+    killed, project, repository, tmp_path
+):
+    project.ask(**NEVER).run(MEMORIZATION)
+    fresh = Trials(tmp_path / "project", repository / "workflow").ask(**NEVER)
+    head = fresh.start(MEMORIZATION)
+    fresh.trains(head, 22)
+    if killed == "everything":
+        os.killpg(head.pid, signal.SIGKILL)
+        head.wait()
+        assert "can be removed with the --unlock argument" in fresh.run(
+            MEMORIZATION, succeeds=False
+        )
+        fresh.run("--unlock")
+    else:
+        started = psutil.Process(head.pid).children(recursive=True)
+        (job,) = (p for p in started if p.cmdline()[1:4] == ["-m", "bat", "trials"])
+        job.kill()
+        assert head.wait() == 1
+    before = fresh.took()
+    assert len(before) in range(23, 40)
+    assert fresh.decided() == {20: 40}
+    fresh.run(MEMORIZATION)
+    assert fresh.tables(TABLES[:3]) == project.tables(TABLES[:3])
+    assert before.items() <= fresh.took().items()  # none was trained again
+    assert fresh.decided() == {20: 40, 40: None}
 
 
 def test_a_fresh_folder_plans_its_first_round(repository, tmp_path):

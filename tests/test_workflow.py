@@ -1,5 +1,6 @@
 """The whole workflow by real snakemake commands, small: made, left alone, stopped, continued."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -75,6 +76,21 @@ class Project:
         )
         assert (done.returncode == 0) is succeeds, done.stdout
         return done.stdout
+
+    def start(self, *targets):
+        """Start snakemake, with its jobs in a process group of their own."""
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(self.command(*targets), **silent, start_new_session=True)
+
+    def trains(self, process, trial):
+        """Wait until a trial is there, of a job that has not ended; in vain, end them."""
+        partial, deadline = self.data / "trials" / ".partial", time.monotonic() + 600
+        while not list(partial.glob(f"*/{trial:06d}.parquet")):
+            if process.poll() is not None or time.monotonic() > deadline:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                pytest.fail(f"trial {trial} is not there, and snakemake ended or takes too long")
+            time.sleep(0.01)
 
     def planned(self, *arguments):
         """Rules that would run, each with its number of jobs, without those of no moment."""
@@ -331,18 +347,8 @@ def test_a_killed_workflow_ends_with_the_same_tables(made, fresh, killed):
     """The head alone, whose jobs go on beside the new ones, or all at once, as in a power cut."""
     names = TABLES if killed == "snakemake" else TABLES[:3]
     targets = [f"results/digits/scores/{name}.parquet" for name in names]
-    process = subprocess.Popen(
-        fresh.command(*targets),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    partial = fresh.data / "trials" / ".partial"
-    deadline = time.monotonic() + 120
-    while not list(partial.glob("*/000002.parquet")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    process = fresh.start(*targets)
+    fresh.trains(process, 2)
     if killed == "snakemake":
         os.kill(process.pid, signal.SIGKILL)
     else:

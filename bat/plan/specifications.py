@@ -8,6 +8,7 @@ nothing again.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from bat.addresses import address_variable, is_address, kept_address
 from bat.config import AnyRun, Config, Dataset, Network, Scores
@@ -15,6 +16,7 @@ from bat.config.attacks import attacks
 from bat.config.methods import averaging
 from bat.data import revisions
 from bat.errors import BatError
+from bat.files.specifications import specification_name
 from bat.plan import own
 from bat.plan.inputs import unknown_entries
 from bat.plan.runs import all_runs, external_models, objective, substitution_runs
@@ -50,19 +52,16 @@ def all_specifications(config: Config) -> dict[tuple[str, str], dict]:
         raise BatError("\n".join(problems))
     specs: dict[tuple[str, str], dict] = {}
     for name, dataset in config.datasets.items():
+        folder = config.results / name
         stages = _score_stages(name, dataset)
-        stages["data"] = {
-            "dataset": name,
-            "stage_version": STAGES["data"],
-            "data": dataset.data.model_dump(mode="json"),
-            **own.data(dataset.data),
-            **revisions.data_revision(dataset.data, config.results / name / "data"),
-        }
+        stages["data"] = data_specification(name, dataset, folder)
+        if dataset.scores.trials == "auto":
+            stages["enough"] = enough_specification(name, dataset, folder)
         if dataset.scores.source is not None:
             stages["source"] = (
                 {"dataset": name}
                 | source_specification(dataset)
-                | revisions.scores_revision(dataset.scores.source, config.results / name / "scores")
+                | revisions.scores_revision(dataset.scores.source, folder / "scores")
                 | _unfitted(dataset.scores)
             )
         stages |= _run_stages(name, dataset)
@@ -96,8 +95,6 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     }
     stages["scores"] = common | trials | about_scores | _unfitted(scores)
     stages["convergence"] = common | trials | {"stage_version": STAGES["convergence"]}
-    if scores.trials == "auto":
-        stages["enough"] = enough_specification(name, dataset)
     stages["privacy"] = common | trials | {"stage_version": STAGES["privacy"]}
     stages["ensembles"] = common | {
         "stage_version": STAGES["ensembles"],
@@ -119,12 +116,24 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     return stages
 
 
-def enough_specification(name: str, dataset: Dataset) -> dict:
-    """When the trials behind the scores are enough, for ``trials: auto``."""
+def data_specification(name: str, dataset: Dataset, folder: Path) -> dict:
+    """Of the images, as they are prepared in the data set's results folder."""
+    return {
+        "dataset": name,
+        "stage_version": STAGES["data"],
+        "data": dataset.data.model_dump(mode="json"),
+        **own.data(dataset.data),
+        **revisions.data_revision(dataset.data, folder / "data"),
+    }
+
+
+def enough_specification(name: str, dataset: Dataset, folder: Path) -> dict:
+    """When the trials behind the scores are enough, for ``trials: auto``; names the images."""
     scores = dataset.scores
     return {
         "dataset": name,
         "stage_version": STAGES["enough"],
+        "data": specification_name("data", data_specification(name, dataset, folder)),
         "recipe": trial_recipe(scores.architecture, scores, dataset.networks),
         "precision": scores.precision,
         "precise_share": scores.precise_share,

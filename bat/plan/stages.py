@@ -117,7 +117,7 @@ class Place:
         scores = self.dataset.scores
         if scores.trials != "auto" or architecture != scores.architecture:
             return [self.trials(architecture, 0, n_trials)]
-        asked = enough_specification(self.name, self.dataset)
+        asked = enough_specification(self.name, self.dataset, self.folder)
         n_reached, _, final = reached(scores, self.folder, asked)
         rows = [self.trials(architecture, 0, n_reached)]
         if not final and n_reached < n_trials:

@@ -42,14 +42,14 @@ def test_a_next_round_that_is_more_than_twice_is_taken_if_there_is_none_before()
     assert following_round(np.array([1.0]), 10, precision=0.1, share=1, rounds=[10, 50, 90]) == 50
 
 
-def configured(tmp_path, members=10, **scores):
+def configured(tmp_path, members=10, data=None, **scores):
     return load_config(
         {
             "results": str(tmp_path / "results"),
             "compute": {"device": "cpu"},
             "datasets": {
                 "digits": {
-                    "data": {"source": "digits"},
+                    "data": {"source": "digits"} | (data or {}),
                     "scores": {"architecture": "small_cnn", "trials_per_job": 15} | scores,
                     "ensemble": {"architectures": ["small_cnn", "wrn-10-1"], "members": members},
                     "architectures": ["small_cnn"],
@@ -69,7 +69,7 @@ def decide(folder, n_trials, following, asked):
 
 def test_the_trials_that_were_reached_follow_the_decisions(tmp_path):
     dataset = configured(tmp_path, **AUTO).datasets["digits"]
-    asked = enough_specification("digits", dataset)
+    asked = enough_specification("digits", dataset, tmp_path)
     files = [decision_file(n_trials) for n_trials in (30, 60)]
     assert rounds(dataset.scores) == [30, 45, 60, 70]
 
@@ -87,6 +87,18 @@ def test_the_trials_that_were_reached_follow_the_decisions(tmp_path):
     (tmp_path / files[0]).write_text("{")
     with pytest.raises(ArtifactError, match="enough-000030"):
         now()
+
+
+def test_what_was_decided_for_other_images_does_not_count(tmp_path):
+    def now(**data):
+        config = configured(tmp_path, data=data, **AUTO)
+        dataset, asked = config.datasets["digits"], all_specifications(config)["digits", "enough"]
+        return reached(dataset.scores, tmp_path, asked), asked
+
+    decide(tmp_path, 30, None, now()[1])
+    assert now()[0].final
+    assert not now(n_test=200)[0].final
+    assert not now(label_noise={"share": 0.1})[0].final
 
 
 def test_a_number_of_trials_is_decided(tmp_path):
@@ -127,7 +139,8 @@ def test_the_plan_says_what_is_sure_and_what_may_come(tmp_path):
     whole = rows(configured(tmp_path, trials=70))["70 trials, small_cnn"]
     assert sure.hours + more.hours == pytest.approx(whole.hours)
     assert sure.bytes + more.bytes == pytest.approx(whole.bytes)
-    asked, folder = enough_specification("digits", dataset), config.results / "digits"
+    folder = config.results / "digits"
+    asked = enough_specification("digits", dataset, folder)
     decide(folder, 30, 45, asked)
     assert trials() == ["45 trials, small_cnn", "at most 25 more, small_cnn"]
     decide(folder, 45, None, asked)

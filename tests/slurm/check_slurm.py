@@ -83,19 +83,19 @@ class Site:
         names = ("last.pt", "best.pt", "history.parquet")
         return {name: (self.folder / RUN / name).read_bytes() for name in names}
 
-    def partial(self) -> list[Path]:
+    def partial(self, shard: str = SHARD) -> list[Path]:
         """Trials of the shard that are on disk one by one."""
-        architecture, first, last = SHARD.rsplit("-", 2)
+        architecture, first, last = shard.rsplit("-", 2)
         folder = self.folder / TRIALS / ".partial" / architecture
         return [p for p in folder.glob("*.parquet") if int(first) <= int(p.stem) <= int(last)]
 
-    def trained(self, n_trials: int, head: Head) -> None:
+    def trained(self, n_trials: int, head: Head, shard: str = SHARD) -> None:
         """Wait until a head's job has trained a number of trials of the shard."""
 
         def enough() -> bool:
             if head.process.poll() is not None:
                 pytest.fail(f"the head ended first:\n{head.log[-4000:]}")
-            return len(self.partial()) >= n_trials
+            return len(self.partial(shard)) >= n_trials
 
         wait(enough, PATIENCE, f"{n_trials} trials")
 
@@ -182,6 +182,14 @@ def site(tmp_path, cluster):
     cluster.clear()
 
 
+@pytest.fixture
+def alone(tmp_path_factory):
+    """A copy of the repository for a run without Slurm beside the one with it."""
+    site = Site(tmp_path_factory.mktemp("alone"))
+    yield site
+    site.close()
+
+
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory) -> dict[str, bytes]:
     """The tables of a run without Slurm."""
@@ -258,6 +266,26 @@ def test_cancelled_job_goes_on(site, cluster, undisturbed):
     assert len(head.jobs) == 4  # two shards, one of them again, and the scores
     assert re.search(r"\b([2-9]|1[01]) of 12 are there already", site.log(head.jobs[2]))
     assert site.tables() == undisturbed
+
+
+def test_cancelled_job_of_a_round_goes_on(site, cluster, alone):
+    """With ``trials: auto``, in the second of two rounds."""
+    auto = "trials: auto\n      min_trials: 12\n      max_trials: 24\n      precision: 0.001"
+    for each in (site, alone):
+        config = each.folder / CONFIG
+        config.write_text(config.read_text().replace("trials: 24", auto))
+    undisturbed, head = alone.head(MEMORIZATION), site.head(MEMORIZATION)
+    first, second = SHARD, SHARD.replace("000000-000011", "000012-000023")
+    for shard in (first, second):
+        site.trained(2, head, shard)
+    job = job_of(cluster, second.replace("-0", "_0"))
+    cluster.command("scancel", job)
+    head.ends(0)
+    assert state_of(cluster, job) == "CANCELLED"
+    assert len(head.jobs) == 4  # a shard each round, one of them again, and the scores
+    assert re.search(r"\b([2-9]|1[01]) of 12 are there already", site.log(head.jobs[2]))
+    undisturbed.ends(0)
+    assert site.tables() == alone.tables()
 
 
 def test_trials_over_the_limit_go_on(site, cluster, undisturbed):
