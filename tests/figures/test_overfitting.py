@@ -116,7 +116,7 @@ def test_long_names_keep_both_ends_and_the_lowest_panels_their_epochs():
     fig.canvas.draw()
     panels = [ax for ax in fig.axes if ax.get_visible()]
     titles = [ax.get_title(loc="left").partition("\n")[0] for ax in panels]
-    assert titles[0] == "bat-awp-ema_wi…ng-name-of-one" and len(set(titles)) == 4
+    assert titles[0] == "bat-awp-ema_wi…ong-name-of-one" and len(set(titles)) == 4
     labelled = [
         any(tick.label1.get_visible() for tick in ax.xaxis.get_major_ticks()) for ax in panels
     ]
