@@ -98,7 +98,11 @@ SCHEMAS = {
             ("label", pa.int32()),
             ("confidence", pa.float64()),
             ("n_held_out", pa.int32()),
-            *(field for names in PREDICTED for field in zip(names, (pa.int32(), pa.float64()))),
+            *(
+                field
+                for name, share in PREDICTED
+                for field in ((name, pa.int32()), (share, pa.float64()))
+            ),
         ]
     ),
     "courses": pa.schema(
