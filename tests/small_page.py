@@ -9,7 +9,7 @@ from small_scores import write_results
 
 from bat import data
 from bat.figures import browse, browse_methods
-from bat.files import write_table
+from bat.files import PREDICTED, write_table
 from bat.report.folder import Folder
 
 HOSTILE = "<img src=x onerror=document.title='hit'>"
@@ -29,6 +29,22 @@ def write_pictures(root):
     return root
 
 
+N_MODELS = 8
+
+
+def predicted(labels):
+    """What models without a sample take it for: its label, another class or a third; 0 nothing."""
+    shares = np.tile([0.5, 0.375, 0.125], (len(labels), 1))
+    classes = np.stack([(labels + shift) % len(CLASSES) for shift in (1, 0, 2)], axis=1)
+    shares[1::2], classes[1::2] = [0.75, 0.125, 0], [[1, 0, -1]]
+    shares[2], classes[2] = 0, -1
+    n_models = np.where(np.arange(len(labels)) == 2, 0, N_MODELS)
+    columns = {"n_held_out": n_models}
+    for at, names in enumerate(PREDICTED):
+        columns |= dict(zip(names, (classes[:, at], shares[:, at]), strict=True))
+    return columns
+
+
 def write_folder(root):
     """Results with every table that the page needs, and two that it may use."""
     data.prepare(pets(write_pictures(root / "pictures")), root / "prepared", workers=1)
@@ -45,6 +61,8 @@ def write_folder(root):
     for name in ("disagreement", "confidence"):
         columns = {"index": np.arange(len(labels)), "label": labels}
         columns[name] = 0.6 * rng.random(len(labels))
+        if name == "confidence":
+            columns |= predicted(labels)
         write_table(folder / "scores" / f"{name}.parquet", name, columns, **about)
     return folder
 

@@ -32,6 +32,10 @@ MASKING = ("few", "many", "transfer", "square", "unbounded")
 NO_SOURCE = "none"
 """What stands for the digest of the other model where no transfer attack was made."""
 
+PREDICTED = tuple((f"predicted_{place}", f"predicted_{place}_share") for place in (1, 2, 3))
+"""Columns of the classes that models trained without a sample predict most often, and the shares
+of these models."""
+
 SCHEMAS = {
     "trials": pa.schema(
         [
@@ -89,7 +93,17 @@ SCHEMAS = {
         [("index", pa.int32()), ("label", pa.int32()), ("disagreement", pa.float64())]
     ),
     "confidence": pa.schema(
-        [("index", pa.int32()), ("label", pa.int32()), ("confidence", pa.float64())]
+        [
+            ("index", pa.int32()),
+            ("label", pa.int32()),
+            ("confidence", pa.float64()),
+            ("n_held_out", pa.int32()),
+            *(
+                field
+                for name, share in PREDICTED
+                for field in ((name, pa.int32()), (share, pa.float64()))
+            ),
+        ]
     ),
     "courses": pa.schema(
         [
@@ -167,6 +181,7 @@ def schema_of(kind: str, recipe: Any) -> pa.Schema:
     return schema
 
 
+_PREDICTED_COLUMNS = {"n_held_out", *(name for names in PREDICTED for name in names)}
 _PROXY_COLUMNS = {n for name in PROXIES for n in (name, f"{name}_se")}
 
 NULLABLE = {
@@ -177,6 +192,7 @@ NULLABLE = {
     },
     "influence": {"influence_se", "q", "influence_margin", "influence_margin_se", "q_margin"},
     "test": {"accuracy"},
+    "confidence": _PREDICTED_COLUMNS,
     "courses": {*KEPT, "second_split_seconds", *(f"{name}_seconds" for name in PASSES)},
     "proxies": _PROXY_COLUMNS,
     "proxies_by_seed": _PROXY_COLUMNS,
@@ -195,6 +211,7 @@ LEFT_OUT = {
     "trials": {"train_margin", "test_margin"},
     "memorization": {"memorization_margin", "memorization_margin_se"},
     "influence": {"influence_margin", "influence_margin_se", "q_margin"},
+    "confidence": _PREDICTED_COLUMNS,
     "courses": NULLABLE["courses"],
     "proxies": _PROXY_COLUMNS,
     "proxies_by_seed": _PROXY_COLUMNS,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bat.files import PREDICTED
 from bat.report.folder import Folder
 from bat.scores import SCORES
 from bat.scores.proxies import PROXIES
@@ -76,7 +77,8 @@ def splits(folder: Folder, distance: np.ndarray) -> dict[str, dict]:
     dict of dict
         By split: ``n``, ``label``, ``group`` (0 neither, 1 typical, 2 atypical), ``source``
         and ``columns``, a list of ``name``, ``title``, ``about``, ``values`` and, where it is
-        known, ``se``.
+        known, ``se``. Where it is known what models without a sample predict, ``predicted`` too:
+        ``models``, and ``class`` and ``share`` of a few classes a sample.
     """
     prepared, pairs = folder.prepared, folder.scores("influence")[0]
     train = [folder.scores("memorization")[0]]
@@ -109,7 +111,20 @@ def splits(folder: Folder, distance: np.ndarray) -> dict[str, dict]:
             "group": packed(groups["typical"] + 2 * groups["atypical"], "u1"),
             "columns": columns,
         }
+        for table in (table for table in tables if "n_held_out" in table):
+            if table["n_held_out"].notna().all():
+                found[split]["predicted"] = _predicted(table)
     return found
+
+
+def _predicted(table: pd.DataFrame) -> dict[str, dict]:
+    """What the models without a sample predict, by sample and then by falling share."""
+    classes, shares = (list(names) for names in zip(*PREDICTED, strict=True))
+    return {
+        "models": packed(table["n_held_out"], "i4"),
+        "class": packed(table[classes], "i4"),
+        "share": packed(table[shares], "f4"),
+    }
 
 
 def pairs_of(influence: pd.DataFrame, n_train: int) -> dict[str, dict]:

@@ -105,6 +105,46 @@ def confidence(probabilities, labels, held_out=None) -> np.ndarray:
     return of_label.mean(axis=0, where=held_out, dtype=np.float64)
 
 
+def predictions(probabilities, held_out, n_classes=3):
+    """Count what the models that did not train on a sample predict for it.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float16 or float32, shape (m, n, k)
+        Model ``j``'s probabilities of the ``k`` classes for sample ``i``.
+    held_out : ndarray of bool, shape (m, n)
+        True where model ``j`` did not train on sample ``i``; only these count.
+    n_classes : int
+        How many classes to keep, the most often predicted first; of equal ones the lower number.
+
+    Returns
+    -------
+    classes : ndarray of int32, shape (n, n_classes)
+        -1 where no further class is predicted.
+    shares : ndarray of float64, shape (n, n_classes)
+        Of the models that did not train on the sample; 0 beside -1.
+
+    Examples
+    --------
+    >>> three = np.array([[[0.9, 0.1]], [[0.2, 0.8]], [[0.4, 0.6]]], dtype=np.float32)
+    >>> predictions(three, np.ones((3, 1), bool), n_classes=2)[0]
+    array([[1, 0]], dtype=int32)
+    """
+    _, n, k = probabilities.shape
+    rows, counts = np.arange(n), np.zeros((n, k), np.int32)
+    for of_model, counted in zip(probabilities, held_out, strict=True):
+        counts[rows, of_model.argmax(axis=1)] += counted
+    n_models = np.maximum(held_out.sum(axis=0), 1)
+    classes, shares = np.full((n, n_classes), -1, np.int32), np.zeros((n, n_classes))
+    for place in range(n_classes):
+        best = counts.argmax(axis=1)
+        found = counts[rows, best]
+        classes[:, place] = np.where(found > 0, best, -1)
+        shares[:, place] = found / n_models
+        counts[rows, best] = 0
+    return classes, shares
+
+
 def alignment(
     memorization, metrics, *, threshold=ATYPICAL_ABOVE, tops=(0.1, 0.2, 0.4)
 ) -> list[dict]:

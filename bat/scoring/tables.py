@@ -17,7 +17,7 @@ from bat.data import PreparedData
 from bat.files import write_table
 from bat.progress import log
 from bat.scores import InfluenceScores, influence, memorization
-from bat.scores.ensembles import confidence, disagreement
+from bat.scores.ensembles import confidence, disagreement, predictions
 from bat.scores.fit import chance_accuracy, fit_sentence, require_fit
 from bat.scores.margin_influence import LEAST_TRIALS
 from bat.scores.margins import memorization_from_margins
@@ -148,9 +148,8 @@ def write_ensembles(
         )
         for at, (name, paths) in enumerate(shards.items())
     ]
-    held_out = None
-    if spec["samples"] == "held_out":
-        held_out = ~np.concatenate([trials.included for trials in members])
+    left_out = ~np.concatenate([trials.included for trials in members])
+    held_out = left_out if spec["samples"] == "held_out" else None
     provenance = {
         "fingerprint": prepared.info["fingerprint"],
         "dataset": spec["dataset"],
@@ -164,9 +163,13 @@ def write_ensembles(
         | {"probabilities": hashlib.sha256(probabilities).hexdigest()},
     }
     _warn_of_fit(provenance)
-    for name, values in (
-        ("disagreement", disagreement(probabilities, held_out)),
-        ("confidence", confidence(probabilities, labels, held_out)),
+    predicted = {"n_held_out": left_out.sum(axis=0)}
+    by_place = zip(*(found.T for found in predictions(probabilities, left_out)), strict=True)
+    for names, values in zip(files.PREDICTED, by_place, strict=True):
+        predicted |= dict(zip(names, values, strict=True))
+    for name, values, more in (
+        ("disagreement", disagreement(probabilities, held_out), {}),
+        ("confidence", confidence(probabilities, labels, held_out), predicted),
     ):
-        columns = {"index": np.arange(len(labels)), "label": labels, name: values}
+        columns = {"index": np.arange(len(labels)), "label": labels, name: values} | more
         write_table(out / f"{name}.parquet", name, columns, **provenance)

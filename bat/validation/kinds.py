@@ -16,7 +16,7 @@ from bat.scores import ENSEMBLE_SCORES, SCORES
 from bat.validation.groups import check_groups
 from bat.validation.influence import check_influence, check_test
 from bat.validation.memorization import check_memorization
-from bat.validation.metrics import check_metric
+from bat.validation.metrics import check_confidence, check_metric
 from bat.validation.poisoning import check_poisoning
 from bat.validation.privacy import check_privacy
 from bat.validation.proxies import check_by_seed, check_courses, check_proxies
@@ -29,6 +29,7 @@ CHECKS: dict[str, Callable[[Rows, dict, PreparedData | None], None]] = {
     "influence": check_influence,
     "test": check_test,
     **{name: check_metric(SCORES[name]) for name in ENSEMBLE_SCORES},
+    "confidence": check_confidence,
     "groups": check_groups,
     "trials": check_trials,
     "evaluations": check_evaluations,

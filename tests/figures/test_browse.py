@@ -291,6 +291,24 @@ def test_names_of_others_are_shown_and_never_act(page):
     assert window.js("document.title") == "a <b>data set</b>: what is memorized"
 
 
+def test_an_image_says_what_models_without_it_take_it_for(page, folder):
+    prepared = data.load(folder / "data")
+    labels, names = np.asarray(prepared.train_labels), prepared.class_names
+    taken = "[...document.querySelectorAll('.taken')].map((p) => p.textContent)"
+    own, other, third = (names[(labels[0] + shift) % 3] for shift in (0, 1, 2))
+    said = f"{other} (50 %), {own} (38 %, its label), {third} (13 %)"
+    assert page("#show=train-0").js(taken) == [f"Models without it (8) take it for {said}."]
+    marked = [", its label" if labels[1] == c else "" for c in (1, 0)]
+    said = f"{names[1]} (75 %{marked[0]}), {names[0]} (13 %{marked[1]}), others (13 %)"
+    sentence = f"Models without it (8) take it for {said}."
+    window = page("#show=train-1")
+    assert window.js(taken) == [sentence]
+    assert window.js("document.querySelectorAll('img, b').length") == 0
+    assert page("#view=review&sort=index&order=up&at=1").js(taken) == [sentence]
+    for view in ("#show=train-2", "#split=test&show=test-0"):
+        assert page(view).js(taken) == []
+
+
 VIEWS = ("", "#split=test&find=1-9&show=test-3", "#find=5000", "#view=compare", "#view=review")
 
 

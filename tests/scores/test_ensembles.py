@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from bat.errors import BatError
 from bat.scores import ensembles
-from bat.scores.ensembles import alignment, confidence, disagreement
+from bat.scores.ensembles import alignment, confidence, disagreement, predictions
 
 
 def ensemble(m=9, n=40, k=5, seed=0):
@@ -67,6 +67,21 @@ def test_order_of_models_and_samples_changes_nothing():
         disagreement(probabilities[models], held_out[models]), once, atol=1e-6
     )
     np.testing.assert_allclose(disagreement(probabilities[:, ::-1], held_out[:, ::-1]), once[::-1])
+
+
+def test_predictions_are_those_of_the_models_that_left_a_sample_out():
+    probabilities, held_out, _ = ensemble(k=4)
+    held_out[:, 7] = False
+    for wanted in (2, 6):  # fewer classes than there are, and more
+        classes, shares = predictions(probabilities, held_out, wanted)
+        for i in range(len(classes)):
+            counts = np.bincount(probabilities[held_out[:, i], i].argmax(-1), minlength=4)
+            order = [c for c in np.argsort(-counts, kind="stable") if counts[c]][:wanted]
+            lacking = wanted - len(order)
+            assert classes[i].tolist() == order + [-1] * lacking
+            np.testing.assert_allclose(
+                shares[i], [*(counts[order] / max(counts.sum(), 1)), *[0] * lacking]
+            )
 
 
 def test_confidence_is_the_definition():

@@ -125,6 +125,66 @@ def tables(shards, objects, tmp_path_factory):
     return out
 
 
+@pytest.mark.parametrize("samples", ["held_out", "in_sample"])
+def test_what_models_without_a_sample_take_it_for_is_kept(objects, tmp_path, samples):
+    members, n_classes = 40, len(COPIES)
+    rows = [lookup_row(trial) for trial in range(members)]
+    taken = np.stack([np.where(unpack(row["train_correct"], N_TRAIN), OBJECT, 0) for row in rows])
+    for row, of_row in zip(rows, taken, strict=True):
+        row["train_correct"] = pack(of_row == OBJECT)  # what is not known is taken for class 0
+        row["probabilities"] = np.eye(n_classes, dtype=np.float16)[of_row].tobytes()
+        included = unpack(row["included"], N_TRAIN)
+        row["included_accuracy"] = (of_row == OBJECT)[included].mean()
+        row["excluded_accuracy"] = (of_row == OBJECT)[~included].mean()
+    columns = pd.DataFrame(rows).to_dict("list")
+    shard = tmp_path / f"lookup-000000-{members - 1:06d}.parquet"
+    about = {"fingerprint": "a" * 64, "command": "a test"}
+    write_table(shard, "trials", columns, recipe=RECIPE, **about)
+    spec = {"members": members, "samples": samples, "recipes": {"lookup": RECIPE}, "dataset": "d"}
+    scoring.write_ensembles({"lookup": [shard]}, objects, spec, tmp_path, command="a test")
+    table, _ = read_checked(tmp_path / "confidence.parquet", "confidence", objects)
+    left_out = ~np.stack([unpack(row["included"], N_TRAIN) for row in rows])
+    assert np.array_equal(column(table, "n_held_out"), left_out.sum(axis=0))
+    for i in range(N_TRAIN):
+        counts = np.bincount(taken[left_out[:, i], i], minlength=n_classes)
+        assert column(table, "predicted_1")[i] == counts.argmax()
+        assert column(table, "predicted_1_share")[i] == counts.max() / counts.sum()
+    # a table of before has no such columns, and is as valid
+    old = table.select(["index", "label", "confidence"])
+    write_table(tmp_path / "confidence.parquet", "confidence", old, recipe={}, **about)
+    again, _ = read_checked(tmp_path / "confidence.parquet", "confidence", objects)
+    assert again["predicted_1"].null_count == N_TRAIN
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({}, None),
+        ({"predicted_1": 10}, "predicted lies in"),
+        ({"predicted_1_share": 0.9}, "sum to 1"),
+        ({"predicted_2_share": 0.6}, "shares fall"),
+        ({"predicted_3": 3}, "a predicted class has a share"),
+        ({"predicted_2": 4}, "in one place"),
+        ({"n_held_out": 0}, "left it out"),
+    ],
+)
+def test_predictions_that_cannot_be_are_refused(objects, tmp_path, change, rule):
+    values = {"confidence": 0.5, "n_held_out": 4, "predicted_1": 4, "predicted_1_share": 0.5}
+    values |= {"predicted_2": 2, "predicted_2_share": 0.5, "predicted_3": -1}
+    values |= {"predicted_3_share": 0.0}
+    columns = {name: np.full(N_TRAIN, value) for name, value in values.items()}
+    for name, value in change.items():
+        columns[name][5] = value
+    columns |= {"index": np.arange(N_TRAIN), "label": OBJECT}
+    path, about = tmp_path / "confidence.parquet", {"recipe": {}, "command": "a test"}
+    write_table(path, "confidence", columns, fingerprint="a" * 64, **about)
+    if rule is None:
+        read_checked(path, "confidence", objects)
+        return
+    with pytest.raises(ArtifactError, match=rf"row 5.*{rule}"):
+        read_checked(path, "confidence", objects)
+
+
 def test_memorization_of_a_lookup_learner(tables):
     table, metadata = read_table(tables / "memorization.parquet", "memorization")
     expected = np.array([known_score(COPIES[i]) for i in OBJECT])

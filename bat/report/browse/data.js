@@ -23,6 +23,19 @@ function readColumn({ name, title, about, values, se }) {
   return column;
 }
 
+// What models without a sample predict: their number, and classes with shares, the largest first.
+function readPredicted(raw, n) {
+  const predicted = {};
+  for (const key of ["models", "class", "share"]) lazily(predicted, key, () => unpacked(raw[key]));
+  return (index) => {
+    const each = predicted.class.length / n, classes = [];
+    for (let at = index * each; at < (index + 1) * each && predicted.class[at] >= 0; at++) {
+      classes.push({ label: predicted.class[at], share: predicted.share[at] });
+    }
+    return { models: predicted.models[index], classes };
+  };
+}
+
 function readSplit(name, raw) {
   const split = {
     name, n: raw.n, columns: new Map(), sheets: { ...raw.sheets }, names: raw.names ?? null,
@@ -32,6 +45,7 @@ function readSplit(name, raw) {
   for (const key of ["label", "source", "group"]) lazily(split, key, () => unpacked(raw[key]));
   lazily(split.sheets, "place", () => unpacked(raw.sheets.place));
   for (const column of raw.columns) split.columns.set(column.name, readColumn(column));
+  if (raw.predicted) split.predictions = readPredicted(raw.predicted, raw.n);
   const index = { name: "index", title: "Index", about: "in the prepared data", hasError: false };
   lazily(index, "values", () => Float32Array.from({ length: raw.n }, (_, i) => i));
   split.columns.set("index", index);

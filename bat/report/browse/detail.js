@@ -24,6 +24,21 @@ function scoreRows(split, index) {
   });
 }
 
+const percent = (share) => `${Math.round(100 * share)} %`;
+
+// What models without an image take it for, in words; empty where nobody knows.
+export function takenFor(content, split, index) {
+  const { models, classes } = split.predictions?.(index) ?? { models: 0 };
+  if (!models) return "";
+  const parts = classes.map(({ label, share }) => {
+    const own = label === split.label[index] ? ", its label" : "";
+    return `${content.classes[label]} (${percent(share)}${own})`;
+  });
+  const rest = 1 - classes.reduce((sum, { share }) => sum + share, 0);
+  if (rest > 0.5 / models) parts.push(`others (${percent(rest)})`);
+  return `Models without it (${models}) take it for ${parts.join(", ")}.`;
+}
+
 const STANDING = ["in neither group", "typical", "atypical"];
 
 export function nameOf(content, split, index) {
@@ -58,7 +73,7 @@ export function drawDetail(box, content, { split: name, index }, addressOf) {
   const entries = pairs.slice(0, MOST).map(({ index: one, influence, se }) => (
     { split: other, index: one, caption: withError(influence, se) }));
   const more = pairs.length > MOST ? ` (the first ${MOST} of ${pairs.length})` : "";
-  const source = split.source[index];
+  const source = split.source[index], taken = takenFor(content, split, index);
   box.replaceChildren(
     element("h2", { text: `${kind} ${index}`, tabindex: "-1" }),
     element("p", {
@@ -66,6 +81,7 @@ export function drawDetail(box, content, { split: name, index }, addressOf) {
     }),
     ...(split.names?.[index] ? [element("p", { class: "file", text: split.names[index] })] : []),
     image(split, index, edge, `${kind} ${index}, ${label}`),
+    ...(taken ? [element("p", { class: "taken", text: taken })] : []),
     element("table", { class: "scores" },
       element("thead", {}, element("tr", {}, ...["Score", "± standard error", "Rank"].map(
         (text) => element("th", { scope: "col", text })))),

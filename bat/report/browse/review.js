@@ -1,6 +1,6 @@
 // Images one by one, each kept, wrong or unsure: verdicts stay in this browser until exported.
 
-import { apart, image, linked } from "./detail.js";
+import { apart, image, linked, takenFor } from "./detail.js";
 import { saveText } from "./export.js";
 import { element, shortly } from "./text.js";
 
@@ -78,6 +78,7 @@ export function drawReview(box, content, { split: name, index, at, of }, verdict
     const { title, values } = split.columns.get(column);
     return `${title} ${shortly(values[index])}`;
   });
+  const taken = takenFor(content, split, index);
   const [near] = content.nearest.of(name, index);
   const edge = Math.max(96, Math.min(256, innerWidth - 180, innerHeight - 360));
   box.replaceChildren(
@@ -87,6 +88,7 @@ export function drawReview(box, content, { split: name, index, at, of }, verdict
         linked(content, [{ ...near, caption: `${near.split}, ${apart(near.distance)}` }], 64,
           addressOf))] : [])),
     element("p", { text: `${split.name} ${index}, ${at + 1} of ${of}. ${scores.join(", ")}.` }),
+    ...(taken ? [element("p", { class: "taken", text: taken })] : []),
     element("p", { text: `Verdict: ${verdicts.of(name, index) || "none yet"}` }),
   );
 }
