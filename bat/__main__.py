@@ -80,8 +80,13 @@ def parser(asked: Sequence[str] = ()) -> argparse.ArgumentParser:
     return parser
 
 
+def _leave() -> None:
+    """Have the interpreter end without looking through all that was imported once more."""
+    if "triton" not in sys.modules:  # which takes what is not collected for a leak, and prints it
+        gc.freeze()
+
+
 if __name__ == "__main__":
-    # what is imported stays to the end: it is looked through seldom, and at the end not once more
-    gc.set_threshold(50_000, 20, 20)
-    atexit.register(gc.freeze)
+    gc.set_threshold(50_000, 20, 20)  # what is imported stays to the end: look through it seldom
+    atexit.register(_leave)
     sys.exit(main())

@@ -163,7 +163,7 @@ class Place:
         )
         trainings = 1 + 2 * len(OF_HALVES.keys() & set(observed))
         each = self.training_seconds(architecture, recipe, {"method": "erm"}, n)
-        seconds = self.pace.start.optimizing + trainings * each
+        seconds = self.pace.start + trainings * each
         seconds += passes * n * self.clean(architecture, 500)
         logs = self.logs / "proxies"
         jobs = [

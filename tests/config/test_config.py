@@ -250,9 +250,9 @@ def test_sources_of_scores_need_no_network_for_the_images():
         ({"names": ["cls"]}, "names.0: Input should be 'csl', 'last_loss'"),
         ({"names": ["csl", "csl"]}, "names lists one twice; list each once"),
         ({"names": []}, "names: expected 1 or more, found 0"),
-        ({"names": "csl"}, "names: expected a list (found 'csl')"),
+        ({"names": "csl"}, "names: expected a list, as [1, 2] (found 'csl')"),
         ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 0 (found -1)"),
-        ({"seeds": 3}, "seeds: expected a list (found 3)"),
+        ({"seeds": 3}, "seeds: expected a list, as [1, 2] (found 3)"),
         (["csl"], "proxies: expected a section"),
     ],
 )

@@ -248,7 +248,7 @@ def test_without_a_section_nothing_is_asked_for():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"proxies": {"names": []}}, "at least 1"),
+        ({"proxies": {"names": []}}, "expected 1 or more, found 0"),
         ({"proxies": {"names": ["csl", "csl"]}}, "names lists one twice"),
         ({"proxies": {"names": ["cls"]}}, "csl"),
         ({"runs": {"r": {"method": "bat", "score": "csl", "top": 0.1}}}, "add it to proxies.names"),

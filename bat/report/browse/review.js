@@ -87,7 +87,9 @@ export function drawReview(box, content, { split: name, index, at, of }, verdict
       ...(near ? [element("div", {}, element("p", { class: "note", text: "Most like it:" }),
         linked(content, [{ ...near, caption: `${near.split}, ${apart(near.distance)}` }], 64,
           addressOf))] : [])),
-    element("p", { text: `${split.name} ${index}, ${at + 1} of ${of}. ${scores.join(", ")}.` }),
+    element("p", {
+      class: "judged", text: `${split.name} ${index}, ${at + 1} of ${of}. ${scores.join(", ")}.`,
+    }),
     ...(taken ? [element("p", { class: "taken", text: taken })] : []),
     element("p", { text: `Verdict: ${verdicts.of(name, index) || "none yet"}` }),
   );
