@@ -59,6 +59,25 @@ def test_a_stopped_command_says_in_one_line_how_to_go_on(shard, number):
 # -- outputs that take no more --------------------------------------------------------------
 
 
+def test_signals_that_come_together_stop_once_and_quietly():
+    code = """if True:
+        import os, signal
+        from bat.stopping import Stopped, ended_by_signals
+        both = {signal.SIGINT, signal.SIGTERM}
+        try:
+            with ended_by_signals():
+                signal.pthread_sigmask(signal.SIG_BLOCK, both)
+                for number in both:
+                    os.kill(os.getpid(), number)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+                print("went on")
+        except Stopped as stop:
+            print(stop.code > 128)
+    """
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (found.stdout, found.stderr) == ("True\n", "")
+
+
 @pytest.mark.parametrize("arguments", [["schema"], ["--help"], ["plan"], ["check", "CONFIG"]])
 def test_a_reader_that_wants_no_more_ends_a_command_quietly(arguments, repository):
     arguments = [a.replace("CONFIG", "config/config.yaml") for a in arguments]
