@@ -88,6 +88,7 @@ def read_names(prepared: PreparedData) -> Names | None:
         If the file is damaged, or of other data.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     path = prepared.folder / NAMES
@@ -96,15 +97,15 @@ def read_names(prepared: PreparedData) -> Names | None:
     try:
         table = pq.read_table(path, page_checksum_verification=True)
         about = json.loads(table.schema.metadata[b"bat"])
-        whole = about["content"] == columns_digest(table)
+        stated = about["fingerprint"], about["content"]
         names = {
-            split: table.filter(pa.compute.field("split") == split).column("name").to_pylist()
+            split: table.filter(pc.field("split") == split).column("name").to_pylist()
             for split in ("train", "test")
         }
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} cannot be read ({error}); {AGAIN}") from None
     counts = [len(names[split]) for split in names]
     expected = [prepared.info["n_train"], prepared.info["n_test"]]
-    if not whole or about["fingerprint"] != prepared.fingerprint or counts != expected:
+    if stated != (prepared.fingerprint, columns_digest(table)) or counts != expected:
         raise DataError(f"{path} was changed, or names the images of other data; {AGAIN}")
     return names

@@ -88,8 +88,8 @@ def standing_in(
     rows = []
     for name, values in given.items():
         rng = generator(seed, 0, f"bootstrap-{name}")
-        found = _measure(reference, values.mean(axis=0), wrong, threshold)
         mean, drawn = values.mean(axis=0), []
+        found = _measure(reference, mean, wrong, threshold)
         for _ in range(draws):
             index = rng.integers(0, n, n)
             of_samples = None if wrong is None else wrong[index]

@@ -115,12 +115,14 @@ def test_folders_without_names_stay_valid_and_gain_them(animals, tmp_path):
         assert (out / name).stat().st_mtime_ns == files[name].st_mtime_ns
 
 
-@pytest.mark.parametrize("damage", ["bytes", "other", "values"])
+@pytest.mark.parametrize("damage", ["bytes", "other", "values", "unsigned"])
 def test_names_that_are_damaged_or_of_other_data_are_refused(animals, tmp_path, damage):
     found = prepared(pets(animals), tmp_path / "out")
     path = tmp_path / "out" / NAMES
     if damage == "bytes":
         path.write_bytes(path.read_bytes()[:-30])
+    elif damage == "unsigned":
+        pq.write_table(pq.read_table(path).replace_schema_metadata({"bat": "{}"}), path)
     elif damage == "values":
         table = pq.read_table(path)
         names = ["changed", *table.column("name").to_pylist()[1:]]
