@@ -68,7 +68,7 @@ def membership_attack(included: np.ndarray, margins: np.ndarray) -> Attack:
     -----
     Each Gaussian has the sample's own mean. Its variance, from few trials, is shrunk
     towards that of all samples as in `bat.scores.margins`, apart for models with and
-    without the sample. The prior of the shrinkage alone is fitted to all trials.
+    without the sample, and from the trials of the fit alone.
 
     The standard error of a sample's AUC is that of DeLong et al. (1988), Biometrics 44:
     the variance of the share of non-members below each member, over the members, and
@@ -89,7 +89,7 @@ def membership_attack(included: np.ndarray, margins: np.ndarray) -> Attack:
     fold = np.arange(len(included)) % FOLDS
     starts = range(0, included.shape[1], _SAMPLES)
     parts = [slice(start, start + _SAMPLES) for start in starts]
-    priors = [shrinkage(*values) for values in _variances(included, margins, parts)]
+    priors = [_priors(included, margins, fold != number, parts) for number in range(FOLDS)]
     scores = np.empty(included.shape, np.float32)
     area, error = np.empty(included.shape[1]), np.empty(included.shape[1])
     for part in parts:
@@ -97,24 +97,25 @@ def membership_attack(included: np.ndarray, margins: np.ndarray) -> Attack:
         for number in range(FOLDS):
             attacked, fit = fold == number, fold != number
             of_fit = inside[fit], values[fit]
-            ratio = _log_density(values[attacked], *of_fit, priors[0])
-            ratio -= _log_density(values[attacked], ~of_fit[0], of_fit[1], priors[1])
+            of_members, of_others = priors[number]
+            ratio = _log_density(values[attacked], *of_fit, of_members)
+            ratio -= _log_density(values[attacked], ~of_fit[0], of_fit[1], of_others)
             scores[attacked, part] = ratio
         area[part], error[part] = _auc_by_sample(inside, scores[:, part], fold)
     return Attack(scores, fold, area, error)
 
 
-def _variances(included, margins, parts):
-    """Variance of each sample's margins, and its degrees of freedom, with and without it."""
+def _priors(included, margins, fit, parts):
+    """Priors of the samples' variances, of models with and of those without the sample."""
     found = []
     for part in parts:
-        inside, values = included[:, part], finite(margins[:, part], part.start)
+        inside, values = included[fit, part], finite(margins[:, part], part.start)[fit]
         for chosen in (inside, ~inside):
             n, _, squares = _moments(chosen, values)
             with np.errstate(divide="ignore", invalid="ignore"):
                 found.append((squares / (n - 1), n - 1))
     sides = found[::2], found[1::2]
-    return [tuple(map(np.concatenate, zip(*side, strict=True))) for side in sides]
+    return [shrinkage(*map(np.concatenate, zip(*side, strict=True))) for side in sides]
 
 
 def _moments(chosen, margins):

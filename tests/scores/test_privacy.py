@@ -28,19 +28,30 @@ def prior(chosen, margins):
 
 def test_a_trial_is_attacked_with_those_of_other_folds(trials):
     included, margins = trials
-    priors = {side: prior(included == side, margins) for side in (True, False)}
     attack = membership_attack(included, margins)
     for t in range(0, 24, 5):
+        fit = np.arange(24) % FOLDS != t % FOLDS
+        priors = {side: prior(included[fit] == side, margins[fit]) for side in (True, False)}
         for i in range(30):
             density = {}
             for side in (True, False):
-                others = (included[:, i] == side) & (np.arange(24) % FOLDS != t % FOLDS)
+                others = (included[:, i] == side) & fit
                 values, (freedom, pooled) = margins[others, i], priors[side]
                 n = len(values)
                 variance = (freedom * pooled + (n - 1) * values.var(ddof=1)) / (freedom + n - 1)
                 scale = np.sqrt(variance * (1 + 1 / n))
                 density[side] = norm.logpdf(margins[t, i], values.mean(), scale)
             assert attack.scores[t, i] == pytest.approx(density[True] - density[False], abs=1e-4)
+
+
+def test_the_attacked_trials_are_in_no_part_of_the_fit(trials):
+    included, margins = trials
+    attacked = np.arange(24) % FOLDS == 2
+    others = membership_attack(included, margins)
+    inside = margins.copy()
+    inside[attacked, 1:] += 1000  # sample 0 is attacked with what it was attacked with
+    changed = membership_attack(included, inside)
+    np.testing.assert_array_equal(changed.scores[attacked, 0], others.scores[attacked, 0])
 
 
 def test_the_area_of_a_sample_and_its_error_pair_by_pair(trials):
