@@ -137,9 +137,10 @@ class Dataset(Section):
 
     @model_validator(mode="after")
     def _proxies_are_trained(self):
-        scores = {f"{name}.score": getattr(r, "score", None) for name, r in self.runs.items()}
+        scores = {"groups.score": self.groups.score}
+        scores |= {f"runs.{n}.score": getattr(run, "score", None) for n, run in self.runs.items()}
         scores |= {
-            f"{name}.samples.drop.score": run.samples.drop.score
+            f"runs.{name}.samples.drop.score": run.samples.drop.score
             for name, run in self.runs.items()
             if run.samples is not None and run.samples.drop is not None
         }
@@ -153,7 +154,7 @@ class Dataset(Section):
         for key, score in asked.items():
             if not brought and (self.proxies is None or score not in self.proxies.names):
                 raise ValueError(
-                    f"runs.{key} is {score}, a score of single trainings that is not made; "
+                    f"{key} is {score}, a score of single trainings that is not made; "
                     f"add it to proxies.names, as proxies: {{names: [{score}]}}"
                 )
         trainer = self.scores.trainer and self.scores.trainer.name

@@ -11,7 +11,7 @@ from bat.config.awp import Awp, awp_sets_in, without_awp
 from bat.config.code import Code, Settings
 from bat.config.methods import with_epochs_to_weigh, with_smooth_labels
 from bat.config.proxies import AnyScore
-from bat.config.samples import Chosen, TopShare, not_typical, with_threshold
+from bat.config.samples import Chosen, not_typical, with_threshold
 from bat.config.starting import StartFrom
 from bat.config.training import Training
 from bat.config.values import (
@@ -25,6 +25,7 @@ from bat.config.values import (
     Section,
     Seed,
     Share,
+    TopShare,
 )
 from bat.scores.registry import default_sigmas
 

@@ -8,10 +8,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from bat.config.places import Place
 from bat.config.proxies import AnyScore
-from bat.config.values import Number, Section, Seed, Share
+from bat.config.values import Section, Seed, Share, TopShare
 from bat.scores.proxies import PROXIES
-
-TopShare = Annotated[Number, Field(gt=0, lt=1)]
 
 
 class TrainOn(Section):

@@ -9,9 +9,20 @@ from pydantic import Field, model_validator
 from bat.addresses import address_problem, is_address, shown_address
 from bat.config.architectures import Architecture
 from bat.config.places import AddressOrPlace
+from bat.config.proxies import AnyScore
 from bat.config.trainers import Trainer
 from bat.config.training import SubsetTraining
-from bat.config.values import NO_TRUTH, Count, Number, Positive, Section, Seed, Share, Trials
+from bat.config.values import (
+    NO_TRUTH,
+    Count,
+    Number,
+    Positive,
+    Section,
+    Seed,
+    Share,
+    TopShare,
+    Trials,
+)
 from bat.scores import ATYPICAL_ABOVE, ENSEMBLE_SCORES, INFLUENCE_ABOVE, SCORES
 
 ScoreName = Literal[tuple(SCORES)]
@@ -146,20 +157,55 @@ class Ensemble(Section):
 class Groups(Section):
     """Thresholds of the typical and atypical sets (paper, 3.1 and 3.2)."""
 
+    score: AnyScore | None = Field(
+        None,
+        description="whose ends the training groups are; unset: memorization, by the thresholds "
+        "below. Test samples go by the influence of the atypical training samples either way",
+    )
+    top: TopShare | None = Field(
+        None, description="share of the training samples that are atypical by that score"
+    )
+    bottom: TopShare = Field(
+        0.5, description="share of the training samples that are typical by that score"
+    )
     atypical_above: Share = ATYPICAL_ABOVE
     typical_below: Share = 0.02
     influence_above: Share = INFLUENCE_ABOVE
     influence_touch: Share = 0.02
     min_accuracy: Share = 0.8
     significance: Positive | None = Field(
-        None, description="ask also that value / standard error exceed this number"
+        None,
+        description="ask also that value / standard error exceed this number; with another score "
+        "of influence alone",
     )
     false_discovery: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
         None,
         description="ask also that a member is real: the share of false ones among the atypical "
         "samples stays below this (Benjamini-Hochberg of exact tests, of test samples by Simes, "
-        "and of their margins where trials have them)",
+        "and of their margins where trials have them); with another score of test samples alone",
     )
+
+    @model_validator(mode="after")
+    def _of_a_score(self):
+        if self.score is None:
+            if given := sorted({"top", "bottom"} & self.model_fields_set):
+                raise ValueError(f"{given[0]} is a share of the samples by score; set score")
+        elif self.top is None:
+            raise ValueError(
+                f"score {self.score} needs top, the share of the training samples that is "
+                "atypical (as top: 0.1)"
+            )
+        elif self.top + self.bottom > 1:
+            raise ValueError(
+                f"top ({self.top:g}) and bottom ({self.bottom:g}) are more than all samples "
+                "together: a sample would be both; lower one of them"
+            )
+        elif "typical_below" in self.model_fields_set:
+            raise ValueError(
+                "typical_below is the threshold of memorization, and the groups go by the ends "
+                f"of {self.score}; remove it, or say with bottom which share is typical"
+            )
+        return self
 
     @model_validator(mode="after")
     def _apart(self):

@@ -60,6 +60,7 @@ Epsilon = Annotated[
 ]
 
 Share = Annotated[Number, Field(ge=0, le=1)]
+TopShare = Annotated[Number, Field(gt=0, lt=1)]
 Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
 NO_TRUTH = BeforeValidator(_no_truth)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bat.plan.catalogue import OF_DATASET, OF_RUN, Entry, read_catalogue
 from bat.plan.names import ablation_name, study_name
 from bat.scores import ENSEMBLE_SCORES
-from bat.scores.proxies import PROXIES
+from bat.scores.ranking import table_of
 
 if TYPE_CHECKING:
     from bat.config import Config, Dataset
@@ -30,7 +30,7 @@ def score_file(table: str) -> str:
     >>> score_file("test"), score_file("convergence")
     ('scores/test.parquet', 'scores/convergence.csv')
     """
-    return OF_DATASET["proxies" if table in PROXIES else table][0]
+    return OF_DATASET[table_of(table)][0]
 
 
 def absent_tables(dataset: Dataset) -> set[str]:
@@ -47,6 +47,18 @@ def score_files(dataset: Dataset, tables: Iterable[str] = SCORE_TABLES) -> list[
     """Those of some score tables that a data set has."""
     absent = absent_tables(dataset)
     return [score_file(table) for table in tables if table not in absent]
+
+
+def group_files(dataset: Dataset) -> list[str]:
+    """The score tables that the groups are made of.
+
+    >>> from bat import config
+    >>> raw = {"data": {"source": "digits"}, "groups": {"score": "confidence", "top": 0.1}}
+    >>> group_files(config.load_config({"datasets": {"x": raw}}).datasets["x"])[-1]
+    'scores/confidence.parquet'
+    """
+    tables, score = ["memorization", "influence", "test"], dataset.groups.score
+    return [score_file(t) for t in dict.fromkeys([*tables, *([] if score is None else [score])])]
 
 
 def shared_tables(dataset: Dataset) -> list[str]:

@@ -86,7 +86,9 @@ MADE_OF = (
 def _drops_all_memorized(run: BatRun, groups: Groups) -> bool:
     """Whether no sample that counts as memorized can be left, by the configuration alone."""
     drop = run.samples.drop
-    if drop.group is not None:
+    if drop.group is not None and groups.score is not None:
+        drop = Dropped(score=groups.score, top=groups.top)
+    elif drop.group is not None:
         if groups.significance is not None or groups.false_discovery is not None:
             return False  # the group holds but some of those beyond its threshold
         drop = Dropped(score="memorization", sigma=groups.atypical_above)

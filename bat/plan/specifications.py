@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bat.addresses import address_variable, is_address, kept_address
-from bat.config import AnyRun, Config, Dataset, Network, Scores
+from bat.config import AnyRun, Config, Dataset, Groups, Network, Scores
 from bat.config.attacks import attacks
 from bat.config.methods import averaging
 from bat.data import revisions
@@ -104,7 +104,7 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     }
     stages["groups"] = common | {
         "stage_version": STAGES["groups"],
-        "groups": dataset.groups.model_dump(mode="json"),
+        "groups": thresholds(dataset.groups),
     }
     stages["figures"] = common | {
         "atypical_above": dataset.groups.atypical_above,
@@ -114,6 +114,12 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
     if dataset.proxies is not None:
         stages |= _proxy_stages(name, dataset)
     return stages
+
+
+def thresholds(groups: Groups) -> dict:
+    """Of the groups; of another score than memorization where they go by one alone."""
+    left_out = {"score", "top", "bottom"} if groups.score is None else {"typical_below"}
+    return groups.model_dump(mode="json", exclude=left_out)
 
 
 def data_specification(name: str, dataset: Dataset, folder: Path) -> dict:

@@ -8,8 +8,10 @@ import pandas as pd
 
 from bat import data
 from bat.files import check_inputs, check_label, read_metadata, table_digest
+from bat.report.captions import sentences
 from bat.scores.chance import caution
 from bat.scores.fit import fit_sentence
+from bat.scores.ranking import ranked_text
 from bat.validation import check_rates, groups_inputs, read_checked
 
 
@@ -56,8 +58,9 @@ class Folder:
         return {split: about["chance"] for split, about in found if "chance" in about}
 
     def caution(self) -> str:
-        """For captions: which groups are built on chance, if any."""
-        return caution(self._about_groups())
+        """For captions: what the training groups go by, and which are built on chance, if any."""
+        about = self._about_groups()
+        return sentences(ranked_text(about["train"].get("thresholds", {})), caution(about))
 
     def _about_groups(self) -> dict[str, dict]:
         return {split: self.groups(split)[1] for split in ("train", "test")}

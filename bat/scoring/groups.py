@@ -15,6 +15,7 @@ from bat.scores.chance import Counts, counts_of, is_mostly_chance, memorization_
 from bat.scores.fit import fit_facts, fit_sentence
 from bat.scores.groups import test_groups, train_groups
 from bat.scores.margin_influence import student_p
+from bat.scores.ranking import ends, table_of
 from bat.validation import (
     GROUPS_MADE_OF,
     by_margins,
@@ -30,6 +31,8 @@ def write_groups(
     scores: Path, prepared: PreparedData, spec: dict, out: Path, *, command: str
 ) -> None:
     """Write the typical and atypical groups of both splits (paper, 3.1 and 3.2).
+
+    With another score than memorization the training groups are its two ends.
 
     Parameters
     ----------
@@ -64,7 +67,11 @@ def write_groups(
         )
     if sentence := fit_sentence(metadata):
         log.warning("%s So are the groups made of them", sentence)
-    groups = {"train": _of_training(train, thresholds, counts)}
+    ranked = thresholds.get("score") is not None
+    if ranked:
+        groups = {"train": _of_score(scores, prepared, thresholds)}
+    else:
+        groups = {"train": _of_training(train, thresholds, counts)}
     train_atypical = groups["train"][1]
     keep_above = metadata["influence"]["keep_above"]
     margins = by_margins(scores, thresholds)
@@ -72,12 +79,14 @@ def write_groups(
     groups["test"] = _of_test(test, pairs, keep_above, train_atypical, thresholds, of_pairs, counts)
     expected = _expected(train, train_atypical, thresholds, counts)
     for split, (typical, atypical) in groups.items():
-        n = int(atypical.sum())
-        chance = {"members": n, "expected": expected[split] if rate is None else rate * n}
-        chance["false_discovery"] = rate
-        if margins and split == "test":
-            chance["evidence"] = "margins"
-        _warn(split, typical, atypical, chance)
+        n, stated = int(atypical.sum()), {}
+        if split == "test" or not ranked:  # how many are at the end of a score is no chance
+            chance = {"members": n, "expected": expected[split] if rate is None else rate * n}
+            chance["false_discovery"] = rate
+            if margins and split == "test":
+                chance["evidence"] = "margins"
+            stated["chance"] = chance
+        _warn(split, typical, atypical, **stated)
         columns = {"index": np.arange(len(typical)), "typical": typical, "atypical": atypical}
         write_table(
             out / f"{split}.parquet",
@@ -87,12 +96,25 @@ def write_groups(
             dataset=spec["dataset"],
             recipe=metadata["recipe"],
             thresholds=thresholds,
-            chance=chance,
             command=command,
             identity={"dataset": spec["dataset"], "split": split},
             inputs=groups_inputs(scores, thresholds),
+            **stated,
             **fit_facts(metadata),
         )
+
+
+def _of_score(scores: Path, prepared: PreparedData, thresholds: dict) -> Masks:
+    """The ends of another score than the thresholds are of."""
+    kind = thresholds["score"]
+    path = scores / f"{table_of(kind)}.parquet"
+    table, metadata = read_checked(path, table_of(kind), prepared)
+    if sentence := fit_sentence(metadata):
+        log.warning("%s So are the groups of training samples made of them", sentence)
+    atypical, typical = ends(
+        kind, column(table, kind), top=thresholds["top"], bottom=thresholds["bottom"]
+    )
+    return typical, atypical
 
 
 def _of_training(train: pa.Table, thresholds: dict, counts: Counts | None) -> Masks:
@@ -157,11 +179,13 @@ def _expected(
     return {"train": of_train, "test": of_test}
 
 
-def _warn(split: str, typical: np.ndarray, atypical: np.ndarray, chance: dict) -> None:
+def _warn(
+    split: str, typical: np.ndarray, atypical: np.ndarray, chance: dict | None = None
+) -> None:
     for name, members in (("typical", typical), ("atypical", atypical)):
         if not members.any():
             log.warning("the %s %s group is empty under the configured thresholds", split, name)
-    if is_mostly_chance(chance):
+    if chance is not None and is_mostly_chance(chance):
         log.warning(
             "of the %d %s atypical samples about %.0f are expected by chance alone; train more "
             "trials, or set groups.false_discovery",

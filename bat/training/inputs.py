@@ -15,7 +15,7 @@ from bat.files import column
 from bat.files.indices import indices_digest, read_indices
 from bat.scores import SCORES
 from bat.scores.fit import fit_facts
-from bat.scores.proxies import PROXIES
+from bat.scores.ranking import ends, table_of
 from bat.streams import generator
 from bat.training.starting import start_of
 from bat.validation import read_checked
@@ -84,7 +84,7 @@ def read_inputs(prepared: PreparedData, spec: dict, inputs: Inputs) -> MadeOf:
     for name, score in (("scores", spec["score"]), ("dropped", dropped)):
         if score and "kind" in score:
             kind = score["kind"]
-            table = "proxies" if kind in PROXIES else kind
+            table = table_of(kind)
             wanted[name] = inputs.scores / f"{table}.parquet", table, [kind]
     tables, digests, since, facts = {}, {}, 0.0, []
     for name, (path, kind, columns) in wanted.items():
@@ -250,11 +250,7 @@ def _split(score: dict, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     kind = score["kind"]
     if "top" not in score:
         return SCORES[kind].split(values, score["sigma"])
-    high = PROXIES[kind].high_is_atypical if kind in PROXIES else SCORES[kind].atypical == "high"
-    order = np.argsort(-values if high else values, kind="stable")
-    memorized = np.zeros(len(values), bool)
-    memorized[order[: round(score["top"] * len(values))]] = True
-    return memorized, ~memorized
+    return ends(kind, values, top=score["top"], bottom=1)
 
 
 def identity(spec: dict) -> dict:

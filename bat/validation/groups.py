@@ -11,6 +11,7 @@ from bat import files
 from bat.data import PreparedData
 from bat.errors import ArtifactError
 from bat.reading import check_values
+from bat.scores.ranking import table_of
 from bat.validation.rows import Rows
 
 
@@ -60,7 +61,8 @@ def groups_inputs(scores: Path, thresholds: dict) -> dict[str, str]:
     scores : Path
         Folder of the tables.
     thresholds : dict
-        Of the groups: what margins say is part of groups that go by it, and of no others.
+        Of the groups: what margins say is part of groups that go by it, and of no others;
+        so is another score than memorization.
     """
     used = files.LEFT_OUT["influence"] if by_margins(scores, thresholds) else ()
     names = {
@@ -68,7 +70,11 @@ def groups_inputs(scores: Path, thresholds: dict) -> dict[str, str]:
         for kind in GROUPS_MADE_OF
     }
     names["influence"] += sorted(used)
-    return {
+    made_of = {
         kind: files.table_digest(scores / f"{kind}.parquet", kind, columns)
         for kind, columns in names.items()
     }
+    if (score := thresholds.get("score")) is not None and score not in made_of:
+        kind = table_of(score)
+        made_of[score] = files.table_digest(scores / f"{kind}.parquet", kind, [score])
+    return made_of

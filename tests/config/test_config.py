@@ -201,6 +201,15 @@ def test_numbers_that_yaml_reads_as_text():
         ({"ensemble": {"architectures": ["resnet9"]}}, "at least two different architectures"),
         ({"ensemble": {"architectures": ["resnet9", "resnet18", "resnet9"]}}, "listed twice"),
         ({"groups": {"typical_below": 0.5}}, "must not exceed atypical_above"),
+        ({"groups": {"score": "confidence"}}, "score confidence needs top"),
+        ({"groups": {"top": 0.1}}, "top is a share of the samples by score; set score"),
+        ({"groups": {"bottom": 0.1}}, "bottom is a share of the samples by score; set score"),
+        ({"groups": {"score": "confidence", "top": 0.6}}, "more than all samples together"),
+        (
+            {"groups": {"score": "confidence", "top": 0.1, "typical_below": 0.01}},
+            "typical_below is the threshold of memorization",
+        ),
+        ({"groups": {"score": "csl", "top": 0.1}}, "groups.score is csl"),
         ({"scores": {"influence": {"keep_above": 0.1}}}, "lower keep_above"),
         (
             {"external": {"m": {"checkpoint": "m.pt", "architecture": "resnet9"}}},

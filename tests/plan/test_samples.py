@@ -122,6 +122,15 @@ def test_memorized_samples_beside_the_atypical_group_are_some_to_weigh(run, grou
     assert sample_problems(configured(tmp_path, runs, groups=groups)) == []
 
 
+def test_bat_without_what_the_groups_call_atypical_by_its_own_score(tmp_path):
+    groups = {"score": "confidence", "top": 0.1}
+    run = {"method": "bat", "score": "confidence", "samples": {"drop": "atypical"}}
+    found = sample_problems(configured(tmp_path, {"x": run | {"top": 0.1}}, groups=groups))
+    assert len(found) == 1 and "leave none of them in" in found[0]
+    for other in ({"top": 0.2}, {"sigma": 0.5}, {"score": "memorization"}):
+        assert sample_problems(configured(tmp_path, {"x": run | other}, groups=groups)) == []
+
+
 @pytest.mark.parametrize(
     ("base", "samples", "where"),
     [

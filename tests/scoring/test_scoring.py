@@ -17,7 +17,7 @@ from bat.devices import Runtime
 from bat.errors import ArtifactError, BatError
 from bat.files import column, read_table, write_table
 from bat.files.bits import pack, unpack
-from bat.plan.specifications import trial_recipe
+from bat.plan.specifications import thresholds, trial_recipe
 from bat.progress import log
 from bat.report.captions import provenance
 from bat.scores import memorization
@@ -321,6 +321,42 @@ def test_scores_of_models_that_do_not_fit_are_refused_unless_asked_for(objects, 
     for split in ("train", "test"):
         metadata = read_table(tmp_path / "groups" / f"{split}.parquet", "groups")[1]
         assert "(included accuracy 60.7\u00a0%, chance 25.0\u00a0%)" in fit_sentence(metadata)
+
+
+def test_groups_by_another_score_are_its_ends(shards, objects, tmp_path):
+    out, csl = tmp_path / "scores", 1.0 / np.array(COPIES)[OBJECT] - np.arange(N_TRAIN) / 1000
+    scoring.write_scores(shards, objects, SPEC, out, command="a test")
+    about = {"fingerprint": "a" * 64, "recipe": {}, "command": "a test"}
+    columns = {"index": np.arange(N_TRAIN), "label": OBJECT, "csl": csl}
+    write_table(out / "proxies.parquet", "proxies", columns, **about)
+    chosen = config.Groups(score="csl", top=0.1, bottom=0.4, false_discovery=0.1)
+    spec = {"groups": thresholds(chosen), "dataset": "objects"}
+    scoring.write_groups(out, objects, spec, tmp_path / "groups", command="a test")
+    table, metadata = read_checked(tmp_path / "groups" / "train.parquet", "groups", objects)
+    order = np.argsort(-csl)
+    assert np.flatnonzero(column(table, "atypical")).tolist() == sorted(order[:4])
+    assert np.flatnonzero(column(table, "typical")).tolist() == sorted(order[-16:])
+    assert "chance" not in metadata  # a share that is asked for is none
+    carried, about_test = read_checked(tmp_path / "groups" / "test.parquet", "groups", objects)
+    assert about_test["chance"]["false_discovery"] == 0.1
+    assert np.flatnonzero(column(carried, "atypical")).tolist() == [0, 1, 2]
+    assert metadata["inputs"] == groups_inputs(out, metadata["thresholds"])
+    columns["csl"] = csl[::-1].copy()
+    write_table(out / "proxies.parquet", "proxies", columns, **about)
+    found = groups_inputs(out, metadata["thresholds"])
+    assert {name for name in found if found[name] != metadata["inputs"][name]} == {"csl"}
+
+
+def test_groups_by_a_score_that_is_not_there_are_refused(shards, objects, tmp_path):
+    scoring.write_scores(shards, objects, SPEC, tmp_path, command="a test")
+    spec = {"groups": thresholds(config.Groups(score="aum", top=0.1)), "dataset": "objects"}
+    with pytest.raises(ArtifactError, match=r"proxies\.parquet"):
+        scoring.write_groups(tmp_path, objects, spec, tmp_path / "groups", command="a test")
+    about = {"fingerprint": "a" * 64, "recipe": {}, "command": "a test"}
+    columns = {"index": np.arange(N_TRAIN), "label": OBJECT, "csl": np.zeros(N_TRAIN)}
+    write_table(tmp_path / "proxies.parquet", "proxies", columns, **about)
+    with pytest.raises(ArtifactError, match="aum"):
+        scoring.write_groups(tmp_path, objects, spec, tmp_path / "groups", command="a test")
 
 
 def test_models_that_do_not_interpolate_are_told_of(shards, objects, tmp_path, caplog):

@@ -179,9 +179,7 @@ rule membership_inference:
 
 rule group_tables:
     input:
-        "<results>/{dataset}/scores/memorization.parquet",
-        "<results>/{dataset}/scores/influence.parquet",
-        "<results>/{dataset}/scores/test.parquet",
+        of_dataset(inputs.group_files),
         spec=specification("groups"),
         data="<results>/{dataset}/data/dataset.json",
     output:
