@@ -274,8 +274,11 @@ def _checked(path: Path, name: str, value: Tensor, own: Tensor) -> Tensor:
     wrong = None
     if not _is_plain(value):
         wrong = "is sparse, quantized or without values"
-    elif not value.is_floating_point():
-        wrong = f"is {str(value.dtype).removeprefix('torch.')}, expected floating-point weights"
+    elif value.is_floating_point() != own.is_floating_point() or (
+        value.dtype != own.dtype and not own.is_floating_point()
+    ):
+        kinds = [str(tensor.dtype).removeprefix("torch.") for tensor in (value, own)]
+        wrong = f"is {kinds[0]}, expected {kinds[1]}"
     elif not (finite := torch.isfinite(value.to(own.dtype))).all():
         wrong = f"has {int((~finite).sum())} of {value.numel()} values not finite"
     elif name.endswith("running_var") and (value < 0).any():
