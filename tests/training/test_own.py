@@ -108,7 +108,7 @@ def with_network(spec, settings=None):
 # -- networks -------------------------------------------------------------------------------
 
 
-def test_a_run_with_dropout_goes_on_bit_for_bit(here, few_digits, inputs, kill):
+def test_a_run_with_dropout_goes_on_bit_for_bit(here, few_digits, inputs, kill, caplog):
     spec = with_network(specification("pgd-at"))
     train(here / "whole", few_digits, spec, inputs)
     with kill(before=4):  # in the middle of the second epoch, its state kept before each step
@@ -123,6 +123,9 @@ def test_a_run_with_dropout_goes_on_bit_for_bit(here, few_digits, inputs, kill):
     other = with_network(specification("pgd-at"), {"dropout": 0.0})
     train(here / "plain", few_digits, other, inputs)
     assert files(here / "plain")["last.pt"] != whole["last.pt"]
+    with caplog.at_level("WARNING", "bat"):
+        load_model(here / "plain" / "best.pt", "mine", few_digits, CPU, network=spec["network"])
+    assert "with the settings {'dropout': 0.0}, and those in use are {}" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["ema", "swa"])
