@@ -140,10 +140,19 @@ def statements(
 
 
 def check_code(path: Path, stated: Any, network: dict, of_run: bool) -> None:
-    """Refuse a run's model of other code than that in use; say it of anyone's."""
+    """Refuse a run's model of other code than that in use; say it of anyone's.
+
+    Of other settings, with which the weights may mean something else, it is said.
+    """
     if not isinstance(stated, dict):
         return
     if all(stated.get(part) == network.get(part) for part in ("sha256", "imports", "package")):
+        if stated.get("settings") != network.get("settings"):
+            log.warning(
+                "%s: a model of %s with the settings %s, and those in use are %s; its weights are "
+                "taken where they fit",
+                *(path, network["code"], printable(stated.get("settings")), network["settings"]),
+            )
         return
     said = (
         f"{path}: a model of other code (sha256 {printable(stated.get('sha256'))}) than "

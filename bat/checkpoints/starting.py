@@ -50,7 +50,7 @@ def start_from(
     if network is not None:
         check_code(path, stated.get("network"), network, of_run)
     what = f"{architecture} with {len(prepared.info['class_names'])} classes"
-    statistics = load_weights(model, path, content, what)
+    statistics = load_weights(model, path, content, what, has_options=False)
     if statistics is None:
         return  # the file does not say how its images were: it is taken for one of this training's
     own = [getattr(model, name).flatten().tolist() for name in ("mean", "std")]

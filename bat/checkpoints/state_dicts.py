@@ -48,7 +48,13 @@ class _Entry:
 
 
 def load_weights(
-    model: Classifier, path: Path, content: Any, what: str, *, key: str | None = None
+    model: Classifier,
+    path: Path,
+    content: Any,
+    what: str,
+    *,
+    key: str | None = None,
+    has_options: bool = True,
 ) -> tuple[list[float], list[float]] | None:
     """Load the weights of a file's content into a model, and find their normalization.
 
@@ -63,6 +69,8 @@ def load_weights(
         What messages call the model.
     key : str, optional
         The name under which the weights are, for content with several.
+    has_options : bool
+        Whether who asks can say a key and a normalization; what messages advise.
 
     Returns
     -------
@@ -77,11 +85,13 @@ def load_weights(
     own = {n: v for n, v in model.state_dict().items() if n.rpartition(".")[2] not in COUNTERS}
     entries = _entries(path, content)
     tensors = {e.name: e for e in entries if isinstance(e.value, Tensor)}
-    prefix = _prefix(path, tensors, own, what, key, _keys(content))
+    prefix = _prefix(path, tensors, own, what, key, _keys(content), has_options)
     weights = {name: tensors[prefix + name] for name in own}
     used = {entry.name for entry in weights.values()}
     holders = {entry.holder for entry in weights.values()}
-    statistics, of_statistics = _normalization(path, entries, used, holders, model.mean.numel())
+    statistics, of_statistics = _normalization(
+        path, entries, used, holders, model.mean.numel(), has_options
+    )
     rest = [
         entry
         for entry in tensors.values()
@@ -95,8 +105,7 @@ def load_weights(
             path,
             what,
             [f"{printable(name)} is not known" for name in unknown],
-            ". If the weights that fit are the whole model, say where they are with --key, or "
-            "key: under the external model",
+            f". If the weights that fit are the whole model, {_apart(has_options)}",
         )
     state = {name: _checked(path, name, weights[name].value, own[name]) for name in own}
     model.load_state_dict(state, strict=False)  # all but the counters
@@ -110,6 +119,13 @@ def load_weights(
     if notes:
         log.info("%s: %s", path, "; ".join(notes))
     return statistics
+
+
+def _apart(has_options: bool) -> str:
+    """How to tell the weights that are meant from others in the file."""
+    if has_options:
+        return "say which are meant with --key, or key: under the external model"
+    return "keep those that are meant alone in a file"
 
 
 def _keys(content: Any) -> str:
@@ -174,6 +190,7 @@ def _prefix(
     what: str,
     key: str | None,
     keys: str,
+    has_options: bool,
 ) -> str:
     """What stands before the model's names in the file."""
     asked = "".join(f"{part}." for part in (key or "").split(".") if part not in {"", *WRAPPERS})
@@ -213,7 +230,7 @@ def _prefix(
         names = [printable(p[:-1]) for p in (first, *different)]
         raise ArtifactError(
             f"{path}: has weights of {what} under {', '.join(map(repr, names))}, and they differ; "
-            "say which is meant with --key, or key: under the external model"
+            f"{_apart(has_options)}"
         )
     if first is not None:
         return first
@@ -274,8 +291,11 @@ def _checked(path: Path, name: str, value: Tensor, own: Tensor) -> Tensor:
     wrong = None
     if not _is_plain(value):
         wrong = "is sparse, quantized or without values"
-    elif not value.is_floating_point():
-        wrong = f"is {str(value.dtype).removeprefix('torch.')}, expected floating-point weights"
+    elif value.is_floating_point() != own.is_floating_point() or (
+        value.dtype != own.dtype and not own.is_floating_point()
+    ):
+        kinds = [str(tensor.dtype).removeprefix("torch.") for tensor in (value, own)]
+        wrong = f"is {kinds[0]}, expected {kinds[1]}"
     elif not (finite := torch.isfinite(value.to(own.dtype))).all():
         wrong = f"has {int((~finite).sum())} of {value.numel()} values not finite"
     elif name.endswith("running_var") and (value < 0).any():
@@ -292,7 +312,12 @@ def _checked(path: Path, name: str, value: Tensor, own: Tensor) -> Tensor:
 
 
 def _normalization(
-    path: Path, entries: list[_Entry], used: set[str], holders: set[str], channels: int
+    path: Path,
+    entries: list[_Entry],
+    used: set[str],
+    holders: set[str],
+    channels: int,
+    has_options: bool,
 ) -> tuple[tuple[list[float], list[float]] | None, set[str]]:
     """Mean and deviation of the channels beside the weights, and the names that they have."""
     beside = {e.name: e.value for e in entries if e.name not in used and _is_near(e, holders)}
@@ -310,7 +335,7 @@ def _normalization(
             values = tuple(_by_channel(v, channels) for v in (mean, beside[partner]))
             if None in values:
                 continue
-            _check_statistics(path, name, partner, *values)
+            _check_statistics(path, name, partner, *values, has_options)
             found.setdefault(values, name)
             names |= {name, partner}
     if len(found) > 1:
@@ -338,11 +363,14 @@ def _by_channel(value: Any, channels: int) -> tuple[float, ...] | None:
     return tuple(map(float, value)) if len(value) == channels else None
 
 
-def _check_statistics(path: Path, name: str, partner: str, mean: tuple, std: tuple) -> None:
+def _check_statistics(
+    path: Path, name: str, partner: str, mean: tuple, std: tuple, has_options: bool
+) -> None:
     if all(0 <= m <= 1 for m in mean) and all(0 < s <= 1 for s in std):
         return
     raise ArtifactError(
         f"{path}: {printable(name)} is {printable(mean)}, {printable(partner)} is "
         f"{printable(std)}; expected a mean in [0, 1] and a standard deviation in (0, 1], of "
-        "images in [0, 1]: take them out of the file, and say --normalize or --no-normalize"
+        "images in [0, 1]: take them out of the file"
+        + (", and say --normalize or --no-normalize" if has_options else "")
     )

@@ -99,11 +99,11 @@ class AWP(Objective):
             for name, weight in model.named_parameters()
             if weight.requires_grad and weight.ndim > 1 and "weight" in name
         ]
-        kept = [(buffer, buffer.clone()) for buffer in model.buffers()]
+        kept = [buffer.clone() for buffer in model.buffers()]
         loss, _ = self.objective.loss(model, batch, attacked, epoch=epoch)
         gradients = torch.autograd.grad(loss, weights, allow_unused=True)
         with torch.no_grad():
-            for buffer, before in kept:
+            for buffer, before in zip(model.buffers(), kept, strict=True):  # some are new ones
                 buffer.copy_(before)
             for weight, gradient in zip(weights, gradients, strict=True):
                 if gradient is not None:

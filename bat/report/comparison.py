@@ -9,7 +9,7 @@ import pandas as pd
 
 from bat.errors import ArtifactError
 from bat.files import NO_SOURCE, check_inputs, table_digest
-from bat.plan.inputs import checkpoint_file, other_seed, result_file, seeds_of
+from bat.plan.inputs import checkpoint_file, other_seed, result_file, score_file, seeds_of
 from bat.report.folder import Folder
 from bat.scores.chance import memorization_by_chance, warning_text
 from bat.statistics import above
@@ -122,17 +122,22 @@ class Comparison:
                 f"{path}: trained with other settings than are configured; run the workflow, "
                 "which trains it again"
             )
-        check_inputs(path, metadata, self._tables(metadata.get("inputs", {})), what="the run")
+        made_of = metadata.get("inputs", {})
+        check_inputs(path, metadata, self._tables(made_of), what="the run")
+        if "start" in made_of:
+            start = self._checkpoint(metadata["recipe"]["start_from"]["run"], seed)
+            check_model(path, metadata, start, "start")
         return table
 
     def _tables(self, names: Iterable[str]) -> dict[str, str]:
         """Digests of those tables that runs are made of which are named."""
-        columns = {"groups": ["typical", "atypical"]}
         digests = {}
-        for name in set(names) - {"data"}:
-            place = "groups/train" if name == "groups" else f"scores/{name}"
-            path = self.folder.path / f"{place}.parquet"
-            digests[name] = table_digest(path, name, columns.get(name, [name]))
+        for name in set(names) - {"data", "start"}:
+            path, kind, columns = "groups/train.parquet", "groups", ["typical", "atypical"]
+            if name != "groups":
+                path, columns = score_file(name), [name]
+                kind = Path(path).stem
+            digests[name] = table_digest(self.folder.path / path, kind, columns)
         return digests
 
     def poisoning(self, run: str) -> dict[int, tuple[pd.DataFrame, dict]]:

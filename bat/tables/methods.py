@@ -11,7 +11,7 @@ import pandas as pd
 from bat.errors import BatError
 from bat.plan.catalogue import Entry
 from bat.plan.effort import step_cost
-from bat.plan.inputs import runs_of, score_kinds
+from bat.plan.inputs import runs_of, score_file, score_kinds
 from bat.report.along_training import GROUPS
 from bat.report.captions import sentences
 from bat.report.comparison import Comparison
@@ -224,8 +224,8 @@ def write_methods(
     )
     text = caption(table, evaluation, specs, baseline=baseline, paper=paper)
     text = sentences(text, note, comparison.caution(runs))
-    for kind in sorted(score_kinds(specs.values())):
-        text = comparison.folder.noted(text, f"scores/{kind}.parquet")
+    for file in sorted({score_file(kind) for kind in score_kinds(specs.values())}):
+        text = comparison.folder.noted(text, file)
     if table["cost"].notna().any():
         text += f" {cost_text(steps)}"
     shown, marked = presentation(table, attacks)

@@ -137,7 +137,7 @@ def test_what_no_forward_pass_uses_is_left_out_and_said(few_digits, tmp_path, to
         ({"body.0.1.running_mean": None}, ("body.0.1.running_mean is missing",)),
         ({"head.bias": torch.ones(7)}, ("head.bias has shape (7,), expected (10,)",)),
         ({"head.bias": torch.ones(10, dtype=torch.int64)}, ("head.bias is int64",)),
-        ({"head.bias": torch.ones(10, dtype=torch.complex64)}, ("head.bias is complex64",)),
+        ({"head.bias": torch.ones(10, dtype=torch.complex64)}, ("complex64, expected float32",)),
         ({"head.bias": torch.full((10,), torch.nan)}, ("10 of 10 values not finite",)),
         ({"head.bias": torch.full((10,), 1e300, dtype=torch.float64)}, ("not finite",)),
         ({"body.0.1.running_var": -torch.ones(4)}, ("body.0.1.running_var is a variance below",)),

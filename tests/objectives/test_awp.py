@@ -300,6 +300,21 @@ def test_weights_without_a_gradient_stay():
     assert not torch.equal(net.head.weight, start["head.weight"])
 
 
+def test_a_buffer_that_each_pass_replaces_counts_the_pass_at_the_moved_weights_alone():
+    class Counting(Net):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+        def forward(self, x):
+            self.seen = self.seen + len(x)
+            return super().forward(x)
+
+    net, batch = Counting().train(), batch_of(0, torch.float32)
+    AWP(Given(), gamma=0.5)(net, batch, None)
+    assert int(net.seen) == len(batch.x)
+
+
 def test_it_keeps_what_the_method_keeps():
     objective = AWP(Given())
     take_steps(objective, n=3)

@@ -297,6 +297,7 @@ def test_configurations_of_the_paper_pass_the_check_and_cost_what_they_say(
     assert 100 < sum(row.hours for row in found) < most
     trained = {row.stage.split(", ")[1] for row in found if row.stage.startswith("training")}
     assert trained == networks
+    assert any("of last" in row.stage for row in found) == (name == "paper-lite")
     of_runs = {row.stage for row in found if row.dataset == "cifar10" and "wrn-28" in row.stage}
     assert of_runs <= {"training, wrn-28-10", "representation, wrn-28-10"}
 

@@ -29,6 +29,24 @@ def net(n_classes, dropout=0.3):
         nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(dropout), nn.Linear(32, n_classes)
     )
 """
+COUNTING = """
+import torch
+from torch import nn
+
+
+class Counting(nn.Module):
+    def __init__(self, n_classes):
+        super().__init__()
+        self.fc, self.dropout = nn.Linear(64, n_classes), nn.Dropout(0.1)
+        self.register_buffer("order", torch.arange(64).flip(0))
+        self.register_buffer("open", torch.arange(64) % 9 > 0)
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x):
+        if self.training:
+            self.seen = self.seen + len(x)
+        return self.fc(self.dropout(x.flatten(1)[:, self.order] * self.open))
+"""
 METHOD = """
 import torch
 import torch.nn.functional as F
@@ -90,7 +108,7 @@ def with_network(spec, settings=None):
 # -- networks -------------------------------------------------------------------------------
 
 
-def test_a_run_with_dropout_goes_on_bit_for_bit(here, few_digits, inputs, kill):
+def test_a_run_with_dropout_goes_on_bit_for_bit(here, few_digits, inputs, kill, caplog):
     spec = with_network(specification("pgd-at"))
     train(here / "whole", few_digits, spec, inputs)
     with kill(before=4):  # in the middle of the second epoch, its state kept before each step
@@ -105,6 +123,28 @@ def test_a_run_with_dropout_goes_on_bit_for_bit(here, few_digits, inputs, kill):
     other = with_network(specification("pgd-at"), {"dropout": 0.0})
     train(here / "plain", few_digits, other, inputs)
     assert files(here / "plain")["last.pt"] != whole["last.pt"]
+    with caplog.at_level("WARNING", "bat"):
+        load_model(here / "plain" / "best.pt", "mine", few_digits, CPU, network=spec["network"])
+    assert "with the settings {'dropout': 0.0}, and those in use are {}" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["ema", "swa"])
+def test_buffers_of_whole_numbers_are_averaged_kept_and_judged(kind, here, few_digits, inputs):
+    """Tables of positions and masks, as vision transformers have them; nothing is normalized."""
+    (here / "nets.py").write_text(COUNTING)
+    run = {"method": "erm", "averaging": {"kind": kind, "start": 0}}
+    spec = specification("x", runs={"x": run}, training={"epochs": 2, "milestones": []})
+    networks = {"mine": config.Network(network="nets.py:Counting")}
+    spec |= {"architecture": "mine"} | own.network("mine", networks)
+    train(here / "run", few_digits, spec, inputs)
+    state = torch.load(here / "run" / "last.pt", weights_only=True)["state_dict"]
+    assert int(state["seen"]) == 2 * 3 * 50 and state["open"].sum() == 56
+    kept = load_model(here / "run" / "last.pt", "mine", few_digits, CPU, network=spec["network"])
+    assert all(torch.equal(value, state[name]) for name, value in kept.state_dict().items())
+    state["order"] = state["order"].int()
+    torch.save(state, here / "other.pt")
+    with pytest.raises(ArtifactError, match="order is int32, expected int64"):
+        load_model(here / "other.pt", "mine", few_digits, CPU, network=spec["network"])
 
 
 def test_every_kind_of_run_takes_a_network(here, few_digits, inputs, compiled):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from short_runs import files, specification, train
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from bat.errors import ArtifactError, BatError
 from bat.files import read_metadata, write_torch
@@ -121,6 +123,40 @@ def test_a_checkpoint_of_another_model_is_refused_by_name(
     with pytest.raises(ArtifactError, match=rf"theirs\.pt: (.|\n)*{message}"):
         train(tmp_path / "mine", few_digits, started(path), inputs)
     assert not (tmp_path / "mine" / "last.pt").exists()
+
+
+def fewer(state):
+    return state | {name: state[name][:7] for name in ("head.weight", "head.bias")}
+
+
+@pytest.mark.parametrize(
+    ("wrap", "message"),
+    [
+        (lambda w: {"net": w, "ema": {k: v + 1 for k, v in w.items()}}, "and they differ; keep"),
+        (lambda w: w | {"projector.weight": torch.ones(3)}, "the whole model, keep those"),
+        (lambda w: w | {"mean": [0.0], "std": [255.0]}, r"take them out of the file\Z"),
+        (fewer, r"head\.bias has shape \(7,\), expected \(10,\)"),
+    ],
+)
+def test_anyones_file_that_does_not_do_is_refused_with_advice_that_can_be_followed(
+    wrap, message, first, few_digits, inputs, tmp_path
+):
+    path = tmp_path / "theirs.pt"
+    torch.save(wrap(weights(first)), path)
+    with pytest.raises(ArtifactError, match=rf"theirs\.pt: .*{message}") as refused:
+        train(tmp_path / "mine", few_digits, started(path), inputs)
+    assert "--" not in str(refused.value)
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, AveragedModel])
+def test_the_state_dict_of_a_wrapper_is_the_plain_one(wrap, first, few_digits, inputs, tmp_path):
+    model = build_for("small_cnn-4", few_digits.info)
+    model.load_state_dict(weights(first))
+    for name, state in (("plain", model.state_dict()), ("wrapped", wrap(model).state_dict())):
+        torch.save(state, tmp_path / f"{name}.pt")
+        train(tmp_path / name, few_digits, started(tmp_path / f"{name}.pt"), inputs)
+    one, other = (weights(tmp_path / name / "last.pt") for name in ("plain", "wrapped"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_a_file_that_changed_or_is_gone_is_refused(first, few_digits, inputs, tmp_path):
