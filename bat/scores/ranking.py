@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bat.errors import BatError
 from bat.scores.proxies import PROXIES
 from bat.scores.registry import SCORES
 
@@ -42,7 +43,6 @@ def ends(
         A key of `bat.scores.registry.SCORES` or `bat.scores.proxies.PROXIES`, which
         says which end is which.
     values : ndarray of float, shape (n,)
-        Finite.
     top, bottom : float
         Shares of the samples, in [0, 1]. Of equal values those of lower index count as more
         atypical.
@@ -52,12 +52,23 @@ def ends(
     atypical, typical : ndarray of bool, shape (n,)
         ``round(top * n)`` samples, and ``round(bottom * n)`` of the others.
 
+    Raises
+    ------
+    BatError
+        If a value is not finite, as of a score that the table does not hold.
+
     Examples
     --------
     >>> ends("csl", np.array([0.1, 3.0, 0.2, 0.9]), top=0.25, bottom=0.5)
     (array([False,  True, False, False]), array([ True, False,  True, False]))
     """
     n = len(values)
+    if unknown := n - np.count_nonzero(np.isfinite(values)):
+        raise BatError(
+            f"{kind} is not known of {unknown} of {n} samples, so its ends are not; the table of "
+            f"{table_of(kind)} must hold it: add it to proxies.names where it is made here, else "
+            "name a score that the source has"
+        )
     order = np.argsort(-values if atypical_end(kind) == "high" else values, kind="stable")
     n_top = round(top * n)
     atypical, typical = np.zeros((2, n), bool)

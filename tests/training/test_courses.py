@@ -9,7 +9,7 @@ from short_runs import CPU
 
 from bat import config
 from bat.data import as_float, to_device
-from bat.errors import ArtifactError
+from bat.errors import ArtifactError, BatError
 from bat.files import column, read_table, write_table
 from bat.plan.catalogue import find_entry
 from bat.plan.inputs import course_files, is_drawn, shared_tables
@@ -234,6 +234,13 @@ def test_a_run_counts_the_top_share_as_memorized(watched, few_digits, tmp_path, 
         assert values[memorized].min() >= values[others].max()
     else:
         assert values[memorized].max() <= values[others].min()
+
+
+def test_a_run_by_a_score_that_the_table_lacks_is_refused(watched, few_digits, tmp_path):
+    table, _ = write(watched, few_digits, tmp_path)
+    spec = {"dataset": "digits", "run": "r", "score": {"kind": "grand", "top": 0.1}}
+    with pytest.raises(BatError, match="grand is not known of 200 of 200 samples"):
+        score_masks(spec, table)
 
 
 def test_without_a_section_nothing_is_asked_for():
