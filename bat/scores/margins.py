@@ -22,7 +22,7 @@ import numpy as np
 
 from bat.errors import BatError
 from bat.scores.counts import as_mask, check_bool
-from bat.scores.margin_prior import LEAST_SAMPLES, fit_prior
+from bat.scores.margin_prior import LEAST_SAMPLES, fit_prior, responsibilities
 
 _SAMPLES = 4096
 """Samples whose margins are in memory in float64 at a time."""
@@ -130,10 +130,17 @@ def memorization_from_margins(
     that of ``(k + 2 p) / (n + 2)``, after Agresti and Caffo with the accuracy ``p`` of
     all samples for a half. That without it is ``Phi(z)`` of ``z = mean / sd``, whose
     estimate varies by ``1/n + z^2 / (2 d)`` for ``d`` degrees of freedom of the shrunk
-    deviation. With the prior of `fit_prior` it is normal, and the mean and the variance
-    of ``Phi`` of it are known in closed form (Owen's T). With fewer samples than a prior
-    takes, ``Phi(z)`` with ``z = mean / (sd sqrt(1 - 1/n))`` takes its place, unbiased
-    where the deviation is known (Kolmogorov, 1950).
+    deviation. With the prior of `fit_prior` it is a mixture of normal densities, and the
+    mean and the variance of ``Phi`` of it are known in closed form (Owen's T). With fewer
+    samples than a prior takes, ``Phi(z)`` with ``z = mean / (sd sqrt(1 - 1/n))`` takes its
+    place, unbiased where the deviation is known (Kolmogorov, 1950).
+
+    Intervals of 1.96 standard errors hold the truth for 95 % of all samples, and of those
+    with a high estimate, where margins are Gaussian. Of those with a high *truth* they
+    hold it less often while trials are few: the estimate of the unusual sample is drawn
+    to what is usual. The mean of the posterior does that by its nature, with the very
+    prior known too. Margins of one sample that are skewed or have heavy tails bias the
+    estimate however many trials there are; trust the plain difference then.
 
     Examples
     --------
@@ -221,8 +228,6 @@ def _moments(margins, chosen):
 
 def _accuracy(n, mean, squares, *tells):
     """Accuracy of some trials on each sample, its variance, and the prior's trials."""
-    from scipy.special import ndtr, owens_t
-
     freedom = n - 1
     trials, pooled = shrinkage(squares / freedom, freedom)
     if np.isinf(trials):
@@ -231,23 +236,41 @@ def _accuracy(n, mean, squares, *tells):
         deviation = np.sqrt((trials * pooled + squares) / (trials + freedom))
     z = mean / deviation
     known = (n > 1) & np.isfinite([z, *tells]).all(axis=0)
-    if known.sum() >= LEAST_SAMPLES:
-        spread = 1 / n + z**2 / (2 * (trials + freedom))
-        expected, apart = np.full((2, *n.shape), np.nan)
-        expected[known], apart[known] = fit_prior(*(v[known] for v in (z, spread, *tells)))
-        z, spread = (
-            (apart * z + spread * expected) / (apart + spread),
-            apart * spread / (apart + spread),
-        )
-        accuracy = ndtr(z / np.sqrt(1 + spread))
-    else:
+    alone = known.sum() < LEAST_SAMPLES
+    if alone:
         z = z / np.sqrt(1 - 1 / n)
-        spread = 1 / n + z**2 / (2 * (trials + freedom))
-        accuracy = ndtr(z)
+    spread = 1 / n + z**2 / (2 * (trials + freedom))
+    found = [values[known] for values in (z, spread, *tells)]
+    accuracy, variance = np.full((2, *n.shape), np.nan)
+    accuracy[known], variance[known] = _without_prior(*found[:2]) if alone else _with_prior(*found)
+    return accuracy, np.maximum(variance, 0), float(trials)
+
+
+def _without_prior(z, spread):
+    """``Phi(z)``, and the variance of ``Phi`` about it."""
+    from scipy.special import ndtr
+
+    share, square = _moments_of_share(z, spread)
+    return ndtr(z), square - share**2
+
+
+def _with_prior(z, spread, *tells):
+    """Mean and variance of ``Phi`` over the posterior of each sample."""
+    expected, apart, shares = fit_prior(z, spread, *tells)
+    weights = responsibilities(z, spread, expected, apart, shares)
+    centre = (apart * z + spread * expected) / (apart + spread)
+    share, square = _moments_of_share(centre, apart * spread / (apart + spread))
+    accuracy = (weights * share).sum(axis=0)
+    return accuracy, (weights * square).sum(axis=0) - accuracy**2
+
+
+def _moments_of_share(z, spread):
+    """Means of ``Phi`` and of its square under normal densities."""
+    from scipy.special import ndtr, owens_t
+
     centre = z / np.sqrt(1 + spread)
     share = ndtr(centre)
-    both = share - 2 * owens_t(centre, 1 / np.sqrt(1 + 2 * spread))
-    return np.where(n > 1, accuracy, np.nan), np.maximum(both - share**2, 0), float(trials)
+    return share, share - 2 * owens_t(centre, 1 / np.sqrt(1 + 2 * spread))
 
 
 def shrinkage(variances: np.ndarray, freedom: np.ndarray) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bat.attacks import batch_of, device_of
+from bat.attacks import batch_of, device_of, eval_mode
 from bat.data import as_tensor
 from bat.errors import BatError
 from bat.scores.proxies import OBSERVATIONS, early_epoch, proxy_scores
@@ -71,6 +71,9 @@ class Dynamics(Recorder):
     def step(self, index, logits, labels) -> None:
         """Take in a batch; the k-th time that a sample comes is its k-th epoch.
 
+        A sample that comes less often than others, as with a loader that drops the last
+        batch, has no last epochs, and so no score that needs them; take `look` there.
+
         Parameters
         ----------
         index : Tensor or ndarray of int, shape (m,)
@@ -120,7 +123,7 @@ class Dynamics(Recorder):
         epochs: int | None = None,
         batch_size: int = 500,
     ) -> None:
-        """Observe every sample with the model as it is, in eval mode; the mode is restored.
+        """Observe every sample with the model as it is, in eval mode; modes are restored.
 
         No random stream but its own is touched and no gradient stays behind, so that
         a training goes on as it would without.
@@ -154,16 +157,13 @@ class Dynamics(Recorder):
         chosen = [name for name in self.observe if name != "weight_gradient" or early]
         device = device_of(model)
         generator = torch.Generator(device).manual_seed(self.seed * 100_003 + epoch)
-        training, clock = model.training, Clock(device)
-        model.eval()
-        try:
+        clock = Clock(device)
+        with torch.inference_mode(False), eval_mode(model):
             for index in torch.arange(self.n).split(batch_size):
                 x, y = batch_of(images, labels, index, device)
                 epochs = np.full(len(index), epoch)
                 for name, values in observed(model, x, y, chosen, generator, clock):
                     self._place(name, epochs, index.numpy(), values.cpu().numpy())
-        finally:
-            model.train(training)
         self._seen[:] = epoch + 1
         self.seconds.append(clock.spent)
 
@@ -178,7 +178,10 @@ class Dynamics(Recorder):
         }
 
     def scores(self, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
-        """The scores of `bat.scores.proxies.PROXIES` that the observations allow."""
+        """The scores of `bat.scores.proxies.PROXIES` that the observations allow.
+
+        NaN for samples that were not seen in an epoch that a score needs.
+        """
         return proxy_scores(self.course(), names)
 
     def state_dict(self) -> dict:
@@ -188,7 +191,18 @@ class Dynamics(Recorder):
         return {"course": course, "seen": seen, "seconds": list(self.seconds)}
 
     def load_state_dict(self, state: dict) -> None:
-        """Go on from what `state_dict` gave."""
+        """Go on from what `state_dict` gave.
+
+        Raises
+        ------
+        BatError
+            If it is of another number of samples.
+        """
+        if len(state["seen"]) != self.n:
+            raise BatError(
+                f"the state is of {len(state['seen'])} samples, and this recorder of {self.n}; "
+                "expected that of the same training set"
+            )
         self._rows = {name: list(values.numpy().copy()) for name, values in state["course"].items()}
         self._seen = state["seen"].numpy().copy()
         self.seconds = list(state["seconds"])

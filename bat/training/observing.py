@@ -107,6 +107,8 @@ def _weight_gradient(model, x, labels) -> Tensor:
     """The norm of each sample's gradient by all weights, one sample at a time by vmap."""
     from torch.func import functional_call, grad, vmap
 
+    if isinstance(model, torch.nn.DataParallel):
+        model = model.module
     weights = {name: v.detach() for name, v in model.named_parameters()}
     buffers = dict(model.named_buffers())
 

@@ -66,6 +66,9 @@ def uneven(kind, n_trials, n=4000, seed=0):
             rng.random(n) < 0.1, rng.normal(-2, 0.5, n), rng.normal(2, 0.8, n)
         ),
         "heavy tails": lambda: 0.8 + 0.7 * rng.standard_t(3, n),
+        "few wrong": lambda: np.where(
+            rng.random(n) < 0.05, rng.normal(-1, 0.7, n), rng.normal(3, 1, n)
+        ),
     }[kind]()
     sd = np.sqrt(8 / rng.chisquare(8, n))
     included = np.stack([subset(seed, trial, n, 0.7) for trial in range(n_trials)])
@@ -83,6 +86,40 @@ def test_intervals_hold_what_they_say_where_nothing_is_normal(kind, n_trials):
     se = scores.memorization_margin_se[~np.isnan(scores.memorization_margin)]
     assert 0.93 <= (np.abs(error) <= 1.96 * se).mean() <= 0.97
     assert abs(error.mean()) < 0.01
+
+
+@pytest.mark.parametrize(("n_trials", "less"), [(10, 0.85), (20, 0.93), (60, 1.0)])
+def test_few_memorized_samples_are_not_drawn_in_with_the_many(n_trials, less, monkeypatch):
+    """Wrong labels among easy samples, as most data sets have them, against a normal prior."""
+    included, found, truth = uneven("few wrong", n_trials)
+
+    def judged():
+        scores = memorization_from_margins(included, found)
+        error = scores.memorization_margin - truth
+        defined = ~np.isnan(error)
+        inside = np.abs(error) <= 1.96 * scores.memorization_margin_se
+        memorized = defined & (truth > 0.5)
+        return inside[defined].mean(), inside[memorized].mean(), (error[memorized] ** 2).mean()
+
+    covered, of_memorized, squared = judged()
+    assert 0.93 <= covered <= 0.97
+    assert of_memorized >= 0.92
+    monkeypatch.setattr(margin_prior, "WIDER", np.array([1.0]))
+    of_normal = judged()
+    assert squared < less * of_normal[2]
+    assert of_memorized >= of_normal[1] - 0.01
+
+
+@pytest.mark.parametrize("kind", ["normal", "two peaks", "heavy tails", "few wrong"])
+def test_intervals_of_high_estimates_hold_what_they_say(kind):
+    """Of samples chosen by what is seen of them; of high truths fewer, see the notes."""
+    for n_trials in (10, 20, 60):
+        included, found, truth = uneven(kind, n_trials)
+        scores = memorization_from_margins(included, found)
+        error = np.abs(scores.memorization_margin - truth)
+        inside = error <= 1.96 * scores.memorization_margin_se
+        assert inside[scores.memorization_margin > 0.5].mean() >= 0.92
+        assert inside[~np.isnan(error) & (truth > 0.5)].mean() >= 0.87
 
 
 @pytest.mark.parametrize(("n_trials", "worth"), [(10, 2.5), (30, 1.8), (100, 1.35)])
@@ -119,7 +156,7 @@ def test_a_proxy_takes_part_in_the_prior():
 
 
 def test_the_estimate_is_the_mean_of_the_posterior(monkeypatch):
-    """Against integrals over the prior's normal density, sample by sample."""
+    """Against integrals over the prior's mixture of normal densities, sample by sample."""
     included, found, _ = uneven("two peaks", 12, n=150)
     priors = []
 
@@ -132,11 +169,13 @@ def test_the_estimate_is_the_mean_of_the_posterior(monkeypatch):
     n_in, right = included.sum(axis=0), ((found > 0) & included).sum(axis=0)
     all_right = right.sum() / n_in.sum()
     defined = np.flatnonzero(((~included).sum(axis=0) > 1) & (n_in > 0))
-    (columns,) = priors
-    for sample, z, spread, mean, variance in zip(defined[:6], *columns, strict=False):
+    ((*columns, variances, shares),) = priors
+    assert shares.sum() == pytest.approx(1)
+    for sample, z, spread, mean, own in zip(defined[:6], *columns, variances.T, strict=False):
 
-        def density(t, z=z, spread=spread, mean=mean, variance=variance):
-            return norm.pdf(t, mean, np.sqrt(variance)) * norm.pdf(z, t, np.sqrt(spread))
+        def density(t, z=z, spread=spread, mean=mean, own=own):
+            prior = (shares * norm.pdf(t, mean, np.sqrt(own))).sum()
+            return prior * norm.pdf(z, t, np.sqrt(spread))
 
         total, first, second = (
             quad(lambda t, k=k: density(t) * norm.cdf(t) ** k, -30, 30, points=[z, mean])[0]
@@ -157,7 +196,9 @@ def test_the_prior_is_that_of_the_samples():
     truth = np.abs(seen) + np.where(seen > 1, 0.5, 1.0) * rng.normal(size=len(seen))
     spread = rng.uniform(0.1, 1, len(seen))
     z = truth + np.sqrt(spread) * rng.normal(size=len(seen))
-    mean, variance = margin_prior.fit_prior(z, spread, seen)
+    mean, variances, shares = margin_prior.fit_prior(z, spread, seen)
+    variance = variances[0]
+    assert shares[0] > 0.7
     inside = np.abs(seen - 1) < 1.8
     assert np.abs(mean - np.abs(seen))[inside].mean() < 0.05
     assert variance[seen < 0].mean() == pytest.approx((1 + 0.625) / 2, abs=0.1)
@@ -168,9 +209,20 @@ def test_a_margin_that_says_nothing_is_no_prior_of_its_own():
     rng = np.random.default_rng(1)
     z, spread = rng.normal(1, 2, 5000), np.full(5000, 0.5)
     for seen in (np.zeros(5000), rng.normal(size=5000), np.repeat([1.0, 2.0], 2500)):
-        mean, variance = margin_prior.fit_prior(z, spread, seen)
+        mean, variances, _ = margin_prior.fit_prior(z, spread, seen)
         assert np.abs(mean - 1).mean() < 0.15
-        assert variance.mean() == pytest.approx(3.5, abs=0.3)
+        assert variances[0].mean() == pytest.approx(3.5, abs=0.3)
+
+
+def test_the_prior_is_as_wide_as_the_samples_say():
+    """Normal samples take the first density; a few far ones take a share of the widest."""
+    rng = np.random.default_rng(2)
+    spread, seen = np.full(20_000, 0.3), rng.normal(size=20_000)
+    for far, least, most in ((0.0, 0.0, 0.002), (0.02, 0.01, 0.02)):
+        sd = np.where(rng.random(20_000) < far, 8.0, 1.0)
+        z = seen + sd * rng.normal(size=20_000) + np.sqrt(spread) * rng.normal(size=20_000)
+        shares = margin_prior.fit_prior(z, spread, seen)[2]
+        assert least <= shares[-1] <= most and shares[0] > 0.85
 
 
 def test_equal_deviations_are_pooled_and_unequal_ones_are_not():

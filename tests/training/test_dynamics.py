@@ -128,6 +128,48 @@ def test_a_recorder_goes_on_where_it_was(model, images, labels):
         np.testing.assert_array_equal(second.course()[name], values)
 
 
+def test_a_state_of_other_samples_is_refused(model, images, labels):
+    recorder = Dynamics(N)
+    recorder.look(model, images, labels)
+    with pytest.raises(BatError, match=f"the state is of {N} samples, and this recorder of 31"):
+        Dynamics(31).load_state_dict(recorder.state_dict())
+
+
+def test_a_look_leaves_frozen_layers_frozen(model, images, labels):
+    """A network that is fine-tuned, with batch statistics that stay: the modes of its parts."""
+    model.train()
+    for i, module in enumerate(model.modules()):
+        module.training = i % 3 > 0
+    for i, parameter in enumerate(model.parameters()):
+        parameter.requires_grad_(i % 2 > 0)
+    before = [m.training for m in model.modules()], [p.requires_grad for p in model.parameters()]
+    assert len(set(before[0])) == len(set(before[1])) == 2
+    Dynamics(N, observe=OBSERVATIONS).look(model, images, labels)
+    after = [m.training for m in model.modules()], [p.requires_grad for p in model.parameters()]
+    assert after == before
+
+
+@pytest.mark.parametrize("wrapped", [nn.DataParallel, torch.inference_mode(), torch.no_grad()])
+def test_looks_are_the_same_wherever_they_are_taken(wrapped, model, images, labels):
+    alone, other = Dynamics(N, observe=OBSERVATIONS), Dynamics(N, observe=OBSERVATIONS)
+    alone.look(model, images, labels)
+    if wrapped is nn.DataParallel:
+        other.look(wrapped(model), images, labels)
+    else:
+        with wrapped:
+            other.look(model, images, labels)
+    for name, values in alone.course().items():
+        np.testing.assert_allclose(other.course()[name], values, rtol=1e-5, err_msg=name)
+
+
+def test_a_sample_that_comes_less_often_has_no_last_epochs():
+    recorder, labels = Dynamics(3), torch.tensor([0, 1])
+    recorder.step([0, 1], torch.zeros(2, 2), labels)
+    recorder.step([0, 2], torch.zeros(2, 2), labels)
+    assert np.isnan(recorder.scores()["csl"]).tolist() == [False, True, True]
+    assert not np.isnan(recorder.scores()["el2n"]).any()
+
+
 def test_batches_in_any_order_make_the_epochs(model, images, labels):
     model.eval()
     with torch.no_grad():
