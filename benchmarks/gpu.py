@@ -14,6 +14,7 @@ is its own and a failure stops nothing else. Images are made; seconds do not dep
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import platform
 import subprocess
@@ -28,6 +29,7 @@ from gpu_measurements import LOOPS, measure
 from gpu_report import report
 
 from bat.files import write_bytes
+from bat.report.writing import with_suffix
 
 COMMON = {"eps": 8 / 255, "n_test": 1000, "workers": 4, "rounds": 3, "edge": 32}
 FULL = {
@@ -123,31 +125,36 @@ def run(spec: dict, seconds: float) -> dict:
 
 
 def in_processes(specs: list[dict], seconds: float) -> list[dict]:
-    """What measurements give that run at the same time, each in a process of its own."""
+    """What measurements give that run at the same time, each in a process of its own.
+
+    Where one fails the others, which may wait for it, are ended too.
+    """
     script = Path(__file__).with_name("gpu_measurements.py")
     deadline = time.monotonic() + seconds
-    started = [
-        subprocess.Popen(
-            [sys.executable, str(script), json.dumps(spec)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for spec in specs
-    ]
-    try:
-        found = []
-        for process in started:
-            out, err = process.communicate(timeout=max(0.1, deadline - time.monotonic()))
-            if process.returncode:
-                last = (err.strip().splitlines() or ["no message"])[-1]
-                raise RuntimeError(f"ended with {process.returncode}: {last[:300]}")
-            found.append(json.loads(out.splitlines()[-1]))
-        return found
-    finally:
-        for process in started:
-            process.kill()
-            process.communicate()
+    with contextlib.ExitStack() as stack:
+        files = [[stack.enter_context(tempfile.TemporaryFile("w+")) for _ in "oe"] for _ in specs]
+        started = []
+        try:
+            for spec, (out, err) in zip(specs, files, strict=True):
+                command = [sys.executable, str(script), json.dumps(spec)]
+                started.append(subprocess.Popen(command, stdout=out, stderr=err))
+            codes = [process.poll() for process in started]
+            while None in codes and not any(codes):
+                if time.monotonic() > deadline:
+                    raise subprocess.TimeoutExpired(script.name, seconds)
+                time.sleep(0.05)
+                codes = [process.poll() for process in started]
+        finally:
+            for process in started:
+                process.kill()
+                process.wait()
+        for code, (out, err) in zip(codes, files, strict=True):
+            out.seek(0)
+            err.seek(0)
+            if code:
+                last = (err.read().strip().splitlines() or ["no message"])[-1]
+                raise RuntimeError(f"ended with {code}: {last[:300]}")
+        return [json.loads(out.read().splitlines()[-1]) for out, _ in files]
 
 
 def hardware(toy: bool) -> dict[str, str]:
@@ -197,7 +204,7 @@ def main() -> None:
     deadline = time.monotonic() + 60 * options.minutes
     if not options.toy and not torch.cuda.is_available():
         raise SystemExit(f"torch {torch.__version__} finds no GPU; --toy runs on a CPU")
-    wanted, path = measurements(options.toy), options.out.with_suffix(".json")
+    wanted, path = measurements(options.toy), with_suffix(options.out, "json")
     found = read(path, hardware(options.toy), wanted)
     print(", ".join(found["hardware"].values()), flush=True)
     least = 0.5 if options.toy else 20.0  # seconds; less is not worth the start
@@ -215,7 +222,7 @@ def main() -> None:
         write_bytes(path, (json.dumps(found, indent=1) + "\n").encode())
         print(f"{name}: {json.dumps(numbers)}, {entry['wall_seconds']:.0f} s", flush=True)
     text = report(found, list(wanted))
-    write_bytes(options.out.with_suffix(".md"), text.encode())
+    write_bytes(with_suffix(options.out, "md"), text.encode())
     print(text)
 
 

@@ -64,13 +64,18 @@ def test_gpu_goes_on_where_an_earlier_call_left_it(benchmark, tmp_path):
 
 
 def test_gpu_says_what_it_had_no_time_for_and_what_failed(call, benchmark, tmp_path):
-    text = call("gpu", "--toy", "--minutes", 0, "--out", tmp_path / "gpu")
+    text = call("gpu", "--toy", "--minutes", 0, "--out", tmp_path / "h100.1")
+    assert (tmp_path / "h100.1.md").read_text() in text
     wanted = benchmark("gpu").measurements(toy=True)
     assert text.count("(no time was left)") == len(wanted)
     spec = wanted["trials"] | {"architecture": "none"}
     assert "'none' is not an architecture" in benchmark("gpu").run(spec, 60)["missing"]
     never = wanted["trials, 2 jobs"]
     assert benchmark("gpu").run(never, 0.01) == {"missing": "not done within 0 s"}
+    waits = [never | {"meeting": str(tmp_path / "meeting"), "job": job} for job in (0, 1)]
+    (tmp_path / "meeting").mkdir()
+    with pytest.raises(RuntimeError, match="ended with 1: "):
+        benchmark("gpu").in_processes([waits[0], waits[1] | {"architecture": "none"}], 600)
 
 
 def test_ratios_of_the_report_are_those_of_the_seconds(benchmark):

@@ -13,6 +13,7 @@ from bat.checkpoints.state_dicts import load_weights
 from bat.data import PreparedData
 from bat.errors import ArtifactError
 from bat.models import Classifier
+from bat.progress import log
 
 TOLERANCE = 1e-4  # of normalizations that are the same, written with few digits
 
@@ -44,6 +45,12 @@ def start_from(
     ArtifactError
         If the file is missing or damaged, or of another architecture, other
         classes or another normalization than the model.
+
+    Notes
+    -----
+    A file that does not say its normalization is taken for one of the model's, with a
+    warning: images that entered as they are, as in the code of TRADES and MART, are not
+    told from normalized ones.
     """
     content = read_checkpoint(path)
     stated, of_run = statements(path, content, architecture, prepared)
@@ -51,9 +58,15 @@ def start_from(
         check_code(path, stated.get("network"), network, of_run)
     what = f"{architecture} with {len(prepared.info['class_names'])} classes"
     statistics = load_weights(model, path, content, what, has_options=False)
-    if statistics is None:
-        return  # the file does not say how its images were: it is taken for one of this training's
     own = [getattr(model, name).flatten().tolist() for name in ("mean", "std")]
+    if statistics is None:
+        if network is None:
+            log.warning(
+                "%s: does not say how its images were normalized; it is taken for a model whose "
+                "images are those of this training, by mean and deviation %s",
+                *(path, _rounded(own)),
+            )
+        return
     if not np.allclose(own, statistics, rtol=TOLERANCE, atol=TOLERANCE):
         raise ArtifactError(
             f"{path}: a model whose images are normalized by mean and deviation "

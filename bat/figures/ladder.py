@@ -21,7 +21,7 @@ from bat.report.judged import COLUMNS, accuracies, attack_labels, attacked_text,
 from bat.report.placing import name_points
 from bat.report.saving import save_figure
 from bat.report.style import new_axes, series_styles, styled
-from bat.report.words import LABELS
+from bat.report.words import LABELS, short_name
 from bat.statistics import wilson_interval
 
 ENTRY = Entry(
@@ -137,9 +137,10 @@ def plot_ladder(table: pd.DataFrame, *, label: str = "Robust", ax: Axes | None =
     ax.set_xlim(_shown(table, "clean"))
     ax.set_ylim(_shown(table, "robust"))
     for axis, what in ((ax.xaxis, "Clean accuracy"), (ax.yaxis, f"Accuracy under {label}")):
-        axis.set_major_formatter(PercentFormatter(xmax=1, decimals=0, symbol=" %"))
+        axis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
         axis.set_label_text(what)
-    name_points(ax, table["clean"], table["robust"], names, bars)
+    shown = [short_name(name) for name in names]
+    name_points(ax, table["clean"], table["robust"], shown, bars)
     return ax
 
 

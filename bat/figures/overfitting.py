@@ -23,7 +23,7 @@ from bat.report.judged import averaging_sentences
 from bat.report.saving import save_figure
 from bat.report.seeds import over_seeds
 from bat.report.style import BLACK, WIDTH, styled
-from bat.report.words import LABELS, difference_text
+from bat.report.words import LABELS, difference_text, short_name
 from bat.statistics import paired_difference
 
 ENTRY = Entry(
@@ -42,7 +42,6 @@ ENTRY = Entry(
 
 Histories = Mapping[tuple[str, int], pd.DataFrame]
 COLUMNS = 3
-LONGEST = 30  # letters of a name above a panel
 SERIES = {
     (split, attack): f"{split} {title}"
     for attack, title in (("clean", "clean"), ("pgd", "PGD"))
@@ -167,7 +166,7 @@ def draw_overfitting(table: pd.DataFrame, gaps: pd.DataFrame) -> Figure:
         ax.get_legend().remove()
         for epoch in sorted(set(map(int, row.kept.split()))):
             ax.axvline(epoch, color=BLACK, linestyle=":", linewidth=0.9, zorder=1)
-        name = _short(LABELS.get(row.run, row.run))
+        name = short_name(LABELS.get(row.run, row.run))
         lost = difference_text(row.gap, row.low, row.high)
         ax.set_title(f"{drawable(name)}\nbest − last {lost}", loc="left", fontsize=7)
         if at < len(gaps) - across:
@@ -180,16 +179,6 @@ def draw_overfitting(table: pd.DataFrame, gaps: pd.DataFrame) -> Figure:
     fig.legend(handles=handles, loc="outside upper center", ncols=len(SERIES))
     fig.supylabel("Accuracy", fontsize=8)
     return fig
-
-
-def _short(name: str) -> str:
-    """A name that fits above a panel; long ones differ at their ends most often.
-
-    >>> _short("bat-with-all-of-the-switches-at-once")
-    'bat-with-all-o…witches-at-once'
-    """
-    half = LONGEST // 2
-    return name if len(name) <= LONGEST else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def caption(

@@ -99,6 +99,11 @@ class AWP(Objective):
             for name, weight in model.named_parameters()
             if weight.requires_grad and weight.ndim > 1 and "weight" in name
         ]
+        if not weights:
+            raise BatError(
+                f"{self.name}: the network has no trained parameter of more than one dimension "
+                "with 'weight' in its name, which awp moves; name them so, or leave awp out"
+            )
         kept = [buffer.clone() for buffer in model.buffers()]
         loss, _ = self.objective.loss(model, batch, attacked, epoch=epoch)
         gradients = torch.autograd.grad(loss, weights, allow_unused=True)

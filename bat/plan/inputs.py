@@ -237,8 +237,14 @@ def other_seed(seed: int, run: str, comparison: Mapping[str, Any]) -> int | None
 
 
 def score_kinds(run_specs: Iterable[dict]) -> set[str]:
-    """The scores that some runs go by, from their specifications."""
-    return {spec["score"]["kind"] for spec in run_specs if spec["score"] is not None}
+    """The scores that some runs go by, in their loss or in the choice of their samples."""
+    found = set()
+    for spec in run_specs:
+        named = (spec["score"] or {}, spec.get("samples", {}).get("drop", {}))
+        found |= {score["kind"] for score in named if "kind" in score}
+        if "groups" in run_inputs(spec):
+            found.add("memorization")
+    return found
 
 
 def inputs_of(

@@ -113,7 +113,7 @@ def plot_accuracy_by_epoch(
         ax.fill_between(rows["epoch"], low, high, color=color, alpha=0.2, linewidth=0)
     ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
     ax.margins(x=0.02)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set(xlabel="Epoch", ylabel=ylabel)
     ax.legend()
     return ax

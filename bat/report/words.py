@@ -26,6 +26,19 @@ LABELS = {
 """What readers call a run, in the order of the paper's tables; other runs keep their names."""
 
 
+LONGEST = 30  # letters of a name in a figure, above a panel or beside a point
+
+
+def short_name(name: str) -> str:
+    """A name that fits into a figure; long ones differ at their ends most often.
+
+    >>> short_name("bat-with-all-of-the-switches-at-once")
+    'bat-with-all-o…witches-at-once'
+    """
+    half = LONGEST // 2
+    return name if len(name) <= LONGEST else f"{name[: half - 1]}…{name[-half:]}"
+
+
 def percent(share: float, digits: int = 1) -> str:
     """Write a share of 1 as '12.3 %', with a space that does not break."""
     return f"{100 * share:.{digits}f}\u00a0%"

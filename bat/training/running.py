@@ -20,10 +20,12 @@ from bat.data import PreparedData, to_device
 from bat.devices import Runtime
 from bat.errors import ArtifactError, BatError
 from bat.files.bits import pack
+from bat.models import OwnNetwork
 from bat.objectives import build_objective
 from bat.progress import log
 from bat.reading import Expected, check_values
 from bat.scores.subsets import HISTORY_SAMPLES, measured_samples
+from bat.streams import torch_seed
 from bat.training.averaging import averaged
 from bat.training.inputs import (
     MadeOf,
@@ -219,10 +221,13 @@ class Run:
         return note if self.share() == 0 else f"{note}; {where}"
 
     def _flags(
-        self, images: Tensor, labels: Tensor, steps: int, look_up: Callable[[], None]
+        self, what: str, images: Tensor, labels: Tensor, steps: int, look_up: Callable[[], None]
     ) -> dict[str, np.ndarray]:
         adversary = self.spec["adversary"]
         attack = PGD(eps=adversary["eps"], step=adversary["step"], steps=steps)
+        if isinstance(self.model, OwnNetwork):  # which may draw, in eval mode too
+            stream = f"{what}-{self.training.epoch}"
+            torch.manual_seed(torch_seed(self.spec["seed"], 0, stream))
         try:
             with self.device.autocast(self.training.precision):
                 return evaluate(
@@ -244,7 +249,7 @@ class Run:
         if self.selection is None:
             return None
         steps = self.spec["selection"]["steps"]
-        return float(self._flags(*self.selection, steps, look_up)["pgd"].mean())
+        return float(self._flags("selection", *self.selection, steps, look_up)["pgd"].mean())
 
     def _measure(self, look_up: Callable[[], None]) -> dict:
         row = {}
@@ -252,7 +257,7 @@ class Run:
             index = torch.from_numpy(self.measured[split]).to(self.device.device)
             images = getattr(self.data, f"{split}_images")[index]
             labels = getattr(self.data, f"{split}_labels")[index]
-            flags = self._flags(images, labels, self.spec["history"]["steps"], look_up)
+            flags = self._flags(split, images, labels, self.spec["history"]["steps"], look_up)
             row |= {f"{split}_{name}": pack(correct) for name, correct in flags.items()}
         return row
 

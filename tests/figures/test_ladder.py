@@ -82,6 +82,21 @@ def test_names_overlap_neither_each_other_nor_points(spread):
     assert all(ax.figure.bbox.x0 <= box.x0 and box.x1 <= ax.figure.bbox.x1 for box in boxes)
 
 
+def test_a_long_name_lies_within_the_figure_and_ticks_say_where_they_are():
+    name = "bat-with-awp-and-ema-and-samples-without-the-atypical-ones-at-eps-0.123"
+    ax = ladder.plot_ladder(ladder.ladder({(name, 0): evaluation(aa=4)}, "aa"))
+    ax.figure.canvas.draw()
+    (text,) = ax.texts
+    box = text.get_window_extent()
+    assert ax.figure.bbox.x0 <= box.x0 and box.x1 <= ax.figure.bbox.x1
+    assert text.get_text() == "bat-with-awp-a…es-at-eps-0.123"
+    none = {("a", seed): evaluation(aa=0, clean=0, fgsm=0, pgd=0, cw=0) for seed in (0, 1)}
+    close = ladder.plot_ladder(ladder.ladder(none, "aa"))
+    close.figure.canvas.draw()
+    for ticks in (close.get_xticklabels(), close.get_yticklabels()):
+        assert len({tick.get_text() for tick in ticks}) == len(ticks) > 2
+
+
 def test_the_caption_says_what_the_bars_count():
     table = ladder.ladder(THREE, "aa")
     text = ladder.caption(table, EVALUATION, {"pgd-at": spec(), "trades": spec()})

@@ -121,3 +121,12 @@ def test_long_names_keep_both_ends_and_the_lowest_panels_their_epochs():
         any(tick.label1.get_visible() for tick in ax.xaxis.get_major_ticks()) for ax in panels
     ]
     assert labelled == [False, True, True, True]
+
+
+def test_a_single_epoch_has_its_number():
+    histories = {("a", 0): history([1])}
+    lost = overfitting.gaps(histories, INFO, None)
+    fig = overfitting.draw_overfitting(overfitting.accuracy_curves(histories, INFO, None), lost)
+    fig.canvas.draw()
+    ticks = fig.axes[0].get_xticks()
+    assert 1 in ticks and all(tick == round(tick) for tick in ticks)

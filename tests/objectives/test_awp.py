@@ -300,6 +300,14 @@ def test_weights_without_a_gradient_stay():
     assert not torch.equal(net.head.weight, start["head.weight"])
 
 
+def test_a_network_without_a_weight_to_move_is_refused():
+    net = Net().train()
+    for name in ("conv", "head"):
+        getattr(net, name).weight.requires_grad_(False)
+    with pytest.raises(BatError, match="given with awp: the network has no trained parameter"):
+        AWP(Given())(net, batch_of(0, torch.float32), None)
+
+
 def test_a_buffer_that_each_pass_replaces_counts_the_pass_at_the_moved_weights_alone():
     class Counting(Net):
         def __init__(self):

@@ -19,6 +19,7 @@ from bat.plan import own
 from bat.plan.specifications import trial_recipe
 from bat.scores.subsets import subset
 from bat.training import evaluate_checkpoint, trials
+from bat.training.running import Run
 
 NET = """
 from torch import nn
@@ -28,6 +29,19 @@ def net(n_classes, dropout=0.3):
     return nn.Sequential(
         nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(dropout), nn.Linear(32, n_classes)
     )
+"""
+DRAWING = """
+import torch.nn.functional as F
+from torch import nn
+
+
+class Drawing(nn.Module):
+    def __init__(self, n_classes):
+        super().__init__()
+        self.fc = nn.Linear(64, n_classes)
+
+    def forward(self, x):
+        return self.fc(F.dropout(x.flatten(1), 0.3)) if x.abs().sum() else self.fc(x.flatten(1))
 """
 COUNTING = """
 import torch
@@ -92,6 +106,10 @@ class Nearest(Adversarial):
 """
 
 
+class Killed(Exception):
+    """Takes the place of a signal that no code hears."""
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -126,6 +144,32 @@ def test_a_run_with_dropout_goes_on_bit_for_bit(here, few_digits, inputs, kill, 
     with caplog.at_level("WARNING", "bat"):
         load_model(here / "plain" / "best.pt", "mine", few_digits, CPU, network=spec["network"])
     assert "with the settings {'dropout': 0.0}, and those in use are {}" in caplog.text
+
+
+@pytest.mark.parametrize("splits", [(), ("train",)], ids=["selecting", "measuring"])
+def test_what_draws_in_eval_mode_too_goes_on_bit_for_bit(
+    splits, here, few_digits, inputs, monkeypatch
+):
+    """As ``F.dropout`` without its ``training`` does, wherever the run was killed."""
+    spec = with_network(specification("pgd-at"))
+    (here / "nets.py").write_text(DRAWING)
+    spec |= own.network("mine", {"mine": config.Network(network="nets.py:Drawing")})
+    train(here / "whole", few_digits, spec, inputs)
+    looks, flags = [], Run._flags
+
+    def killed(self, what, *arguments):
+        looks.append(what)
+        if looks[-1 - len(splits) :] == ["selection", *splits] and len(looks) > 3:
+            flags(self, what, *arguments)  # the state is kept before it, and lost after it
+            raise Killed
+        return flags(self, what, *arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Run, "_flags", killed)
+        train(here / "killed", few_digits, spec, inputs)
+    torch.rand(3)  # whatever else was drawn
+    train(here / "killed", few_digits, spec, inputs)
+    assert files(here / "killed") == files(here / "whole")
 
 
 @pytest.mark.parametrize("kind", ["ema", "swa"])

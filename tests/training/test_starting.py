@@ -149,12 +149,15 @@ def test_anyones_file_that_does_not_do_is_refused_with_advice_that_can_be_follow
 
 
 @pytest.mark.parametrize("wrap", [nn.DataParallel, AveragedModel])
-def test_the_state_dict_of_a_wrapper_is_the_plain_one(wrap, first, few_digits, inputs, tmp_path):
+def test_the_state_dict_of_a_wrapper_is_the_plain_one(
+    wrap, first, few_digits, inputs, tmp_path, caplog
+):
     model = build_for("small_cnn-4", few_digits.info)
     model.load_state_dict(weights(first))
     for name, state in (("plain", model.state_dict()), ("wrapped", wrap(model).state_dict())):
         torch.save(state, tmp_path / f"{name}.pt")
         train(tmp_path / name, few_digits, started(tmp_path / f"{name}.pt"), inputs)
+        assert f"{name}.pt: does not say how its images were normalized" in caplog.text
     one, other = (weights(tmp_path / name / "last.pt") for name in ("plain", "wrapped"))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
