@@ -69,10 +69,15 @@ def evaluate(
     ------
     BatError
         If images and labels do not fit each other or the model, a logit is
-        not finite, or an attack is called "clean".
+        not finite, an attack is none, or one is called "clean".
     AttackError
         If an attack returns something outside of its ball.
     """
+    if not isinstance(attacks, Mapping) or not all(map(callable, attacks.values())):
+        raise BatError(
+            f"attacks are {attacks!r}; expected a mapping of names to attacks, as "
+            "{'fgsm': fgsm(8 / 255)}"
+        )
     if CLEAN in attacks:
         raise BatError(f"an attack is named {CLEAN!r}, which is the column without attack: rename")
     images, labels = as_tensor(images), as_tensor(labels)
@@ -193,6 +198,11 @@ def _check(images: Tensor, labels: Tensor) -> None:
         )
     if len(images) == 0:
         raise BatError("there are no images to evaluate: the group or the data set is empty")
+    if labels.is_floating_point() or int(labels.min()) < 0:
+        raise BatError(
+            f"labels are {labels.dtype} from {labels.min():g} to {labels.max():g}, expected "
+            "integers from 0 up"
+        )
     if images.dtype == torch.uint8:
         return
     if not images.is_floating_point():
