@@ -42,9 +42,7 @@ def batch_of(
     index = index.to(images.device)
     x = images.index_select(0, index).to(device)
     y = labels.to(images.device).index_select(0, index).to(device, torch.int64)
-    if x.dtype == torch.uint8:
-        return as_float(x), y
-    return (x.float() if x.dtype == torch.float64 else x), y  # numpy's, which no network takes
+    return (as_float(x) if x.dtype == torch.uint8 else x), y
 
 
 def is_correct(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ def evaluate(
         )
     if CLEAN in attacks:
         raise BatError(f"an attack is named {CLEAN!r}, which is the column without attack: rename")
-    images, labels = as_tensor(images), as_tensor(labels)
+    images, labels = _taken(images, model), as_tensor(labels)
     reports = {name: named(progress, name) for name in (CLEAN, *attacks)}
     with full_precision():
         correct = correctness(model, images, labels, batch_size=batch_size, progress=reports[CLEAN])
@@ -141,7 +141,7 @@ def correctness(
         If images and labels do not fit each other or the model, or a logit is
         not finite.
     """
-    images, labels = as_tensor(images), as_tensor(labels)
+    images, labels = _taken(images, model), as_tensor(labels)
     _check(images, labels)
     device = device_of(model)
     correct: list[Tensor] = []
@@ -184,6 +184,14 @@ def named(progress: Progress | None, name: str) -> Callable[[int, int], None] | 
     if progress is None:
         return None
     return lambda done, total: progress(name, done, total)
+
+
+def _taken(images: Tensor | np.ndarray, model: nn.Module) -> Tensor:
+    """Images as a tensor; numpy's float64 as float32, unless the model is in float64."""
+    images = as_tensor(images)
+    if images.dtype != torch.float64 or any(p.dtype == torch.float64 for p in model.parameters()):
+        return images
+    return images.float()
 
 
 def _check(images: Tensor, labels: Tensor) -> None:

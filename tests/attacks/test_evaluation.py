@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -80,6 +82,13 @@ def test_seed_batch_size_and_type_of_the_images(case):
     assert 0 < flags["pgd"].sum() < 34
     other = evaluate(net, images, labels, pgd, batch_size=40, seed=1)
     assert not np.array_equal(flags["pgd"], other["pgd"])
+
+
+def test_a_model_in_float64_gets_images_in_float64(case):
+    net, images, labels = case
+    flags = evaluate(net, images, labels, {}, batch_size=40, seed=0)
+    again = evaluate(copy.deepcopy(net).double(), images / 255, labels, {}, batch_size=40, seed=0)
+    assert (flags["clean"] == again["clean"]).mean() > 0.9
 
 
 def test_random_starts_belong_to_positions_in_the_set(case):
