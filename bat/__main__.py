@@ -72,7 +72,7 @@ def _run(argv: list[str]) -> int:
 def parser(asked: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The parser of the verbs that are asked for, by default of all; what is parsed has the
     function to call in ``run``."""
-    parser = argparse.ArgumentParser(prog="python -m bat", description=bat.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bat", description=bat.__doc__.splitlines()[0])
     parser.add_argument("--version", action="version", version=bat.__version__)
     verbs = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
     for verb in asked or VERBS:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bat.attacks.base import Progress, batch_of
-from bat.attacks.linf import check_adversarial, check_parameters
+from bat.attacks.linf import check_adversarial, check_eps, check_parameters
 from bat.attacks.modes import AttackError, device_of, eval_mode, full_precision, uncompiled
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,7 @@ class AutoAttack:
     def __post_init__(self) -> None:
         if self.version not in ("standard", "aa-fast"):
             raise AttackError(f"version is {self.version!r}, expected 'standard' or 'aa-fast'")
+        check_eps(self.eps)
 
     def __call__(
         self,
@@ -111,6 +112,7 @@ class Square:
     def __post_init__(self) -> None:
         if self.queries < 1:
             raise AttackError(f"queries is {self.queries}, expected at least 1")
+        check_eps(self.eps)
 
     def __call__(
         self,

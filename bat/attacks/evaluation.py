@@ -69,13 +69,18 @@ def evaluate(
     ------
     BatError
         If images and labels do not fit each other or the model, a logit is
-        not finite, or an attack is called "clean".
+        not finite, an attack is none, or one is called "clean".
     AttackError
         If an attack returns something outside of its ball.
     """
+    if not isinstance(attacks, Mapping) or not all(map(callable, attacks.values())):
+        raise BatError(
+            f"attacks are {attacks!r}; expected a mapping of names to attacks, as "
+            "{'fgsm': fgsm(8 / 255)}"
+        )
     if CLEAN in attacks:
         raise BatError(f"an attack is named {CLEAN!r}, which is the column without attack: rename")
-    images, labels = as_tensor(images), as_tensor(labels)
+    images, labels = _taken(images, model), as_tensor(labels)
     reports = {name: named(progress, name) for name in (CLEAN, *attacks)}
     with full_precision():
         correct = correctness(model, images, labels, batch_size=batch_size, progress=reports[CLEAN])
@@ -136,7 +141,7 @@ def correctness(
         If images and labels do not fit each other or the model, or a logit is
         not finite.
     """
-    images, labels = as_tensor(images), as_tensor(labels)
+    images, labels = _taken(images, model), as_tensor(labels)
     _check(images, labels)
     device = device_of(model)
     correct: list[Tensor] = []
@@ -181,6 +186,14 @@ def named(progress: Progress | None, name: str) -> Callable[[int, int], None] | 
     return lambda done, total: progress(name, done, total)
 
 
+def _taken(images: Tensor | np.ndarray, model: nn.Module) -> Tensor:
+    """Images as a tensor; numpy's float64 as float32, unless the model is in float64."""
+    images = as_tensor(images)
+    if images.dtype != torch.float64 or any(p.dtype == torch.float64 for p in model.parameters()):
+        return images
+    return images.float()
+
+
 def _check(images: Tensor, labels: Tensor) -> None:
     if images.ndim != 4:
         raise BatError(
@@ -193,6 +206,11 @@ def _check(images: Tensor, labels: Tensor) -> None:
         )
     if len(images) == 0:
         raise BatError("there are no images to evaluate: the group or the data set is empty")
+    if labels.is_floating_point() or int(labels.min()) < 0:
+        raise BatError(
+            f"labels are {labels.dtype} from {labels.min():g} to {labels.max():g}, expected "
+            "integers from 0 up"
+        )
     if images.dtype == torch.uint8:
         return
     if not images.is_floating_point():

@@ -9,6 +9,7 @@ made of it, and check what they return.
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Literal, NamedTuple
 
 import torch
@@ -160,6 +161,14 @@ def _start(
     return noise.normal_(0.0, gaussian, generator=generator).add_(x)
 
 
+def check_eps(eps: float) -> None:
+    """Refuse a radius that is not on the [0, 1] scale."""
+    if not (isinstance(eps, Real) and 0.0 <= eps <= 1.0):
+        raise AttackError(
+            f"eps is {eps!r}, expected a number in [0, 1], such as 8/255: pixels go from 0 to 1"
+        )
+
+
 def check_parameters(
     eps: float, step: float, steps: int, start: str | Tensor, generator: torch.Generator | None
 ) -> None:
@@ -168,9 +177,9 @@ def check_parameters(
     Parameters
     ----------
     eps, step : float
-        On the [0, 1] scale, not negative.
+        On the [0, 1] scale; a step may be longer.
     steps : int
-        Not negative.
+        At least 1.
     start : str or Tensor
         As for `bat.attacks.pgd`.
     generator : torch.Generator or None
@@ -180,8 +189,7 @@ def check_parameters(
     ------
     AttackError
     """
-    if not (math.isfinite(eps) and eps >= 0.0):
-        raise AttackError(f"eps is {eps}, expected a number that is not negative, such as 8/255")
+    check_eps(eps)
     if not (math.isfinite(step) and step >= 0.0):
         raise AttackError(f"step is {step}, expected a number that is not negative, such as 2/255")
     if steps < 1:

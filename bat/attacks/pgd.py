@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bat.attacks.base import Progress, batch_of, is_correct
-from bat.attacks.linf import CW_CONFIDENCE, check_adversarial, linf_attack
+from bat.attacks.linf import CW_CONFIDENCE, check_adversarial, check_eps, linf_attack
 from bat.attacks.modes import AttackError, device_of
 
 
@@ -45,6 +45,7 @@ class PGD:
     confidence: float = CW_CONFIDENCE
 
     def __post_init__(self) -> None:
+        check_eps(self.eps)
         if self.restarts < 1:
             raise AttackError(f"restarts is {self.restarts}, expected at least 1")
         if self.restarts > 1 and self.start == "zero":

@@ -5,7 +5,7 @@ import numpy as np
 from bat.errors import BatError
 from bat.scores._influence import influence
 from bat.scores._memorization import where_defined
-from bat.scores.counts import check_bool
+from bat.scores.counts import check_correct
 from bat.scores.registry import ATYPICAL_ABOVE
 from bat.statistics import above, correlation
 from bat.streams import generator
@@ -42,7 +42,7 @@ def convergence(included, correct, *, steps, repeats: int, seed: int) -> list[di
     Raises
     ------
     BatError
-        If a step is out of range, or ``repeats`` is below 1.
+        If shapes or types are wrong, a step is out of range, or ``repeats`` is below 1.
 
     Examples
     --------
@@ -52,8 +52,7 @@ def convergence(included, correct, *, steps, repeats: int, seed: int) -> list[di
     >>> [row["n_trials"] for row in rows]
     [20, 40]
     """
-    check_bool("included", included)
-    check_bool("correct", correct)
+    check_correct(included, correct)
     wrong = [step for step in steps if not 4 <= step <= len(included)]
     if wrong or repeats < 1:
         raise BatError(

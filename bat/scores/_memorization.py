@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bat.errors import BatError
-from bat.scores.counts import check_bool, column_sums, included_counts
+from bat.scores.counts import check_correct, column_sums, included_counts
 from bat.scores.frames import samples_frame
 from bat.statistics import score_standard_error
 
@@ -95,10 +94,7 @@ def memorization(included: np.ndarray, correct: np.ndarray) -> MemorizationScore
     >>> memorization(included, correct).memorization
     array([1., 0.])
     """
-    check_bool("included", included)
-    check_bool("correct", correct)
-    if included.shape != correct.shape:
-        raise BatError(f"included has shape {included.shape} but correct has {correct.shape}")
+    check_correct(included, correct)
     n_included = included_counts(included)
     return from_counts(included, correct, n_included)
 

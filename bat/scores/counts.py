@@ -22,15 +22,27 @@ def trials_for_coverage(n: int, ratio: float, *, chance: float = 0.01) -> int:
     int
         The least ``t`` with ``n (ratio^t + (1 - ratio)^t) < chance``.
 
+    Raises
+    ------
+    BatError
+        If the ratio is not in (0, 1): then no number of trials is enough.
+
     Examples
     --------
     >>> trials_for_coverage(50_000, 0.7)
     44
     """
+    check_ratio(ratio)
     trials = 1
     while n * (ratio**trials + (1 - ratio) ** trials) >= chance:
         trials += 1
     return trials
+
+
+def check_ratio(ratio: float) -> None:
+    """Refuse a share of the samples that leaves none out, or none in."""
+    if not 0 < ratio < 1:
+        raise BatError(f"subset ratio is {ratio}; expected a share in (0, 1), such as 0.7")
 
 
 def as_mask(name: str, values) -> np.ndarray:
@@ -58,8 +70,16 @@ def check_bool(name, mask):
     if mask.ndim != 2 or mask.dtype != bool or 0 in mask.shape:
         raise BatError(
             f"{name} is {mask.dtype} of shape {mask.shape}; expected booleans of shape "
-            "(n_trials, n_samples)"
+            "(n_trials, n_samples), at least one of each"
         )
+
+
+def check_correct(included, correct):
+    """Refuse what are not booleans of one shape (n_trials, n_samples)."""
+    check_bool("included", included)
+    check_bool("correct", correct)
+    if included.shape != correct.shape:
+        raise BatError(f"included has shape {included.shape} but correct has {correct.shape}")
 
 
 def included_counts(included):

@@ -97,9 +97,11 @@ def confidence(probabilities, labels, held_out=None) -> np.ndarray:
     held_out = _check(probabilities, held_out, needed=1)
     labels = np.asarray(labels)
     _, n, k = probabilities.shape
-    if labels.shape != (n,) or not 0 <= labels.min() <= labels.max() < k:
+    known = labels.shape == (n,) and labels.dtype.kind in "iu"
+    if not known or not 0 <= labels.min() <= labels.max() < k:
         raise BatError(
-            f"labels have shape {labels.shape}; expected ({n},) with values 0 to {k - 1}"
+            f"labels are {labels.dtype} of shape {labels.shape}; expected integers of shape ({n},) "
+            f"with values 0 to {k - 1}"
         )
     of_label = probabilities[:, np.arange(n), labels]
     return of_label.mean(axis=0, where=held_out, dtype=np.float64)

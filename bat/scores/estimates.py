@@ -129,8 +129,8 @@ def influence(
     Raises
     ------
     BatError
-        If shapes or types are wrong, or a training sample is in every subset or
-        in none.
+        If shapes or types are wrong, no class is in both splits, or a training sample
+        is in every subset or in none.
 
     Notes
     -----
@@ -150,11 +150,30 @@ def influence(
     return _influence.influence(
         as_mask("included", included),
         as_mask("test_correct", test_correct),
-        np.asarray(train_labels),
-        np.asarray(test_labels),
+        *labels_of_both(train_labels, test_labels),
         pairs=pairs,
         keep_above=keep_above,
     )
+
+
+def labels_of_both(train_labels, test_labels) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of both splits as arrays; refuse those that have no class in common.
+
+    >>> labels_of_both(["cat", "dog"], [0, 1])
+    Traceback (most recent call last):
+    bat.errors.BatError: train_labels (such as 'cat') and test_labels (such as 0) have no class \
+in common; give both as numbers, or both as names
+    """
+    labels = np.asarray(train_labels), np.asarray(test_labels)
+    if all(of.ndim == 1 and of.size for of in labels) and not set.intersection(
+        *(set(of.tolist()) for of in labels)
+    ):
+        train, test = (of[:1].tolist()[0] for of in labels)
+        raise BatError(
+            f"train_labels (such as {train!r}) and test_labels (such as {test!r}) have no class in "
+            "common; give both as numbers, or both as names"
+        )
+    return labels
 
 
 def convergence(
@@ -186,8 +205,8 @@ def convergence(
     Raises
     ------
     BatError
-        If a step is out of range, there are fewer than four trials, or ``repeats`` is
-        below 1.
+        If shapes differ or values are no truth values, a step is out of range, there
+        are fewer than four trials, or ``repeats`` is below 1.
 
     Examples
     --------

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from bat.errors import BatError
+from bat.scores.counts import check_ratio
 from bat.streams import generator
 
 
@@ -42,8 +43,7 @@ def subset(seed: int, trial: int, n: int, ratio: float) -> np.ndarray:
     >>> int(subset(seed=0, trial=0, n=10, ratio=0.7).sum())
     7
     """
-    if not 0 < ratio < 1:
-        raise BatError(f"subset ratio is {ratio}; expected a share in (0, 1), such as 0.7")
+    check_ratio(ratio)
     size = round(ratio * n)
     if not 0 < size < n:
         raise BatError(

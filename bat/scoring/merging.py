@@ -77,8 +77,8 @@ def merge(
         architecture = next(iter(joined))
     if architecture not in joined:
         raise ArtifactError(
-            f"found trials of {', '.join(joined)}; name one of them as the architecture that the "
-            "scores come from"
+            f"found trials of {', '.join(joined)}; name one of them (--architecture) as that "
+            "which the scores come from"
         )
     for name, rows in joined.items():
         missing = sorted(set(range(max(rows) + 1)) - rows.keys())

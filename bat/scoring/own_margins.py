@@ -94,7 +94,7 @@ def influence_of(
     included, test_correct, test_margins, train_labels, test_labels, **asked
 ) -> InfluenceScores:
     """`bat.influence`, with what margins say, and the pairs that stand by them."""
-    labels = np.asarray(train_labels), np.asarray(test_labels)
+    labels = estimates.labels_of_both(train_labels, test_labels)
     if not _all_known(test_margins) or len(included) < LEAST_TRIALS:
         return estimates.influence(included, test_correct, *labels, **asked)
     both = standing_pairs(included, test_correct, test_margins, *labels, **asked)

@@ -102,7 +102,8 @@ excluded 0.000, test 0.500)
     >>> trials.memorization().memorization.min()
     np.float64(1.0)
     """
-    wanted = list(range(n_trials)) if isinstance(n_trials, int | np.integer) else list(n_trials)
+    numbers = range(n_trials) if isinstance(n_trials, int | np.integer) else n_trials
+    wanted = list(numbers) if isinstance(numbers, Iterable) else []
     if not wanted or len(set(wanted)) < len(wanted):
         raise BatError(f"n_trials is {n_trials!r}; expected a number above 0, or distinct numbers")
     recipe = {

@@ -125,7 +125,8 @@ def train(
     Raises
     ------
     BatError
-        If a setting is not known or out of range, or the objective asks for scores.
+        If a setting is not known or out of range, an index is no position in ``data``, or
+        the objective asks for scores.
     DivergedError
         If a loss or a weight is not finite, naming epoch and step.
     ArtifactError
@@ -145,7 +146,7 @@ def train(
     """
     recipe = config.from_arguments(config.Optimization, _DEFAULTS | settings, "bat.train")
     chosen = _objective(objective)
-    index = np.arange(data.info["n_train"]) if index is None else np.asarray(index, np.int64)
+    index = _positions(index, data.info["n_train"])
     masks = _masks(chosen, scores, score, sigma, data)
     if not isinstance(model, Classifier):
         model = wrap(model, type(model).__name__, len(data.class_names), data.shape)
@@ -258,7 +259,23 @@ class _Course:
         )
 
 
+def _positions(index, n: int) -> np.ndarray:
+    """Positions of the training samples that take part; a mask would be taken for 0 and 1."""
+    if index is None:
+        return np.arange(n)
+    index = np.asarray(index)
+    known = index.ndim == 1 and index.size and index.dtype.kind in "iu"
+    if not known or not 0 <= index.min() <= index.max() < n:
+        raise BatError(
+            f"index is {index.dtype} of shape {index.shape}; expected one position or more in "
+            f"[0, {n}) (of a mask, numpy.flatnonzero)"
+        )
+    return index.astype(np.int64)
+
+
 def _objective(objective: Objective | str) -> Objective:
+    if isinstance(objective, type):
+        raise BatError(f"the objective is the class {objective.__name__}; call it, with settings")
     if not isinstance(objective, str):
         return objective
     if objective not in OBJECTIVES:

@@ -1,9 +1,11 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from bat.attacks import PGD, AutoAttack, cw, fgsm
+from bat.attacks import PGD, AttackError, AutoAttack, Square, cw, fgsm
 from bat.attacks.evaluation import accuracy, correctness, evaluate
 from bat.errors import BatError
 
@@ -73,12 +75,20 @@ def test_seed_batch_size_and_type_of_the_images(case):
         torch.from_numpy(images),
         torch.from_numpy(images).float() / 255,
         images.astype(np.float32) / 255,
+        images.astype(np.float32).astype(np.float64) / 255,
     ):
         again = evaluate(net, same, torch.from_numpy(labels), pgd, batch_size=40, seed=0)
         assert all(np.array_equal(flags[name], again[name]) for name in flags)
     assert 0 < flags["pgd"].sum() < 34
     other = evaluate(net, images, labels, pgd, batch_size=40, seed=1)
     assert not np.array_equal(flags["pgd"], other["pgd"])
+
+
+def test_a_model_in_float64_gets_images_in_float64(case):
+    net, images, labels = case
+    flags = evaluate(net, images, labels, {}, batch_size=40, seed=0)
+    again = evaluate(copy.deepcopy(net).double(), images / 255, labels, {}, batch_size=40, seed=0)
+    assert (flags["clean"] == again["clean"]).mean() > 0.9
 
 
 def test_random_starts_belong_to_positions_in_the_set(case):
@@ -155,6 +165,8 @@ def test_float32_products_and_the_callers_settings_back(case):
         (lambda x, y: (x, y + 1), "the model has 3 classes and the data has a label 3"),
         (lambda x, y: (x.astype(np.float32), y), r"values from 0 to 255, expected \[0, 1\]"),
         (lambda x, y: (x.astype(np.int64), y), r"images are torch\.int64"),
+        (lambda x, y: (x, y + 0.5), r"labels are torch\.float64 from 0.5"),
+        (lambda x, y: (x, y - 1), "labels are .* from -1 to"),
         (lambda x, y: (x / np.float32("nan"), y), "values from nan"),
     ],
 )
@@ -163,6 +175,26 @@ def test_bad_input_is_refused(case, change, message):
     images, labels = change(images, labels)
     with pytest.raises(BatError, match=message):
         evaluate(net, images, labels, {}, batch_size=16, seed=0)
+
+
+@pytest.mark.parametrize("eps", [8, -0.1, "8/255", float("nan")])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        fgsm,
+        lambda eps: cw(eps, 0.1, 1),
+        *(lambda eps, a=a: a(eps=eps) for a in (AutoAttack, Square)),
+    ],
+)
+def test_a_radius_off_the_scale_of_pixels_is_refused(attack, eps):
+    with pytest.raises(AttackError, match=r"expected a number in \[0, 1\], such as 8/255"):
+        attack(eps)
+
+
+@pytest.mark.parametrize("attacks", [[fgsm(0.1)], {"fgsm": 0.1}])
+def test_what_are_no_attacks_is_refused(case, attacks):
+    with pytest.raises(BatError, match="expected a mapping of names to attacks"):
+        evaluate(*case, attacks, batch_size=16, seed=0)
 
 
 def test_clean_is_no_name_for_an_attack(case):

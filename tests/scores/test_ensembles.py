@@ -139,6 +139,8 @@ def test_wrong_masks_and_labels_are_refused():
         disagreement(probabilities, held_out[:, 1:])
     with pytest.raises(BatError, match="values 0 to 4"):
         confidence(probabilities, labels + 1)
+    with pytest.raises(BatError, match="expected integers"):
+        confidence(probabilities, labels.astype(float))
 
 
 def test_alignment_against_scipy_and_sklearn():

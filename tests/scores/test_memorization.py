@@ -15,6 +15,7 @@ from bat.scores import (
     _memorization,
     convergence,
     counts,
+    estimates,
     influence,
     influence_convergence,
     memorization,
@@ -247,6 +248,21 @@ def test_shapes_of_memorization_must_agree():
     included, correct, *_ = study()
     with pytest.raises(BatError, match="included has shape"):
         memorization(included, correct[:, 1:])
+    with pytest.raises(BatError, match="included has shape"):
+        convergence(included, correct[:, 1:], steps=[4], repeats=1, seed=0)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
+def test_no_trials_or_samples_are_refused_by_their_number(shape):
+    with pytest.raises(BatError, match="at least one of each"):
+        memorization(np.zeros(shape, bool), np.zeros(shape, bool))
+
+
+def test_labels_of_two_kinds_are_refused():
+    included, _, test_correct, train_labels, test_labels = study()
+    names = np.array(["cat", "dog", "owl"])[train_labels % 3]
+    with pytest.raises(BatError, match="no class in common"):
+        estimates.influence(included, test_correct, names, test_labels)
 
 
 def test_convergence_follows_the_reliability_of_the_halves():

@@ -8,7 +8,7 @@ import pytest
 from bat import streams
 from bat.errors import BatError
 from bat.files import bits
-from bat.scores import subsets
+from bat.scores import subsets, trials_for_coverage
 
 
 def test_doctests():
@@ -59,6 +59,8 @@ def test_bad_seed_is_refused(seed):
 def test_bad_ratio_is_refused(n, ratio):
     with pytest.raises(BatError, match="ratio"):
         subsets.subset(0, 0, n, ratio)
+    with pytest.raises(BatError, match="ratio"):  # of which no number of trials would do
+        trials_for_coverage(n, ratio)
 
 
 @pytest.mark.parametrize(("n", "ratio"), [(1, 0.7), (2, 0.9), (0, 0.7), (10, 0.01)])

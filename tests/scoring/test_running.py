@@ -35,6 +35,25 @@ def trials():
     return bat.run_trials(lookup, n_train=N, n_trials=3000, ratio=0.25)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"ratio": 1.0}, "subset ratio is 1.0"),
+        ({"ratio": 2}, "subset ratio is 2"),
+        ({"n_trials": 3.0}, "n_trials is 3.0"),
+        ({"n_trials": 0}, "n_trials is 0;"),
+    ],
+)
+def test_what_makes_no_trials_is_refused_at_once(change, words):
+    with pytest.raises(BatError, match=words):
+        bat.run_trials(lookup, **{"n_train": N, "n_trials": 3} | change)
+
+
+def test_labels_of_two_kinds_are_refused(trials):
+    with pytest.raises(BatError, match="no class in common"):
+        trials.influence(CLASSES, np.array(list("abcde")))
+
+
 # -- what is estimated ----------------------------------------------------------------------
 
 

@@ -132,6 +132,11 @@ def test_recorders_and_a_part_of_the_samples(few_digits):
         ({"scores": np.zeros(3), "sigma": 0.1}, "a finite number for each of the 200"),
         ({"epoch": 3}, "epoch: unknown; did you mean 'epochs'"),
         ({"lr": -1}, "lr: .*greater than 0"),
+        ({"objective": bat.objectives.TRADES}, "the class TRADES; call it"),
+        ({"index": [0, 200]}, r"index is int64 of shape \(2,\); .* in \[0, 200\)"),
+        ({"index": [-1]}, r"in \[0, 200\)"),
+        ({"index": []}, "one position or more"),
+        ({"index": np.arange(200) % 2 == 0}, "of a mask, numpy.flatnonzero"),
     ],
 )
 def test_what_is_wrong_is_refused_before_training(few_digits, change, words):
