@@ -23,9 +23,8 @@ from bat.config.values import (
     TopShare,
     Trials,
 )
-from bat.scores import ATYPICAL_ABOVE, ENSEMBLE_SCORES, INFLUENCE_ABOVE, SCORES
+from bat.scores import ATYPICAL_ABOVE, ENSEMBLE_SCORES, INFLUENCE_ABOVE
 
-ScoreName = Literal[tuple(SCORES)]
 EnsembleScore = Literal[ENSEMBLE_SCORES]
 ScoreTable = Literal[*ENSEMBLE_SCORES, "proxies", "convergence"]
 

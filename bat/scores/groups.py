@@ -82,7 +82,9 @@ def train_groups(
     1      1    False     False
     2      2    False      True
     """
-    memorization = np.asarray(memorization)
+    memorization = _numbers("memorization", memorization)
+    if memorization.ndim != 1:
+        raise BatError(f"memorization has shape {memorization.shape}; expected one per sample")
     _check_finite("memorization", memorization)
     if typical_below > atypical_above:
         raise BatError(
@@ -91,10 +93,10 @@ def train_groups(
         )
     atypical = above(memorization, atypical_above)
     if significance is not None:
-        errors = _known("significance", "memorization_se", memorization_se)
+        errors = _known("significance", "memorization_se", memorization_se, memorization.shape)
         atypical &= memorization > significance * errors
     if false_discovery is not None:
-        p = _known("false_discovery", "p", p)
+        p = _known("false_discovery", "p", p, memorization.shape)
         atypical &= benjamini_hochberg(np.where(atypical, p, 1.0)) <= false_discovery
     return Groups(below(memorization, typical_below), atypical)
 
@@ -201,15 +203,15 @@ def test_groups(
     train, test, influence = _checked_pairs(pairs, needed, len(train_atypical), n_test)
     counts = train_atypical[train]
     if significance is not None:
-        errors = _known("significance", "influence_se", pairs["influence_se"])
+        errors = _known("significance", "influence_se", pairs["influence_se"], influence.shape)
         counts &= influence > significance * errors
     touched, atypical = np.zeros(n_test, bool), np.zeros(n_test, bool)
     for mask, threshold in ((touched, influence_touch), (atypical, influence_above)):
         chosen = counts & above(influence, threshold)
         mask[test[chosen]] = True
         if false_discovery is not None:
-            p = _known("false_discovery", "p", pairs["p"])[chosen]
-            tested = _known("false_discovery", "n_candidates", n_candidates)
+            p = _known("false_discovery", "p", pairs["p"], influence.shape)[chosen]
+            tested = _known("false_discovery", "n_candidates", n_candidates, (n_test,))
             some = tested > 0
             joined = simes(p, test[chosen], tested)
             mask[some] &= benjamini_hochberg(joined[some]) <= false_discovery
@@ -248,14 +250,24 @@ def _checked_pairs(pairs, needed, n_train, n_test):
     return train, test, influence
 
 
-def _known(rule, name, values):
-    """The values that a rule needs, refused where they are not known."""
-    values = None if values is None else np.asarray(values, np.float64)
+def _numbers(name, values):
+    """Numbers as an array, of the type that they have: thresholds are met to its rounding."""
+    values = np.asarray(values)
+    if values.dtype.kind not in "fiub":
+        raise BatError(f"{name} holds {values.dtype} values; expected a number for each sample")
+    return values
+
+
+def _known(rule, name, values, shape):
+    """The values that a rule needs, refused where they are not known or not as many."""
+    values = None if values is None else _numbers(name, values)
     if values is None or np.isnan(values).any():
         raise BatError(
-            f"groups.{rule} needs {name}, which is not known for these scores; unset it, or use "
-            "scores that come with standard errors and counts"
+            f"{rule} needs {name}, which is not known for these scores; unset it, or "
+            "use scores that come with standard errors and counts"
         )
+    if values.shape != shape:
+        raise BatError(f"{name} has shape {values.shape}; expected {shape}, as the scores have")
     return values
 
 

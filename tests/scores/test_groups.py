@@ -1,6 +1,7 @@
 """Groups at their thresholds, with and without significance."""
 
 import doctest
+import re
 
 import numpy as np
 import pytest
@@ -131,6 +132,20 @@ def test_unknown_standard_errors_are_refused_where_they_are_needed():
         splits.test_groups(6, unknown, ATYPICAL, ACCURACY, keep_above=0.01, significance=2.0)
     with pytest.raises(BatError, match="significance needs memorization_se"):
         splits.train_groups(np.zeros(3), np.full(3, np.nan), significance=2.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"memorization": np.zeros((3, 2))}, "shape (3, 2); expected one per sample"),
+        ({"memorization": ["a", "b", "c"]}, "expected a number for each sample"),
+        ({"memorization_se": np.ones(1), "significance": 2.0}, "expected (3,), as the scores have"),
+        ({"p": np.ones(1), "false_discovery": 0.1}, "expected (3,), as the scores have"),
+    ],
+)
+def test_values_of_other_shapes_are_not_spread_over_the_samples(given, words):
+    with pytest.raises(BatError, match=re.escape(words)):
+        splits.train_groups(**{"memorization": np.zeros(3)} | given)
 
 
 def test_no_pairs_and_no_atypical_samples():
