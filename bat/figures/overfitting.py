@@ -19,10 +19,10 @@ from bat.report.along_training import unpacked
 from bat.report.comparison import Comparison
 from bat.report.curves import plot_accuracy_by_epoch
 from bat.report.fonts import drawable
-from bat.report.judged import averaging_sentences
 from bat.report.saving import save_figure
 from bat.report.seeds import over_seeds
 from bat.report.style import BLACK, WIDTH, styled
+from bat.report.switches import switch_sentences
 from bat.report.words import LABELS, difference_text, short_name
 from bat.statistics import paired_difference
 
@@ -206,7 +206,7 @@ def caption(
     )
     if (gaps["kept"] != gaps["measured"]).any():
         text += " Where the kept epoch was not measured, the nearest one that was stands for it."
-    return " ".join([text, *averaging_sentences(specs)])
+    return " ".join([text, *switch_sentences(specs)])
 
 
 def write(comparison: Comparison, out: Path) -> list[Path]:

@@ -15,6 +15,7 @@ import pandas as pd
 from bat.config.attacks import ATTACKS, FURTHER_PGD, entry_of
 from bat.config.values import fraction_text
 from bat.errors import BatError
+from bat.report.switches import switch_sentences
 from bat.report.words import LABELS, percent
 
 COLUMNS = ("clean", *ATTACKS)
@@ -168,7 +169,7 @@ def _attack_words(name: str, settings: Mapping[str, Any]) -> str:
 
 
 def protocol_text(table: pd.DataFrame, specs: Mapping[str, Mapping[str, Any]]) -> str:
-    """How long the runs trained, whose weights are averaged, and which epoch counts."""
+    """How long the runs trained, what some do beside their method, and which epoch counts."""
     runs = list(dict.fromkeys(table["run"]))
     by_epochs: dict[int, list[str]] = {}
     for run in runs:
@@ -181,30 +182,13 @@ def protocol_text(table: pd.DataFrame, specs: Mapping[str, Mapping[str, Any]]) -
     elif by_epochs:
         each = "; ".join(f"{', '.join(names)} {n} epochs" for n, names in by_epochs.items())
         sentences.append(f"Trained for: {each}.")
-    sentences += averaging_sentences({run: specs[run] for run in runs if run in specs})
+    sentences += switch_sentences({run: specs[run] for run in runs if run in specs})
     selections = [specs[run]["selection"] for run in runs if run in specs]
     sentences += dict.fromkeys(_selection_words(selection) for selection in selections)
     elsewhere = [LABELS.get(run, run) for run in runs if run not in specs]
     if elsewhere:
         sentences.append(f"Trained elsewhere: {', '.join(elsewhere)}.")
     return " ".join(sentences)
-
-
-def averaging_sentences(specs: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Whose weights are averaged, and how, a sentence for each way."""
-    averaged: dict[str, list[str]] = {}
-    for run, spec in specs.items():
-        if "averaging" in spec:
-            words = _averaging_words(spec["averaging"])
-            averaged.setdefault(words, []).append(LABELS.get(run, run))
-    return [f"{words}: {', '.join(names)}." for words, names in averaged.items()]
-
-
-def _averaging_words(averaging: Mapping[str, Any]) -> str:
-    begin = f"from epoch {averaging['begin_epoch']} on"
-    if averaging["kind"] == "swa":
-        return f"Weights averaged over the epochs (SWA) {begin}"
-    return f"Moving average of the weights (EMA, decay {averaging['decay']:g}) {begin}"
 
 
 def _selection_words(selection: Mapping[str, Any]) -> str:
