@@ -133,5 +133,6 @@ def _check_order(trials: ShardTrials, name: str) -> None:
         why = "the masks may say which samples were left out, or the arrays are of other models"
     raise ArtifactError(
         f"{name}: on samples in their subsets the models are right in {inside:.2%}, on others in "
-        f"{outside:.2%}; expected more on those that they saw: {why}"
+        f"{outside:.2%}; expected at least {BY_CHANCE * chance:.2%} more on those that they saw, "
+        f"which chance hardly gives: {why}"
     )
