@@ -210,6 +210,12 @@ def broken(x):
     return x
 
 
+def prunes(x, model):
+    for parameter in model.parameters():
+        parameter.mul_(0.5)
+    return x
+
+
 def nothing(x): return None
 """
 
@@ -235,7 +241,12 @@ def test_an_attack_is_a_column_and_is_held_to_the_ball(here, few_digits):
     table, _ = read_table(here / "x" / "e.parquet", "evaluations")
     assert table.column_names == ["index", "clean", "fgsm", "pgd", "cw", "aa", "mine"]
     assert judged("push") == found  # read again, as complete
-    for name, words in (("broken", "for sample .*nan"), ("nothing", "gives NoneType")):
+    changes = r"changes the model \(.*weight.*\), which other attacks are to judge too"
+    for name, words in (
+        ("broken", "for sample .*nan"),
+        ("nothing", "gives NoneType"),
+        ("prunes", changes),
+    ):
         with pytest.raises(AttackError, match=f"attacks.py:{name}.*{words}"):
             judged(name)
     with pytest.raises(AttackError, match=r"at distance 0.2 \(eps is 0.1\)"):
