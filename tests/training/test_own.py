@@ -29,6 +29,27 @@ def net(n_classes, dropout=0.3):
         nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(dropout), nn.Linear(32, n_classes)
     )
 """
+UNTRAINED = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, n_classes, what="NAME"):
+        super().__init__()
+        self.what, self.n_classes = what, n_classes
+        if what != "empty":
+            self.fc = nn.Linear(64, n_classes).requires_grad_(what != "frozen")
+
+    def forward(self, x):
+        if self.what == "empty":
+            return x.flatten(1)[:, :self.n_classes]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.what != "blind"):
+            return self.fc(x.detach().flatten(1) if self.what == "detached" else x.flatten(1))
+
+
+net = Net
+"""
 METHOD = """
 import torch
 import torch.nn.functional as F
@@ -105,6 +126,26 @@ def test_a_run_with_dropout_goes_on_bit_for_bit(here, few_digits, inputs, kill):
     other = with_network(specification("pgd-at"), {"dropout": 0.0})
     train(here / "plain", few_digits, other, inputs)
     assert files(here / "plain")["last.pt"] != whole["last.pt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("frozen", "the loss has no gradient by the model's parameters: they are frozen"),
+        ("blind", "the loss has no gradient by the model's parameters"),
+        ("empty", "the network has no parameters"),
+        ("detached", "logits have no gradient by its images"),
+    ],
+)
+def test_a_network_that_cannot_be_trained_is_refused_before_a_step(
+    here, few_digits, inputs, name, words
+):
+    (here / "nets.py").write_text(UNTRAINED.replace("NAME", name))
+    method = "pgd-at" if name == "detached" else "erm-all"
+    spec = with_network(specification(method, training={"epochs": 1, "milestones": []}))
+    with pytest.raises(BatError, match=words):
+        train(here / "run", few_digits, spec, inputs)
+    assert not (here / "run" / "best.pt").exists()
 
 
 def test_every_kind_of_run_takes_a_network(here, few_digits, inputs, compiled):
