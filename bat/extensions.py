@@ -24,6 +24,7 @@ from typing import Any
 
 from bat.code_files import LIBRARIES, Source, find, identity, visible_signature
 from bat.errors import BatError
+from bat.stopping import Stopped
 
 NETWORK_NEEDED = ("n_classes", "num_classes")
 NETWORK_GIVEN = (*NETWORK_NEEDED, "channels", "image_size")
@@ -98,9 +99,9 @@ def load(recorded: Mapping[str, Any]) -> Callable:
     text, source = recorded["code"], verify(recorded)
     try:
         module = importlib.import_module(source.module) if source.module else _run(source)
-    except Exception as error:
-        if isinstance(error, BatError):
-            raise
+    except (BatError, Stopped):
+        raise
+    except (Exception, SystemExit) as error:  # code that ends the process ends no job unheard
         raise BatError(f"{text}: {source.path} cannot be imported ({said(error)})") from error
     attribute = getattr(module, source.attribute, None)
     if not callable(attribute):
@@ -147,9 +148,9 @@ def call(
         passed[needed[-1]] = given[needed[-1]]
     try:
         return function(**passed, **settings)
-    except BatError:
+    except (BatError, Stopped):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BatError(f"{text}: calling it failed ({said(error)})") from error
 
 

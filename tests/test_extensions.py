@@ -9,6 +9,7 @@ import pytest
 
 from bat import extensions
 from bat.errors import BatError
+from bat.stopping import Stopped
 
 GIVEN, NEEDED = ("n_classes", "num_classes", "channels"), ("n_classes", "num_classes")
 NET = """
@@ -131,6 +132,14 @@ def test_exactly_what_was_hashed_is_run(here):
     assert not (here / "__pycache__" / "nets.cpython-311.pyc").exists()
 
 
+def test_a_stop_is_no_failure_of_the_code(here):
+    def net(n_classes):
+        raise Stopped(15)
+
+    with pytest.raises(Stopped):
+        extensions.call("nets.py:net", net, {}, dict.fromkeys(GIVEN, 5), NEEDED)
+
+
 def test_failures_say_where_in_the_file(here):
     (here / "nets.py").write_text("def net(**rest):\n    raise KeyError(str(rest))")
     (here / "fails.py").write_text("\n\n1 / 0\ndef net(n_classes): ...")
@@ -139,6 +148,13 @@ def test_failures_say_where_in_the_file(here):
         extensions.call("nets.py:net", net, {}, dict.fromkeys(GIVEN, 5), NEEDED)
     with pytest.raises(BatError, match=r"ZeroDivisionError.*fails.py, line 3"):
         extensions.load(record("fails.py:net"))
+    (here / "ends.py").write_text("import sys\ndef net(n_classes): sys.exit(0)")
+    (here / "starts.py").write_text("raise SystemExit('usage: ...')\ndef net(n_classes): ...")
+    net = extensions.load(record("ends.py:net"))
+    with pytest.raises(BatError, match=r"calling it failed .SystemExit: 0, .*ends.py, line 2"):
+        extensions.call("ends.py:net", net, {}, dict.fromkeys(GIVEN, 5), NEEDED)
+    with pytest.raises(BatError, match=r"cannot be imported .SystemExit: usage: .*, line 1"):
+        extensions.load(record("starts.py:net"))
     (here / "nets.py").write_text("net = 3")
     with pytest.raises(BatError, match="holds no function or class under the name 'net'"):
         extensions.load(record("nets.py:net"))

@@ -125,7 +125,7 @@ def linf_attack(
                     height = -(margins(logits, y) + confidence).clamp(min=0.0).sum()
                 else:
                     raise AttackError(f"loss is {loss!r}, expected 'ce', 'kl' or 'cw'")
-            (gradient,) = torch.autograd.grad(height, adversarial)
+            gradient = _by_image(height, adversarial)
             if correct_steps is not None:
                 correct_steps += logits.detach().argmax(dim=1) == y
             # The sign of NaN is 0, which would pass for robustness: let it through.
@@ -133,6 +133,19 @@ def linf_attack(
             adversarial = adversarial.detach().add_(direction, alpha=step)
             adversarial.clamp_(lower, upper)
     return Attacked(adversarial, correct_steps)
+
+
+def _by_image(height: Tensor, images: Tensor) -> Tensor:
+    found = (None,)
+    if height.requires_grad:
+        found = torch.autograd.grad(height, images, allow_unused=True)
+    if found[0] is None:
+        raise AttackError(
+            "the model's logits have no gradient by its images (no_grad or detach in its forward, "
+            "or steps that torch does not differentiate), so that no attack moves them; have it "
+            "compute them of its images throughout"
+        )
+    return found[0]
 
 
 def margins(logits: Tensor, y: Tensor) -> Tensor:

@@ -49,11 +49,12 @@ class OwnAttack:
         Raises
         ------
         AttackError
-            If it fails, or gives images of another form, outside of the ball or of [0, 1], or
-            not finite; says which sample.
+            If it fails, gives images of another form, outside of the ball or of [0, 1], or not
+            finite (says which sample), or changes the model.
         """
         text, device = self.code["code"], device_of(model)
         robust = torch.ones(len(index), dtype=torch.bool, device=device)
+        before = {name: value.clone() for name, value in model.state_dict().items()}
         for rows in torch.arange(len(index)).split(batch_size):
             chosen = index[rows]
             x, y = batch_of(images, labels, chosen, device)
@@ -66,9 +67,23 @@ class OwnAttack:
                 )
             if not isinstance(attacked, Tensor):
                 raise AttackError(f"{text}: gives {type(attacked).__name__}, expected a Tensor")
+            changed = _changed(model, before)
+            if changed is not None:
+                raise AttackError(
+                    f"{text}: changes the model ({changed}), which other attacks are to judge too; "
+                    "attack a copy of it, and leave it in eval mode"
+                )
             attacked = attacked.detach().to(x)
             check_adversarial(text, x, attacked, self.eps, chosen)
             robust[rows] = is_correct(model, attacked, y)
             if progress is not None:
                 progress(int(rows[-1]) + 1, len(index))
         return robust
+
+
+def _changed(model: nn.Module, before: Mapping[str, Tensor]) -> str | None:
+    """A name of what is no longer as it was; None where all is. NaN is equal to itself here."""
+    for name, value in model.state_dict().items():
+        if not torch.equal(value.nan_to_num(), before[name].nan_to_num()):
+            return name
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bat.commands.options import add_actions, add_verb
+from bat.commands.options import add_actions, add_verb, at_least
 from bat.progress import log
 
 
@@ -15,7 +15,7 @@ def add_parser(subparsers) -> None:
     parser = add_verb(actions, "sheet", sheet, "page for annotators and its key", "data", "out")
     parser.add_argument("--scores", type=Path, required=True, help="poisoning scores")
     parser.add_argument("--groups", type=Path, required=True, help="training groups")
-    parser.add_argument("--seed", type=int, default=0, help="of the order of the images")
+    parser.add_argument("--seed", type=at_least(0), default=0, help="of the order of the images")
     parser = add_verb(actions, "table", table, "table of the answers and agreement", "out")
     parser.add_argument("answers", type=Path, nargs="*", help="CSV files that the sheet saved")
     parser.add_argument("--key", type=Path, required=True, help="key.json of the sheet")

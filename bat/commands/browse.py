@@ -24,7 +24,7 @@ def add_parser(subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it, for what was parsed: open the page, or serve it until stopped."""
-    page = find_page(arguments.results).resolve()
+    page = whole(find_page(arguments.results).resolve())
     if arguments.serve:
         from bat.report.serving import serve
 
@@ -35,6 +35,26 @@ def run(arguments: argparse.Namespace) -> None:
     say(f"{shown(page)}")
     if not webbrowser.open(page.as_uri()):
         say("no browser was found here: copy the file to where there is one, or add --serve")
+
+
+def whole(page: Path) -> Path:
+    """The page, refused where its end is missing: a browser would show nothing, and not say why.
+
+    Raises
+    ------
+    BatError
+        If it is empty or cut off, as by a copy that was stopped.
+    """
+    with page.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 64))
+        end = file.read()
+    if not end.rstrip().endswith(b"</html>"):
+        raise BatError(
+            f"{shown(page)}: {size:,} bytes that do not end as a page does (</html>), so it is "
+            "damaged or cut off; copy it again, or remove it and make it again"
+        )
+    return page
 
 
 def find_page(results: Path) -> Path:

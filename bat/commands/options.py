@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,16 +16,33 @@ if TYPE_CHECKING:
 
     from bat.devices import Runtime
 
+
+def at_least(least: int, kind: type = int) -> Callable[[str], float]:
+    """What reads an option that is a number, finite and no less than ``least``."""
+
+    def number(text: str) -> float:
+        value = kind(text)
+        if not least <= value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text} was given, expected {least} or more")
+        return value
+
+    number.__name__ = "whole number" if kind is int else "number"  # what argparse calls it
+    return number
+
+
 OPTIONS = {
     "spec": (["--spec"], {"type": Path, "required": True, "help": "specification of the stage"}),
-    "seed": (["--seed"], {"type": int, "help": "of the run, whose specification all seeds share"}),
+    "seed": (
+        ["--seed"],
+        {"type": at_least(0), "help": "of the run, whose specification all seeds share"},
+    ),
     "data": (["--data"], {"type": Path, "required": True, "help": "folder of the prepared data"}),
     "out": (["--out"], {"type": Path, "required": True, "help": "what is written"}),
     "shards": (
         ["--shards"],
         {"type": Path, "required": True, "nargs": "+", "help": "trial shards"},
     ),
-    "threads": (["--threads"], {"type": int, "default": 1, "help": "CPU threads"}),
+    "threads": (["--threads"], {"type": at_least(1), "default": 1, "help": "CPU threads"}),
     "device": (
         ["--device"],
         {"choices": ["auto", "cpu", "cuda"], "default": "auto", "help": "where to train"},
@@ -33,7 +51,10 @@ OPTIONS = {
         ["--compile"],
         {"action": argparse.BooleanOptionalAction, "default": True, "help": "on a GPU"},
     ),
-    "jobs-per-gpu": (["--jobs-per-gpu"], {"type": int, "default": 1, "help": "jobs on one GPU"}),
+    "jobs-per-gpu": (
+        ["--jobs-per-gpu"],
+        {"type": at_least(1), "default": 1, "help": "jobs on one GPU"},
+    ),
     "configfile": (["configfile"], {"type": Path, "nargs": "+", "help": "YAML files"}),
 }
 

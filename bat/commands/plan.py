@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bat.commands.options import add_verb
+from bat.commands.options import add_verb, at_least
 
 
 def add_parser(subparsers) -> None:
@@ -22,7 +22,7 @@ def add_parser(subparsers) -> None:
     text = "run a few steps of each stage here and plan with what they take"
     parser.add_argument("--measure", action="store_true", help=text)
     text = "that measuring takes, about (60); on a GPU, compilation comes on top"
-    parser.add_argument("--seconds", type=float, default=60.0, help=text)
+    parser.add_argument("--seconds", type=at_least(0, float), default=60.0, help=text)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bat.commands.options import JOB, add_actions, add_verb, device_of
+from bat.commands.options import JOB, add_actions, add_verb, at_least, device_of
 from bat.commands.recording import recorded_command
 
 
@@ -14,7 +14,7 @@ def add_parser(subparsers) -> None:
     actions = add_actions(subparsers, "proxies", "scores of single trainings: train, table")
     text = "train one model on the whole training set and keep what is seen of each sample"
     parser = add_verb(actions, "train", train, text, "spec", "data", "out", *JOB, "compile")
-    parser.add_argument("--seed", type=int, required=True, help="of the training")
+    parser.add_argument("--seed", type=at_least(0), required=True, help="of the training")
     parser = add_verb(actions, "table", table, "tables of the scores", "spec", "data", "out")
     parser.add_argument("--courses", type=Path, nargs="+", required=True, help="of every seed")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bat.commands.options import DATASET, add_actions, add_verb, say
+from bat.commands.options import DATASET, add_actions, add_verb, at_least, say
 from bat.commands.recording import recorded_command
 from bat.progress import log
 
@@ -21,7 +21,9 @@ def add_parser(subparsers) -> None:
     add_verb(actions, "fetch", fetch, text, "spec", "data", "out")
     parser = add_verb(actions, "show", show, "print what score tables are")
     parser.add_argument("path", type=Path, help="folder, archive or table")
-    parser.add_argument("--top", type=int, default=10, help="most memorized samples to list")
+    parser.add_argument(
+        "--top", type=at_least(1), default=10, help="most memorized samples to list"
+    )
     parser = add_verb(actions, "validate", validate, "check every rule of every table")
     parser.add_argument("paths", type=Path, nargs="+", help="tables, folders or archives")
     parser.add_argument("--data", type=Path, help="prepared data that they must be of")
@@ -59,16 +61,19 @@ def _estimate(arguments: argparse.Namespace) -> dict:
     """What `_add_estimate` asked for, with the defaults of the configuration."""
     from bat import config
 
-    influence = {"pairs": arguments.pairs, "keep_above": arguments.keep_above}
-    given = {key: value for key, value in influence.items() if value is not None}
-    least = arguments.min_included_accuracy
-    default = config.Scores().min_included_accuracy
+    given = _given(arguments, "min_included_accuracy")
+    given["influence"] = _given(arguments, "pairs", "keep_above")
+    scores = config.from_arguments(config.Scores, given, f"scores {arguments.action}")
     return {
         "dataset": arguments.dataset or arguments.data.resolve().parent.name,
-        "influence": config.Influence(**given).model_dump(mode="json"),
-        "min_included_accuracy": default if least is None else least,
+        "influence": scores.influence.model_dump(mode="json"),
+        "min_included_accuracy": scores.min_included_accuracy,
         "command": recorded_command(arguments),
     }
+
+
+def _given(arguments: argparse.Namespace, *names: str) -> dict:
+    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
 def export(arguments: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bat.commands.options import JOB, add_verb, device_of, run_specification
+from bat.commands.options import JOB, add_verb, at_least, device_of, run_specification
 from bat.commands.recording import recorded_command
 
 
@@ -17,7 +17,10 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--scores", type=Path, help="folder of the score tables, for BAT")
     parser.add_argument("--start", type=Path, help="best.pt of the run that it starts from")
     parser.add_argument(
-        "--checkpoint-every", type=float, default=60.0, help="seconds between two checkpoints"
+        "--checkpoint-every",
+        type=at_least(0, float),
+        default=60.0,
+        help="seconds between two checkpoints",
     )
 
 

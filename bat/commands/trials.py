@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bat.commands.options import JOB, add_verb, device_of
+from bat.commands.options import JOB, add_verb, at_least, device_of
 from bat.commands.recording import recorded_command
 
 
@@ -17,7 +17,7 @@ def add_parser(subparsers) -> None:
         ("--n-trials", "trials in all; refused where they leave a score undefined"),
         ("--n-held-out", "trials behind held-out scores, likewise"),
     ):
-        parser.add_argument(flag, type=int, default=0, help=text)
+        parser.add_argument(flag, type=at_least(0), default=0, help=text)
 
 
 def run(arguments: argparse.Namespace) -> None:

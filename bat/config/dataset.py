@@ -30,6 +30,12 @@ from bat.config.training import Training
 from bat.config.values import Count, Name, Section, Seed
 from bat.scores.proxies import PROXIES
 
+FOLDERS = (
+    *("browse_files", "data", "figures", "groups", "proxies", "scores", "specs", "tables"),
+    "trials",
+)
+"""Under the results of a data set, beside those that are called after architectures."""
+
 
 class Dataset(Section):
     """One data set and everything that is made of it."""
@@ -117,6 +123,11 @@ class Dataset(Section):
         for name in self.networks:
             if is_built_in(name):
                 raise ValueError(f"networks.{name} has the name of a built-in; rename it")
+            if name in FOLDERS:
+                raise ValueError(
+                    f"networks.{name} has the name of a folder in the results of every data set; "
+                    "rename it"
+                )
         for name in self.evaluation.attacks:
             if name in ("index", "clean", *ATTACKS) or FURTHER_PGD.fullmatch(name):
                 raise ValueError(f"evaluation.attacks.{name} has the name of a column; rename it")

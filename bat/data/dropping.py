@@ -1,8 +1,8 @@
 """Training samples that a person found wrong, left out of the data set.
 
 The file is the CSV that the review on the page of all images saves (`browse.html`): of its columns
-``source_index`` must be there; rows of another ``split`` than train, or of another ``verdict`` than
-wrong, are passed over; ``label`` is compared.
+``source_index`` must be there; rows of the ``split`` test, or of the ``verdict`` keep or unsure,
+are passed over; ``label`` is compared.
 """
 
 from __future__ import annotations
@@ -15,11 +15,18 @@ import numpy as np
 from bat.errors import DataError
 from bat.escaping import shown
 from bat.files.archives import FileState, state_of
+from bat.reading import regular_file
 
 EXPECTED = (
     "expected a CSV file with the column source_index, as the review in browse.html saves it "
     "(split, index, source_index, label, class, verdict)"
 )
+
+COLUMNS = ("split", "index", "source_index", "label", "class", "verdict")
+SPLITS = ("train", "test")
+VERDICTS = ("keep", "wrong", "unsure")
+
+LONGEST = 20  # characters of a number
 
 
 def read_dropped(path: Path) -> dict[int, int | None]:
@@ -40,17 +47,30 @@ def read_dropped(path: Path) -> dict[int, int | None]:
         If the file is no such list; the message says in which line.
     """
     found: dict[int, int | None] = {}
+    judged: dict[int, tuple[str, int | None]] = {}
+    regular_file(path, DataError)
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
-            if "source_index" not in (rows.fieldnames or ()):
+            columns = rows.fieldnames or ()
+            if "source_index" not in columns:
                 raise DataError(f"{shown(path)}: has no column source_index; {EXPECTED}")
+            for name in columns:
+                if name not in COLUMNS and name.strip().lower() in COLUMNS:
+                    raise ValueError(f"the column {name!r} is to be called {name.strip().lower()}")
             for row in rows:
-                if None in row.values():
-                    raise ValueError("fewer cells than columns")
-                if row.get("split", "train") == "train" and row.get("verdict", "wrong") == "wrong":
-                    index, label = _number(row["source_index"]), row.get("label")
-                    found[index] = None if label is None else _number(label)
+                if None in row or None in row.values():
+                    raise ValueError("more or fewer cells than columns")
+                split = _one_of(SPLITS, row.get("split", "train"), "split")
+                verdict = _one_of(VERDICTS, row.get("verdict", "wrong"), "verdict")
+                if split != "train":
+                    continue
+                index, label = _number(row["source_index"]), row.get("label")
+                said = verdict, None if label is None else _number(label)
+                if judged.setdefault(index, said) != said:
+                    raise ValueError(f"sample {index} is there already, with another verdict")
+                if verdict == "wrong":
+                    found[index] = said[1]
     except OSError as error:
         raise DataError(f"{shown(path)} cannot be read ({error.strerror}); {EXPECTED}") from None
     except (ValueError, csv.Error) as error:
@@ -59,9 +79,15 @@ def read_dropped(path: Path) -> dict[int, int | None]:
     return found
 
 
+def _one_of(known: tuple[str, ...], text: str, column: str) -> str:
+    if text not in known:
+        raise ValueError(f"{text[:40]!r} is no {column} (known: {', '.join(known)})")
+    return text
+
+
 def _number(text: str) -> int:
-    if not text.strip().isascii() or not text.strip().isdecimal():
-        raise ValueError(f"{text!r} is no index or label")
+    if not text.strip().isascii() or not text.strip().isdecimal() or len(text) > LONGEST:
+        raise ValueError(f"{text[:40]!r} is no index or label")
     return int(text)
 
 

@@ -7,17 +7,22 @@ without the file are as valid, and nothing is computed from it.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from bat.data.prepared import AGAIN, PreparedData
+from bat.data.prepared import PreparedData
 from bat.data.raw import RawData
 from bat.errors import DataError
 from bat.files import atomic_path, columns_digest
+from bat.files.metadata import first_line
+from bat.reading import parse_json, regular_file
 
 NAMES = "names.parquet"
+
+REMOVE = "remove it: nothing is computed from it, and the data are as valid without"
 
 Names = Mapping[str, Sequence[str]]
 
@@ -92,20 +97,23 @@ def read_names(prepared: PreparedData) -> Names | None:
     import pyarrow.parquet as pq
 
     path = prepared.folder / NAMES
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
+    regular_file(path, DataError)
     try:
         table = pq.read_table(path, page_checksum_verification=True)
-        about = json.loads(table.schema.metadata[b"bat"])
+        about = parse_json((table.schema.metadata or {}).get(b"bat", b"{}"))
         stated = about["fingerprint"], about["content"]
         names = {
             split: table.filter(pc.field("split") == split).column("name").to_pylist()
             for split in ("train", "test")
         }
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} cannot be read ({error}); {AGAIN}") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"{path}: damaged ({first_line(error)}); {REMOVE}") from None
+    except (KeyError, TypeError):
+        raise DataError(f"{path} does not say of which data it is; {REMOVE}") from None
     counts = [len(names[split]) for split in names]
     expected = [prepared.info["n_train"], prepared.info["n_test"]]
     if stated != (prepared.fingerprint, columns_digest(table)) or counts != expected:
-        raise DataError(f"{path} was changed, or names the images of other data; {AGAIN}")
+        raise DataError(f"{path} was changed, or names the images of other data; {REMOVE}")
     return names

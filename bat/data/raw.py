@@ -64,9 +64,11 @@ def check(raw: RawData, where: str) -> None:
         If shapes, dtypes or lengths differ from what `RawData` says.
     """
     if raw.train_images.shape[1:] != raw.test_images.shape[1:]:
+        of_size = raw.train_images.shape[1] == raw.test_images.shape[1]
         raise DataError(
             f"{where}: training images are {_size(raw.train_images)}, test images "
-            f"{_size(raw.test_images)} (channels x height x width); set data.resize"
+            f"{_size(raw.test_images)} (channels x height x width); "
+            f"{'set data.resize' if of_size else 'give both the same channels'}"
         )
     for split in ("train", "test"):
         images, labels = getattr(raw, f"{split}_images"), getattr(raw, f"{split}_labels")

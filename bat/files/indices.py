@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bat.errors import BatError
+from bat.reading import regular_file
 
 EXPECTED = "expected positions of samples, from 0 up, in a column `index` or one a line"
+
+LONGEST = 20  # digits of a position
 
 
 def read_indices(path: Path, n: int | None = None) -> list[int]:
@@ -36,7 +39,7 @@ def read_indices(path: Path, n: int | None = None) -> list[int]:
     """
     lines: dict[int, int] = {}
     for line, cell in _cells(Path(path)):
-        if not (cell.isascii() and cell.isdigit()):
+        if not (cell.isascii() and cell.isdigit() and len(cell) < LONGEST):
             raise BatError(f"{path}: line {line}: {cell[:40]!r} is no position; {EXPECTED}")
         index = int(cell)
         if n is not None and index >= n:
@@ -57,6 +60,7 @@ def read_indices(path: Path, n: int | None = None) -> list[int]:
 
 def _cells(path: Path) -> list[tuple[int, str]]:
     """Line, counted from 1, and text of every cell that holds a position."""
+    regular_file(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
         rows = list(csv.reader(text.splitlines()))
@@ -69,7 +73,10 @@ def _cells(path: Path) -> list[tuple[int, str]]:
     if not numbered:
         return []
     header = numbered[0][1]
+    if header.count("index") > 1:
+        raise BatError(f"{path}: has two columns index; keep one")
     if "index" in header:
+        _check_review(path, header, numbered[1:])
         place = header.index("index")
         return [(line, row[place] if place < len(row) else "") for line, row in numbered[1:]]
     if len(header) > 1:
@@ -77,6 +84,25 @@ def _cells(path: Path) -> list[tuple[int, str]]:
             f"{path}: has the columns {', '.join(header)[:80]}, and none is index; {EXPECTED}"
         )
     return [(line, row[0]) for line, row in numbered]
+
+
+def _check_review(path: Path, header: list[str], rows: list[tuple[int, list[str]]]) -> None:
+    """Refuse the review of browse.html, all of whose rows would be taken, and test samples."""
+    if "verdict" in header:
+        raise BatError(
+            f"{path}: has a column verdict, as the review in browse.html, and all its rows would "
+            "be taken; leave out what is wrong with `data: {drop: FILE}`, or make a list of the "
+            "column index alone"
+        )
+    if "split" in header:
+        place = header.index("split")
+        for line, row in rows:
+            found = row[place] if place < len(row) else ""
+            if found != "train":
+                raise BatError(
+                    f"{path}: line {line}: is of the split {found[:40]!r}, expected train; leave "
+                    "such rows out"
+                )
 
 
 def indices_digest(indices: Sequence[int]) -> str:

@@ -91,9 +91,12 @@ def open_zip(path: Path, limits: Limits, error: type[BatError]) -> zipfile.ZipFi
     except DAMAGED as problem:
         if isinstance(problem, BatError):
             raise
+        known = _known_otherwise(path)
         raise error(
-            f"{path} cannot be read as a zip ({problem}): truncated or damaged, or something else; "
-            "get it again"
+            f"{path} is {known}, expected a zip"
+            if known
+            else f"{path} cannot be read as a zip ({problem}): truncated or damaged, or something "
+            "else; get it again"
         ) from None
     try:
         _check_members(path, archive, limits, error)
@@ -101,6 +104,29 @@ def open_zip(path: Path, limits: Limits, error: type[BatError]) -> zipfile.ZipFi
         archive.close()
         raise
     return archive
+
+
+_OTHERS = {
+    b"PAR1": "a Parquet file",
+    b"\x93NUMPY": "an npy file, of one array",
+    b"\x1f\x8b": "packed by gzip",
+    b"<": "a page of HTML or XML",
+    b"version https://git-lfs": "a pointer of Git LFS, in the place of the file",
+    bytes(64): "filled with zeros",
+}
+"""What files begin with that are no zips."""
+
+
+def _known_otherwise(path: Path) -> str | None:
+    """What a file is that is no zip, where its first bytes tell."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(64)
+    except OSError:
+        return None
+    if not head:
+        return "empty"
+    return next((what for mark, what in _OTHERS.items() if head.startswith(mark)), None)
 
 
 def _check_directory(path: Path, file: BinaryIO, limits: Limits, error: type[BatError]) -> None:

@@ -13,6 +13,7 @@ from bat import extensions
 from bat.errors import BatError
 from bat.extensions import NETWORK_GIVEN, NETWORK_NEEDED
 from bat.models.classifier import Classifier
+from bat.stopping import Stopped
 
 TRIED = 2  # images of zeros that a new network is tried on
 
@@ -151,9 +152,9 @@ def _try(own: OwnNetwork, n_classes: int, images: Tensor) -> None:
     try:
         with torch.no_grad():
             logits = own(images)
-    except BatError:
+    except (BatError, Stopped):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BatError(
             f"{own.text}: does not take images of shape {shape} (channels x height x width): "
             f"{extensions.said(error)}"

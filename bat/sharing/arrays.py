@@ -91,6 +91,16 @@ class Arrays:
             )
         return values.astype(np.int64)
 
+    def text(self, key: str) -> str:
+        """One text, as numpy keeps a ``str`` or ``bytes``."""
+        values = self.read(key)
+        if values.size != 1 or values.dtype.kind not in "SU":
+            raise ArtifactError(
+                f"{self.path}: {key!r} is {values.dtype} of shape {values.shape}, expected a text"
+            )
+        value = values.item()
+        return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+
 
 def one_with(files: Sequence[Arrays], key: str) -> Arrays | None:
     """The one file that holds a key; None where none does."""

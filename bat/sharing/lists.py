@@ -36,7 +36,8 @@ SCORE_NAMES = [
 
 INDEX_NAMES = [
     *("index", "idx", "id", "ids", "sample", "sample_index", "sample_id", "train_index"),
-    *("train_idx", "tr_idx", "indices", "position", "", "unnamed:_0"),
+    *("train_idx", "tr_idx", "indices", "position", "sample_idx", "data_index", "data_idx"),
+    *("", "unnamed:_0", "__index_level_0__"),  # as pandas writes them
 ]
 LABEL_NAMES = ["label", "labels", "target", "targets", "class", "y", "tr_labels", "train_labels"]
 FILE_NAMES = ["file_name", "filename", "filenames", "file", "path", "image", "tr_filenames"]
@@ -286,6 +287,9 @@ def _recognised(path: Path, columns: Mapping[str, np.ndarray]) -> ScoreList:
                 f"{path}: {found['index'] or 'the index'} has {twice[0]} twice; expected each "
                 "sample once"
             )
+    ignored = [name for name in columns if name not in found.values()]
+    if index is None and "file_name" not in values:
+        _check_order(path, {name: columns[name] for name in ignored}, scores)
     names = values.get("file_name")
     if names is not None and np.asarray(names).dtype.kind not in "UO":
         names = None
@@ -296,8 +300,31 @@ def _recognised(path: Path, columns: Mapping[str, np.ndarray]) -> ScoreList:
         file_name=None if names is None else np.asarray(names).astype(str),
         label=_labels(path, found["label"], values.get("label")),
         columns=[name or "the first column" for name in found.values() if name is not None],
-        ignored=[name for name in columns if name not in found.values()],
+        ignored=ignored,
     )
+
+
+def _check_order(path: Path, columns: Mapping[str, np.ndarray], scores: np.ndarray) -> None:
+    """Refuse rows in the order of the file where a column may say which sample each is.
+
+    That is one of whole numbers, none twice, which do not rise; but not the rank of the score.
+    """
+    for name, values in columns.items():
+        cells = [_number(str(cell)) for cell in values] if len(values) == len(scores) else [None]
+        if None in cells:
+            continue
+        numbers = np.array(cells)
+        order = np.argsort(numbers, kind="stable")
+        whole = np.isfinite(numbers).all() and (numbers == np.rint(numbers)).all()
+        once = numbers[order[0]] >= 0 and (np.diff(numbers[order]) > 0).all()
+        rises = (np.diff(numbers) > 0).all()
+        along = np.diff(scores[order])
+        if whole and once and not rises and not ((along <= 0).all() or (along >= 0).all()):
+            raise ArtifactError(
+                f"{path}: no column is called index, and {name!r} holds whole numbers, each once "
+                "and out of order, which may be one: the rows would be taken in the order of the "
+                "file. Call it index if it says which sample a row is; else leave it out"
+            )
 
 
 def _numbers(path: Path, name: str, values: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ LABELS = {
 def check_labels(file: Arrays, prepared: PreparedData) -> None:
     """Refuse a file that says it is of other data."""
     if "fingerprint" in file.keys:
-        found = str(file.read("fingerprint"))
+        found = file.text("fingerprint")
         if found != prepared.fingerprint:
             raise ArtifactError(
                 f"{file.path}: trials on the data set with fingerprint {found:.80}, and that of "
@@ -66,6 +66,10 @@ def check_finite(file: Arrays, key: str, values: np.ndarray) -> None:
         raise ArtifactError(
             f"{file.path}: {key!r} is {values.dtype}, or has values that are not finite; expected "
             "margins: the logit of the label less the largest other one"
+        )
+    if not values.any():
+        raise ArtifactError(
+            f"{file.path}: {key!r} is 0 everywhere, so margins were not kept there; leave it out"
         )
 
 

@@ -134,11 +134,17 @@ def _read(path: Path, prepared: PreparedData) -> RawTrials:
 
 
 def _models(file: Arrays, sizes: dict[str, int], prepared: PreparedData) -> RawTrials:
-    rows = {}
+    read = {}
     for name, known in KEYS.items():
-        key = next((key for key in known if key in file.keys), None)
-        if key is not None:
-            rows[name] = key, _rows(file, key, sizes, _split(name))
+        keys = [key for key in known if key in file.keys]
+        if len(keys) > 1:
+            raise ArtifactError(
+                f"{file.path}: holds {' and '.join(map(repr, keys))}, which are names of the same; "
+                "leave the one that these trials have"
+            )
+        if keys:
+            read[name] = keys[0], file.read(keys[0])
+    rows = _by_model(file, read, sizes)
     _require(file, rows)
     margins = {}
     for split, labels in (("train", prepared.train_labels), ("test", prepared.test_labels)):
@@ -183,30 +189,42 @@ def _require(file: Arrays, rows: dict[str, tuple[str, np.ndarray]]) -> None:
         )
 
 
-def _rows(file: Arrays, key: str, sizes: dict[str, int], split: str) -> np.ndarray:
-    """An array with a row for each model and a column for each sample, turned where it must."""
-    values, n = file.read(key), sizes[split]
-    if values.shape == (n,):
-        values = values[None]
-    if values.ndim == 2 and values.shape[1] == n:
-        return values
-    if values.ndim == 2 and values.shape[0] == n:
+def _by_model(
+    file: Arrays, read: dict[str, tuple[str, np.ndarray]], sizes: dict[str, int]
+) -> dict[str, tuple[str, np.ndarray]]:
+    """The arrays with a row for each model and a column for each sample, turned where they must.
+
+    One with as many rows as columns may be either, and is what the others are.
+    """
+    fits, rows = {}, {}
+    for name, (key, values) in read.items():
+        n = sizes[_split(name)]
+        values = values[None] if values.shape == (n,) else values
+        if values.ndim != 2 or n not in values.shape:
+            raise ArtifactError(
+                f"{file.path}: {key!r} has shape {values.shape}, expected (models, {n}): the data "
+                f"set has {sizes['train']} training and {sizes['test']} test samples; give the "
+                "data that these trials were trained on"
+            )
+        rows[name] = key, values
+        if values.shape != (n, n):
+            fits[key] = values.shape[1] == n
+    all_turned = bool(fits) and not any(fits.values())
+    for name, (key, values) in rows.items():
+        if fits.get(key, not all_turned):
+            continue
         log.warning(
             "%s: %r has a row for each sample and a column for each model (%s), and is turned",
             *(file.path, key, " x ".join(map(str, values.shape))),
         )
-        return np.ascontiguousarray(values.T)
-    raise ArtifactError(
-        f"{file.path}: {key!r} has shape {values.shape}, expected (models, {n}): the data set has "
-        f"{sizes['train']} training and {sizes['test']} test samples; give the data that these "
-        "trials were trained on"
-    )
+        rows[name] = key, np.ascontiguousarray(values.T)
+    return rows
 
 
 def _recipe(file: Arrays) -> dict:
-    values = file.read("recipe")
+    text = file.text("recipe")
     try:
-        recipe = parse_json(str(values), longest=LONGEST)
+        recipe = parse_json(text, longest=LONGEST)
     except ValueError as error:
         raise ArtifactError(f"{file.path}: 'recipe' is no JSON ({error})") from None
     if not isinstance(recipe, dict):

@@ -133,6 +133,8 @@ class Training:
         self.generators: dict[str, torch.Generator] = {}
         self.batch_size = min(recipe.batch_size, len(index))
         self.steps_per_epoch = len(index) // self.batch_size
+        if next(model.parameters(), None) is None:
+            raise BatError("the network has no parameters, so there is nothing to train")
         self.optimizer = SGD(
             model.parameters(),
             lr=recipe.lr,
@@ -217,6 +219,11 @@ class Training:
                 self._batch(index, self.generators["augmentation"]),
                 self.generators["attack"],
                 epoch=self.epoch,
+            )
+        if not loss.requires_grad:
+            raise BatError(
+                "the loss has no gradient by the model's parameters: they are frozen, or the "
+                "network or method computes without (no_grad, detach); nothing can be trained"
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

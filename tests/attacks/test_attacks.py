@@ -557,3 +557,19 @@ def test_the_authors_package_is_taken_where_it_is(monkeypatch, capfd):
     assert torch.equal(result, expected)
     assert seen[-1] == (6, 12)
     assert set(capfd.readouterr().out.split()) == {"here"}
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_a_model_without_a_gradient_by_its_images_is_refused(tracked):
+    """Its images could not be moved."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    offset = torch.zeros(3, requires_grad=tracked)
+
+    class Cut(nn.Module):
+        def forward(self, x):
+            return net(x.detach()) + offset
+
+    settings = {"eps": 0.1, "step": 0.1, "steps": 1, "start": "zero"}
+    images = torch.rand(2, 3, 2, 2)
+    with pytest.raises(AttackError, match="no gradient by its images"):
+        linf_attack(Cut(), images, torch.tensor([0, 1]), **settings)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bat.commands.browse import find_page
+from bat.commands.browse import find_page, whole
 from bat.errors import BatError
 
 
@@ -23,7 +23,7 @@ def results(tmp_path):
         (tmp_path / "results" / name / "browse_files").mkdir(parents=True)
         (tmp_path / "results" / name / "secret.txt").write_text("secret")
     folder = tmp_path / "results" / "a"
-    (folder / "browse.html").write_text("<p>the page</p>")
+    (folder / "browse.html").write_text("<p>the page</p></html>\n")
     (folder / "browse_files" / "train-000.png").write_bytes(b"\x89PNG")
     return tmp_path / "results"
 
@@ -45,6 +45,15 @@ def test_the_page_is_found_by_any_of_its_names(results, monkeypatch):
     (results / "b" / "browse.html").write_text("")
     with pytest.raises(BatError, match=r"several pages: name one of .*a/browse\.html, .*b/browse"):
         find_page(results)
+
+
+@pytest.mark.parametrize("content", [b"", bytes(5000), b"<!doctype html>\n<html><p>the pa"])
+def test_a_page_that_is_cut_off_is_refused(results, content):
+    page = results / "a" / "browse.html"
+    assert whole(page) == page
+    page.write_bytes(content)
+    with pytest.raises(BatError, match=r"browse\.html: [\d,]+ bytes that do not end as a page"):
+        whole(page)
 
 
 def test_without_a_browser_it_says_what_to_do(results, run_bat, monkeypatch):
@@ -84,7 +93,7 @@ def get(address, host=None):
 
 
 def test_it_serves_the_page_and_its_images_and_nothing_else(served):
-    assert get(served) == get(f"{served}browse.html") == (200, b"<p>the page</p>")
+    assert get(served) == get(f"{served}browse.html") == (200, b"<p>the page</p></html>\n")
     assert get(f"{served}browse_files/train-000.png") == (200, b"\x89PNG")
     for name in (
         "secret.txt",

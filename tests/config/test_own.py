@@ -73,6 +73,11 @@ def test_a_network_is_defined_once_and_named_everywhere():
         ({"architectures": [{"network": "a.py:B"}]}, "needs a name, what its folders are called"),
         ({"architectures": [TINY | {"name": "a/b"}]}, "'a/b' cannot name a folder"),
         ({"architectures": [TINY | {"name": "resnet9-7"}]}, "resnet9-7 has the name of a built-in"),
+        ({"architectures": [TINY | {"name": "data"}]}, "networks.data has the name of a folder"),
+        (
+            {"networks": {"scores": {"network": "a.py:B"}}},
+            "networks.scores has the name of a folder",
+        ),
         ({"architectures": [TINY, TINY | {"settings": {}}]}, "two networks are named 'tiny'"),
         ({"architectures": [TINY | {"widht": 1}]}, "networks.tiny.widht: unknown key"),
         ({"architectures": [TINY | {"network": "nets.Tiny"}]}, "'nets.Tiny' names no code; write "),

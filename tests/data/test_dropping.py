@@ -67,7 +67,13 @@ def test_noise_and_subsample_are_those_of_before(tmp_path):
         ("index,verdict\n3,wrong\n", "no column source_index; expected a CSV file"),
         (f"{HEAD}\ntrain,3,x,0,0,wrong\n", "line 2: 'x' is no index"),
         (f"{HEAD}\ntrain,3,-1,0,0,wrong\n", "line 2: '-1' is no index"),
-        (f"{HEAD}\ntrain,3\n", "line 2: fewer cells than columns"),
+        (f"{HEAD}\ntrain,3\n", "line 2: more or fewer cells than columns"),
+        (f"{HEAD}\ntrain,3,3,0,a,b,wrong\n", "line 2: more or fewer cells than columns"),
+        (f"{HEAD}\ntrain,3,3,0,0,Wrong\n", "line 2: 'Wrong' is no verdict .known: keep, wrong"),
+        (f"{HEAD}\nvalidation,3,3,0,0,wrong\n", "line 2: 'validation' is no split"),
+        (f"{HEAD.replace('v', 'V')}\ntrain,3,3,0,0,keep\n", "'Verdict' is to be called verdict"),
+        (f"{HEAD}\ntrain,3,3,0,0,wrong\ntrain,3,3,0,0,keep\n", "line 3: sample 3 is there"),
+        (f"{HEAD}\ntrain,3,{'9' * 5000},0,0,wrong\n", "line 2: '9{40}' is no index"),
         ("source_index\n99999\n", "99999 is no index of a training sample in the source"),
     ],
 )
@@ -95,7 +101,7 @@ def raw(tmp_path, **given):
 def test_it_is_looked_up_before_anything_runs(tmp_path):
     given = load_config(raw(tmp_path, drop=str(tmp_path / "none.csv")))
     (problem,) = absent(given)
-    assert problem.startswith("datasets.d.data: ") and "No such file" in problem
+    assert problem.startswith("datasets.d.data: ") and "does not exist" in problem
     (tmp_path / "none.csv").write_text("a,b\n")
     assert "no column source_index" in absent(given)[0]
 

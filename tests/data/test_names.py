@@ -115,14 +115,39 @@ def test_folders_without_names_stay_valid_and_gain_them(animals, tmp_path):
         assert (out / name).stat().st_mtime_ns == files[name].st_mtime_ns
 
 
-@pytest.mark.parametrize("damage", ["bytes", "other", "values", "unsigned"])
+METADATA = {
+    "unsigned": {"bat": "{}"},
+    "silent": None,
+    "deep": {"bat": '{"a":' * 100_000},
+    "list": {"bat": "[1]"},
+}
+DAMAGES = [
+    "bytes",
+    "other",
+    "values",
+    "unsigned",
+    "silent",
+    "deep",
+    "list",
+    "kind",
+    "folder",
+    "link",
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_names_that_are_damaged_or_of_other_data_are_refused(animals, tmp_path, damage):
     found = prepared(pets(animals), tmp_path / "out")
     path = tmp_path / "out" / NAMES
     if damage == "bytes":
         path.write_bytes(path.read_bytes()[:-30])
-    elif damage == "unsigned":
-        pq.write_table(pq.read_table(path).replace_schema_metadata({"bat": "{}"}), path)
+    elif damage in METADATA:
+        pq.write_table(pq.read_table(path).replace_schema_metadata(METADATA[damage]), path)
+    elif damage == "kind":
+        pq.write_table(pa.table({"index": [0, 1]}, metadata=pq.read_schema(path).metadata), path)
+    elif damage in ("folder", "link"):
+        path.unlink()
+        path.mkdir() if damage == "folder" else path.symlink_to("nowhere")
     elif damage == "values":
         table = pq.read_table(path)
         names = ["changed", *table.column("name").to_pylist()[1:]]
@@ -130,5 +155,6 @@ def test_names_that_are_damaged_or_of_other_data_are_refused(animals, tmp_path, 
     else:
         other = prepared(pets(animals, subsample={"train": 6}), tmp_path / "other")
         path.write_bytes((other.folder / NAMES).read_bytes())
-    with pytest.raises(DataError, match=NAMES):
+    with pytest.raises(DataError, match=NAMES) as refusal:
         read_names(found)
+    assert "\n" not in str(refusal.value) and "object is not" not in str(refusal.value)

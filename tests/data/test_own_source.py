@@ -12,12 +12,20 @@ SOURCE = """
 import numpy as np
 
 
-def load(n=40, shape=(1, 8, 8), first=0, kind="uint8", classes=("a", "b"), without=()):
+def load(
+    n=40, shape=(1, 8, 8), first=0, kind="uint8", classes=("a", "b"), without=(), labels=None
+):
     rng = np.random.default_rng(0)
     found = {"class_names": classes}
     for split in ("train", "test"):
         found[f"{split}_images"] = rng.integers(0, 256, (n, *shape)).astype(kind)
         found[f"{split}_labels"] = first + np.arange(n, dtype=np.int32) % 2
+    if labels == "column":
+        found["train_labels"] = found["train_labels"][:, None]
+    if labels == "masked":
+        found["train_labels"] = np.ma.array(found["train_labels"], mask=np.arange(n) == 3)
+    if labels == "grey":
+        found["test_images"] = found["test_images"].repeat(3, axis=1)
     return {name: value for name, value in found.items() if name not in without}
 """
 
@@ -58,6 +66,9 @@ def test_arrays_are_prepared_as_they_are_given(prepared):
         ({"without": ["class_names"]}, "expected a mapping of class_names, test_images"),
         ({"classes": ["a", "a"]}, "class_names has a name twice"),
         ({"classes": ["a", "b", "c"]}, "1 of 3 classes have no training images"),
+        ({"labels": "column"}, r"train_labels has shape \(40, 1\), expected \(n,\)"),
+        ({"labels": "masked"}, "train_labels has masked values"),
+        ({"labels": "grey"}, "1x8x8, test images 3x8x8 .*; give both the same channels"),
         ({"number": 3}, "settings.number is no argument"),
     ],
 )

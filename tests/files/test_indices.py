@@ -1,5 +1,7 @@
 """Lists of samples as people write them."""
 
+import os
+
 import pytest
 
 from bat.errors import BatError
@@ -33,7 +35,11 @@ def test_lists_are_read_with_or_without_a_header(text, indices, tmp_path):
         ("index\n9\n10\n", r"line 3: there is no sample 10 among the 10 training samples"),
         ("a,b\n1,2\n", "has the columns a, b, and none is index"),
         (b"\xff\xfe1", "is no CSV in UTF-8"),
-        (None, r"cannot be read \(No such file"),
+        ("9" * 5000, "line 1: '9{40}' is no position"),
+        ("index,index\n1,2\n", "has two columns index"),
+        ("index,verdict\n1,keep\n2,wrong\n", "has a column verdict, .* `data: {drop: FILE}`"),
+        ("split,index\ntrain,1\ntest,1\n", "line 3: is of the split 'test', expected train"),
+        (None, "the file does not exist"),
     ],
 )
 def test_what_is_no_list_is_refused_by_name(text, message, tmp_path):
@@ -42,3 +48,9 @@ def test_what_is_no_list_is_refused_by_name(text, message, tmp_path):
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(BatError, match=f"list\\.csv: {message}"):
         read_indices(path, 10)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "list.csv")
+    with pytest.raises(BatError, match="is a named pipe, expected a file"):
+        read_indices(tmp_path / "list.csv")

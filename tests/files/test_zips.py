@@ -228,3 +228,19 @@ def test_no_archive_of_arrays(tmp_path):
             read_published([path], keep_above=0.0)
         with pytest.raises(ArtifactError):
             read_array(path, ArtifactError)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "empty"),
+        (bytes(500), "filled with zeros"),
+        (b"PAR1....", "a Parquet file"),
+        (b"\x93NUMPY\x01\x00", "an npy file"),
+        (b"<!DOCTYPE html>", "a page of HTML"),
+        (b"\x1f\x8b\x08", "packed by gzip"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+    ],
+)
+def test_what_is_known_to_be_something_else_is_called_so(tmp_path, content, what):
+    assert f"is {what}" in opened(tmp_path / "a.zip", content)

@@ -1,6 +1,7 @@
 """Trials of others: read in the forms that they have, held against the data, estimated as ours."""
 
 import json
+import re
 import zipfile
 
 import numpy as np
@@ -165,6 +166,27 @@ def test_margins_alone_say_what_is_right(few_digits, arrays, saved):
     assert found.margins["test_margin"].dtype == np.float16 and "train_margin" not in found.margins
 
 
+def test_an_array_that_is_square_lies_as_the_others_do(few_digits, arrays, saved, caplog):
+    """With as many models as samples, its shape does not say what a row is; those beside it do."""
+    n, rng = len(few_digits.train_labels), np.random.default_rng(4)
+    mask = rng.random((n, n)) < 0.5
+    square = {
+        "trainset_mask": mask,
+        "trainset_correctness": mask | (rng.random((n, n)) < 0.7),
+        "testset_correctness": rng.random((n, len(few_digits.test_labels))) < 0.7,
+    }
+    expected = read_raw_trials([saved(**square)], few_digits)
+    assert not caplog.messages
+    turned = {key: values.T for key, values in square.items()}
+    assert same_trials(read_raw_trials([saved(**turned)], few_digits), expected)
+    assert (expected.included == mask).all() and len(caplog.messages) == 3
+
+
+def test_texts_are_read_as_bytes_too(few_digits, saved):
+    texts = {"fingerprint": few_digits.fingerprint.encode(), "recipe": b'{"seed": 3}'}
+    assert read_raw_trials([saved(**texts)], few_digits).recipe == {"seed": 3}
+
+
 # -- what is refused ------------------------------------------------------------------------
 
 
@@ -199,6 +221,7 @@ def test_values_that_are_no_bits_and_margins_that_contradict_are_refused(few_dig
     refused(saved(margins=margins), few_digits, "'margins' contradicts the correctness of 2400")
     refused(saved(margins=margins * np.inf), few_digits, "'margins' is float64, or has values")
     refused(saved(margins=right), few_digits, "'margins' is bool")
+    refused(saved(margins=margins * 0), few_digits, "'margins' is 0 everywhere")
     texts = right.astype("U5")
     path = saved(margins=texts, without=["testset_correctness"])
     refused(path, few_digits, "'margins' is <U5")
@@ -217,6 +240,7 @@ def test_trials_that_leave_scores_unknown_or_repeat_are_refused(few_digits, arra
     refused(saved(**twice), few_digits, "models 5 and 24 .* are the same")
     short = {"trainset_mask": arrays["trainset_mask"][:20]}
     refused(saved(**short), few_digits, "different numbers of models .*trainset_mask of 20")
+    refused(saved(masks=~mask), few_digits, "'trainset_mask' and 'masks', which are names of the")
 
 
 def test_models_that_are_no_better_on_what_they_saw_are_refused(few_digits, arrays, saved):
@@ -248,3 +272,22 @@ def test_files_that_lack_keys_or_are_damaged_are_refused_by_name(few_digits, sav
     refused(tmp_path / "nothing.npz", few_digits, "does not exist")
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", few_digits, "no trials there")
+
+
+OPTIONS = {
+    "--keep-above 2": "influence.keep_above: .*less than 1",
+    "--keep-above nan": "influence.keep_above: .*finite",
+    "--min-included-accuracy -1": "min_included_accuracy: .*greater than or equal to 0",
+    "--min-included-accuracy inf": "min_included_accuracy: .*finite",
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("action", ["import-trials", "merge"])
+def test_options_that_a_configuration_would_refuse_are_refused(
+    few_digits, saved, tmp_path, action, option, capsys
+):
+    where = ["--data", str(few_digits.folder), "--out", str(tmp_path / "out")]
+    assert main(["scores", action, str(saved()), *where, *option.split()]) == 2
+    assert re.search(f"scores {action}: {OPTIONS[option]}", capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()

@@ -95,6 +95,9 @@ def test_text_in_many_dialects(text, encoding, tmp_path):
         lambda p: np.savez(p / "a.npz", tr_mem=SCORES, other=np.ones((2, 2))),
         lambda p: np.savez_compressed(p / "a.npz", mem=SCORES[SHUFFLED], idx=SHUFFLED),
         lambda p: pd.DataFrame({"mem": SCORES, "id": INDEX})[::-1].to_parquet(p / "a.parquet"),
+        lambda p: (
+            pd.DataFrame({"mem": SCORES}).sort_values("mem").to_parquet(p / "a.parquet")
+        ),
         lambda p: (p / "a.tsv").write_text(csv(BOTH, sep="\t")),
     ],
 )  # fmt: skip
@@ -228,6 +231,24 @@ def test_arrays_that_are_refused(few_digits, tmp_path):
     path = tmp_path / "scores.csv"
     path.write_bytes(b"mem\n\xff\x00\n")
     refused(path, few_digits, tmp_path, "not text in UTF-8")
+
+
+def test_rows_out_of_order_are_not_taken_for_those_of_the_data(few_digits, tmp_path):
+    """A column that may say which sample a row is, under a name that is not known, is not ignored;
+    one that rises changes nothing, and a rank is no index."""
+    path = tmp_path / "scores.csv"
+    path.write_text(csv({"nr": SHUFFLED, "score": SCORES[SHUFFLED]}))
+    refused(path, few_digits, tmp_path, "'nr' holds whole numbers", "Call it index if")
+    rank = SCORES.argsort().argsort()
+    for name, others in {
+        "index": {"index": SHUFFLED, "nr": SHUFFLED, "score": SCORES[SHUFFLED]},
+        "rising": {"nr": INDEX * 3, "score": SCORES},
+        "ranks": {"rank": rank, "from_1": N - rank, "score": SCORES},
+        "counts": {"n": SHUFFLED // 2, "loss": SHUFFLED / 7, "score": SCORES},
+    }.items():
+        path.write_text(csv(others))
+        table, _ = fetch(path, few_digits, tmp_path / name)
+        assert column(table, "memorization") == pytest.approx(SCORES, abs=1e-9)
 
 
 def test_a_list_needs_a_key_and_brings_no_more_tables(few_digits, tmp_path):

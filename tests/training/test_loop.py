@@ -355,7 +355,11 @@ def test_a_step_keeps_every_tensor_on_the_device(method, monkeypatch):
     gpu = torch.device("cuda", 0)
     monkeypatch.setattr(Training, "_generator", lambda *arguments: None)
     monkeypatch.setattr(linf, "check_parameters", lambda *arguments: None)
-    monkeypatch.setattr(torch.autograd, "grad", lambda height, x: (torch.empty_like(x),))
+
+    def gradient(height, x, allow_unused):
+        return (torch.empty_like(x),)
+
+    monkeypatch.setattr(torch.autograd, "grad", gradient)
     monkeypatch.setattr(torch.Tensor, "backward", lambda loss: None)
     options = {"begin_epoch": 1} if method == "gairat" else {}
     recipe = config.Optimization(batch_size=8, precision="float32")

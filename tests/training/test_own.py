@@ -61,6 +61,27 @@ class Counting(nn.Module):
             self.seen = self.seen + len(x)
         return self.fc(self.dropout(x.flatten(1)[:, self.order] * self.open))
 """
+UNTRAINED = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, n_classes, what="NAME"):
+        super().__init__()
+        self.what, self.n_classes = what, n_classes
+        if what != "empty":
+            self.fc = nn.Linear(64, n_classes).requires_grad_(what != "frozen")
+
+    def forward(self, x):
+        if self.what == "empty":
+            return x.flatten(1)[:, :self.n_classes]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.what != "blind"):
+            return self.fc(x.detach().flatten(1) if self.what == "detached" else x.flatten(1))
+
+
+net = Net
+"""
 METHOD = """
 import torch
 import torch.nn.functional as F
@@ -191,6 +212,26 @@ def test_buffers_of_whole_numbers_are_averaged_kept_and_judged(kind, here, few_d
         load_model(here / "other.pt", "mine", few_digits, CPU, network=spec["network"])
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("frozen", "the loss has no gradient by the model's parameters: they are frozen"),
+        ("blind", "the loss has no gradient by the model's parameters"),
+        ("empty", "the network has no parameters"),
+        ("detached", "logits have no gradient by its images"),
+    ],
+)
+def test_a_network_that_cannot_be_trained_is_refused_before_a_step(
+    here, few_digits, inputs, name, words
+):
+    (here / "nets.py").write_text(UNTRAINED.replace("NAME", name))
+    method = "pgd-at" if name == "detached" else "erm-all"
+    spec = with_network(specification(method, training={"epochs": 1, "milestones": []}))
+    with pytest.raises(BatError, match=words):
+        train(here / "run", few_digits, spec, inputs)
+    assert not (here / "run" / "best.pt").exists()
+
+
 def test_every_kind_of_run_takes_a_network(here, few_digits, inputs, compiled):
     for run in ("erm-all", "trades", "mart", "gairat", "bat-1-0.2"):
         spec = with_network(specification(run, training={"epochs": 1, "milestones": []}))
@@ -294,6 +335,12 @@ def broken(x):
     return x
 
 
+def prunes(x, model):
+    for parameter in model.parameters():
+        parameter.mul_(0.5)
+    return x
+
+
 def nothing(x): return None
 """
 
@@ -319,7 +366,12 @@ def test_an_attack_is_a_column_and_is_held_to_the_ball(here, few_digits):
     table, _ = read_table(here / "x" / "e.parquet", "evaluations")
     assert table.column_names == ["index", "clean", "fgsm", "pgd", "cw", "aa", "mine"]
     assert judged("push") == found  # read again, as complete
-    for name, words in (("broken", "for sample .*nan"), ("nothing", "gives NoneType")):
+    changes = r"changes the model \(.*weight.*\), which other attacks are to judge too"
+    for name, words in (
+        ("broken", "for sample .*nan"),
+        ("nothing", "gives NoneType"),
+        ("prunes", changes),
+    ):
         with pytest.raises(AttackError, match=f"attacks.py:{name}.*{words}"):
             judged(name)
     with pytest.raises(AttackError, match=r"at distance 0.2 \(eps is 0.1\)"):

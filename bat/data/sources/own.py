@@ -55,9 +55,13 @@ def read(config: config.OwnData, progress: Progress, workers: int) -> RawData:
 
 
 def _array(values: Any, what: str) -> np.ndarray:
+    if np.ma.is_masked(values):
+        raise DataError(f"{what} has masked values, which would be used; give those that there are")
     values = np.asarray(values)
     if what.endswith("labels") and values.dtype.kind in "iu":
         values = values.astype(np.int64)
     if values.dtype.kind not in "iu":
         raise DataError(f"{what} is {values.dtype}; expected uint8 images and integer labels")
+    if what.endswith("labels") and values.ndim != 1:
+        raise DataError(f"{what} has shape {values.shape}, expected (n,): a class for each image")
     return values
