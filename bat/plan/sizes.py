@@ -78,7 +78,8 @@ def trials_to_stand(dataset: Dataset, folder: Path) -> str:
     ratio, trials = dataset.scores.subset_ratio, trials_in_words(dataset.scores)
     if influence == 0:
         return ""
-    accuracy = min(0.8, 1 - influence * (1 - ratio))
+    # as usual, but one that such an influence can lower to 0 or raise to 1 at most
+    accuracy = max(min(0.8, 1 - influence * (1 - ratio)), influence * ratio)
     needed = trials_for_influence(influence, accuracy, pairs, ratio)
     assumed = " (size assumed)" if n.assumed else ""
     sooner = "; by margins, which the trials keep, sooner" if dataset.scores.margins else ""

@@ -241,6 +241,12 @@ def _checked_pairs(pairs, needed, n_train, n_test):
     if missing:
         raise BatError(f"the table of pairs lacks {missing}; expected the columns {columns}")
     train, test, influence = (np.asarray(pairs[name]) for name in columns[:3])
+    shapes = [values.shape for values in (train, test, influence)]
+    if influence.ndim != 1 or len(set(shapes)) > 1:
+        raise BatError(
+            f"train_index, test_index and influence have the shapes {', '.join(map(str, shapes))}; "
+            "expected one value of each for each pair"
+        )
     for name, index, n in (("train", train, n_train), ("test", test, n_test)):
         if index.size and not 0 <= index.min() <= index.max() < n:
             raise BatError(

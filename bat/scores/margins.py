@@ -152,18 +152,18 @@ def memorization_from_margins(
     """
     included, margins = checked(included, margins)
     proxies = [] if proxy is None else [_checked_proxy(proxy, included.shape[1])]
-    n_in, a, moments, seen = included.sum(axis=0), [], [], []
+    n_in, a, without, seen = included.sum(axis=0), [], [], []
     for start in range(0, included.shape[1], _SAMPLES):
         part = slice(start, start + _SAMPLES)
         values = finite(margins[:, part], start)
         a.append(((values > 0) & included[:, part]).sum(axis=0))
-        moments.append(_moments(values, ~included[:, part]))
-        seen.append(_moments(values, included[:, part])[1])
+        without.append(moments(values, ~included[:, part]))
+        seen.append(moments(values, included[:, part])[1])
     a, seen = np.concatenate(a), np.concatenate(seen)
-    moments = [np.concatenate(part) for part in zip(*moments, strict=True)]
+    without = [np.concatenate(part) for part in zip(*without, strict=True)]
     with np.errstate(invalid="ignore", divide="ignore"):
         accuracy_in = a / n_in
-        accuracy_out, variance_out, prior = _accuracy(*moments, seen, *proxies)
+        accuracy_out, variance_out, prior = _accuracy(*without, seen, *proxies)
         variance = _count_variance(a, n_in) + variance_out
     defined = (n_in > 0) & np.isfinite(accuracy_out)
     return MarginScores(
@@ -218,7 +218,7 @@ def finite(margins: np.ndarray, first: int = 0) -> np.ndarray:
     return margins
 
 
-def _moments(margins, chosen):
+def moments(margins, chosen):
     """Number, mean and sum of squared deviations of the chosen trials, of each sample."""
     n = chosen.sum(axis=0)
     with np.errstate(invalid="ignore"):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bat.scores.margins import checked, finite, shrinkage
+from bat.scores.margins import checked, finite, moments, shrinkage
 
 FOLDS = 5
 """Trials are attacked a fifth at a time; trial ``t`` is in fold ``t mod 5``."""
@@ -111,25 +111,17 @@ def _priors(included, margins, fit, parts):
     for part in parts:
         inside, values = included[fit, part], finite(margins[:, part], part.start)[fit]
         for chosen in (inside, ~inside):
-            n, _, squares = _moments(chosen, values)
+            n, _, squares = moments(values, chosen)
             with np.errstate(divide="ignore", invalid="ignore"):
                 found.append((squares / (n - 1), n - 1))
     sides = found[::2], found[1::2]
     return [shrinkage(*map(np.concatenate, zip(*side, strict=True))) for side in sides]
 
 
-def _moments(chosen, margins):
-    """Number, mean and sum of squared deviations of the chosen trials, of each sample."""
-    n = chosen.sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(chosen, margins, 0).sum(axis=0) / n
-        return n, mean, np.where(chosen, (margins - mean) ** 2, 0).sum(axis=0)
-
-
 def _log_density(attacked, chosen, margins, prior):
     """Log density of attacked margins under the Gaussian of the chosen ones of the fit."""
     freedom, pooled = prior
-    n, mean, squares = _moments(chosen, margins)
+    n, mean, squares = moments(margins, chosen)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.full(n.shape, pooled)
         if np.isfinite(freedom):

@@ -365,7 +365,7 @@ def trials_for_influence(
 
     share = accuracy + influence * (1 - ratio)
     variance = accuracy * (1 - accuracy) / (ratio * (1 - ratio))
-    if not 0 < influence <= 1 or share > 1 or share < influence:
+    if not 0 < influence <= 1 or share > 1 or accuracy < influence * ratio:
         raise BatError(
             f"an influence of {influence:g} is not possible at an accuracy of {accuracy:g} with "
             f"subsets of {ratio:.0%}"

@@ -94,9 +94,9 @@ def fetch(spec: dict, prepared: PreparedData, out: Path, *, command: str) -> str
         if matched is not None:
             with naming(staging, source.name):
                 check_all(staged.values(), prepared)
-        facts = fit_facts(read_metadata(staged["memorization"], "memorization"))
-        facts.setdefault("chance_accuracy", chance_accuracy(np.asarray(prepared.train_labels)))
-        require_fit(facts, spec.get("allow_unfitted", False))
+        fitted = fit_facts(read_metadata(staged["memorization"], "memorization"))
+        fitted.setdefault("chance_accuracy", chance_accuracy(np.asarray(prepared.train_labels)))
+        require_fit(fitted, spec.get("allow_unfitted", False))
         # only now, when all of them hold what they must
         for file in staged.values():
             with files.atomic_path(out / file.name) as temporary:

@@ -161,9 +161,9 @@ class Dynamics(Recorder):
         with torch.inference_mode(False), eval_mode(model):
             for index in torch.arange(self.n).split(batch_size):
                 x, y = batch_of(images, labels, index, device)
-                epochs = np.full(len(index), epoch)
+                now = np.full(len(index), epoch)
                 for name, values in observed(model, x, y, chosen, generator, clock):
-                    self._place(name, epochs, index.numpy(), values.cpu().numpy())
+                    self._place(name, now, index.numpy(), values.cpu().numpy())
         self._seen[:] = epoch + 1
         self.seconds.append(clock.spent)
 

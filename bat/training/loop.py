@@ -1,8 +1,8 @@
 """The one training loop: schedule, precision, checkpoints, resume, progress.
 
 Every number that a training draws comes from streams named by its seed, its
-trial and the epoch (`bat.scores.subsets`), so a training that is resumed at an epoch's
-end goes on exactly as one that was never stopped.
+trial and the epoch (`bat.streams`), so a training that is
+resumed goes on exactly as one that was never stopped.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from bat.errors import ArtifactError, BatError
 from bat.models import Classifier, wrap
 from bat.objectives import AWP, BAT, OBJECTIVES, Objective
 from bat.progress import log, messages_shown, progress
+from bat.reading import Expected, check_values
 from bat.scores import SCORES
 from bat.stopping import Stopped, signals_kept
 from bat.training.loop import Recorder, Training
@@ -179,6 +180,7 @@ def train(
 
 
 _DEFAULTS = {"schedule": "cosine", "milestones": ()}
+_STATE: Expected = {"about": (dict,), "training": (dict,), "rows": (list,)}
 
 
 class _Course:
@@ -194,6 +196,7 @@ class _Course:
         path = self.path
         if not isinstance(content, dict) or not {"about", "training", "rows"} <= content.keys():
             raise ArtifactError(f"{path}: holds no state of `bat.train`; name another file for out")
+        check_values(str(path), content, _STATE, ArtifactError)
         changed = [key for key in self.about if content["about"].get(key) != self.about[key]]
         if changed:
             raise ArtifactError(
@@ -202,7 +205,7 @@ class _Course:
             )
         try:
             self.training.restore(content["training"] | {"model": content["state_dict"]})
-        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
             raise ArtifactError(
                 f"{path}: does not fit this training ({type(error).__name__}: "
                 f"{str(error).splitlines()[0]}); name another file for out, or remove it"

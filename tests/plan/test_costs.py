@@ -63,6 +63,23 @@ def test_trials_that_an_influence_needs_are_told_before_any_is_trained(config, t
     assert "accuracy 0.73" in trials_to_stand(rare, tmp_path)
 
 
+@pytest.mark.parametrize("ratio", [0.1, 0.3, 0.7, 0.9])
+@pytest.mark.parametrize("influence", [0.15, 0.9, 0.95, 1.0])
+def test_every_influence_is_looked_for_at_an_accuracy_that_it_can_have(
+    config, tmp_path, influence, ratio
+):
+    dataset = config.datasets["digits"]
+    groups = dataset.groups.model_copy(update={"influence_above": influence})
+    scores = dataset.scores.model_copy(update={"subset_ratio": ratio})
+    text = trials_to_stand(
+        dataset.model_copy(update={"groups": groups, "scores": scores}), tmp_path
+    )
+    least, most = influence * ratio, 1 - influence * (1 - ratio)
+    accuracy = float(text.split("accuracy ")[1].split()[0])
+    assert least - 1e-3 <= accuracy <= most + 1e-3
+    assert accuracy == pytest.approx(0.8, abs=1e-3) or not least < 0.8 < most
+
+
 def test_nothing_done(config):
     found = rows(config)
     trials = found["40 trials, small_cnn"]

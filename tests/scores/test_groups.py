@@ -165,6 +165,8 @@ def test_no_pairs_and_no_atypical_samples():
         ({"train_atypical": np.zeros(2)}, "row of booleans"),
         ({"test_accuracy": np.full(6, np.nan)}, "test_accuracy of sample 0"),
         ({"pairs": {"influence": np.zeros(0)}}, r"lacks \['train_index', 'test_index'\]"),
+        ({"pairs": PAIRS | {"influence": np.ones(1)}}, "one value of each for each pair"),
+        ({"pairs": PAIRS | {"test_index": np.array([0])}}, "one value of each for each pair"),
     ],
 )
 def test_test_groups_refuse(change, message):

@@ -201,6 +201,23 @@ def test_a_file_of_another_training_is_refused(few_digits, tmp_path, change, wor
                 bat.train(data=few_digits, **asked | {"model": model})
 
 
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("about", "about is"), ("rows", "rows is"), ("statistics", "does not fit this training")],
+)
+def test_a_state_of_another_form_is_refused_by_its_file(few_digits, tmp_path, key, words):
+    path, settings = tmp_path / "model.pt", SHORT | {"epochs": 1}
+    bat.train(bat.build_model("small_cnn-4", few_digits), "erm", few_digits, out=path, **settings)
+    content = torch.load(path, weights_only=True)
+    del content["inputs"], content["digest"]  # what a digest vouches for is of ours
+    place = content["training"] if key == "statistics" else content
+    place[key] = "something else"
+    torch.save(content, path)
+    with pytest.raises(ArtifactError, match=f"model.pt: .*{words}"):
+        model = bat.build_model("small_cnn-4", few_digits)
+        bat.train(model, "erm", few_digits, out=path, **settings)
+
+
 INTERRUPTED = """
 import os, signal, sys
 import bat
