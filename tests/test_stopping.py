@@ -151,7 +151,10 @@ def test_options_are_read():
                 trains = run.__module__.endswith((".trials", ".train", ".proxies"))
                 assert trains, f"{where} compiles nothing"
             if name not in shared:
-                assert f"arguments.{name}" in body or name == "out", f"{where} does not read {name}"
+                read = f"arguments.{name}" in body or re.search(
+                    rf'\(arguments, [^)]*"{name}"', body
+                )
+                assert read or name == "out", f"{where} does not read {name}"
 
 
 # -- the workflow's head --------------------------------------------------------------------

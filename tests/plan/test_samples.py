@@ -58,7 +58,10 @@ def test_a_list_is_in_the_specification_by_its_samples_and_a_score_by_its_thresh
 @pytest.mark.parametrize(
     ("run", "problem"),
     [
-        ({"samples": {"keep": "absent.csv"}}, "x.samples.keep: absent.csv: cannot be read"),
+        (
+            {"samples": {"keep": "absent.csv"}},
+            "x.samples.keep: absent.csv: the file does not exist",
+        ),
         ({"samples": {"keep": "large.csv"}}, "no sample 1297 among the 1,297 training samples"),
         ({"method": "bat", "samples": {"drop": "atypical"}}, "x.samples: bat lets poisoning"),
         (

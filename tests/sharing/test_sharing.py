@@ -392,9 +392,10 @@ def test_a_table_twice(few_digits, tmp_path, second):
 
 def test_a_truncated_zip_and_no_zip(archive, few_digits, tmp_path):
     content, path = archive.read_bytes(), tmp_path / "a.zip"
-    for part in (content[: len(content) // 2], b"no zip", b""):
+    half = content[: len(content) // 2]
+    for part, words in ((half, "cannot be read as a zip"), (b"no zip", "a zip"), (b"", "is empty")):
         path.write_bytes(part)
-        refused(path, few_digits, tmp_path / "d" / "scores", str(path), "cannot be read as a zip")
+        refused(path, few_digits, tmp_path / "d" / "scores", str(path), words)
 
 
 def test_a_damaged_member(archive, few_digits, tmp_path):
