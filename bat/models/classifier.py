@@ -52,3 +52,12 @@ def conv3x3(n_in: int, n_out: int, stride: int = 1) -> nn.Conv2d:
 def conv_bn(n_in: int, n_out: int, *more: nn.Module) -> nn.Sequential:
     """A 3 x 3 convolution, batch normalization, ReLU, and more layers behind them."""
     return nn.Sequential(conv3x3(n_in, n_out), nn.BatchNorm2d(n_out), nn.ReLU(), *more)
+
+
+def not_finite(model: nn.Module) -> str:
+    """The first weight or running statistic of a model that is not finite, or nothing."""
+    tensors = {name: v for name, v in model.state_dict().items() if v.is_floating_point()}
+    if not tensors:
+        return ""
+    finite = torch.stack([value.isfinite().all() for value in tensors.values()]).cpu()
+    return next((name for name, good in zip(tensors, finite, strict=True) if not good), "")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bat import extensions
 from bat.errors import BatError
 from bat.extensions import NETWORK_GIVEN, NETWORK_NEEDED
-from bat.models.classifier import Classifier
+from bat.models.classifier import Classifier, not_finite
 from bat.stopping import Stopped
 
 TRIED = 2  # images of zeros that a new network is tried on
@@ -127,8 +127,14 @@ def wrap(
     Raises
     ------
     BatError
-        If it does not give finite logits of shape (batch, n_classes).
+        If it does not give finite logits of shape (batch, n_classes), or a weight or a buffer
+        that is kept is not finite.
     """
+    if broken := not_finite(network):
+        raise BatError(
+            f"{text}: {broken} holds values that are not finite, and is kept and checked as a "
+            "weight is; register a constant, such as a mask of attention, with persistent=False"
+        )
     training = network.training
     own = OwnNetwork(network, text, head)
     own.set_normalization([0.0] * shape[0], [1.0] * shape[0])

@@ -3,7 +3,7 @@
 from bat.training.checking import check_checkpoint
 from bat.training.evaluating import evaluate_checkpoint
 from bat.training.inputs import Inputs, read_inputs
-from bat.training.loop import DivergedError, Recorder, Training, learning_rate, not_finite
+from bat.training.loop import DivergedError, Recorder, Training, learning_rate
 from bat.training.running import EVALUATION_BATCH
 from bat.training.runs import train_run
 
@@ -16,7 +16,6 @@ __all__ = [
     "check_checkpoint",
     "evaluate_checkpoint",
     "learning_rate",
-    "not_finite",
     "read_inputs",
     "train_run",
 ]

@@ -18,7 +18,7 @@ from bat import config
 from bat.data import DeviceData, as_float, augment
 from bat.devices import Runtime
 from bat.errors import BatError
-from bat.models import OwnNetwork
+from bat.models import OwnNetwork, not_finite
 from bat.objectives import Batch, Objective
 from bat.streams import torch_seed
 from bat.training.sgd import SGD
@@ -283,10 +283,3 @@ class Training:
         """The generator of one stream in this epoch."""
         seed = torch_seed(self.seed, self.trial, f"{stream}-{self.epoch}")
         return torch.Generator(device or self.device.device).manual_seed(seed)
-
-
-def not_finite(model: nn.Module) -> str:
-    """The first weight or running statistic of a model that is not finite, or nothing."""
-    tensors = {name: v for name, v in model.state_dict().items() if v.is_floating_point()}
-    finite = torch.stack([value.isfinite().all() for value in tensors.values()]).cpu()
-    return next((name for name, good in zip(tensors, finite, strict=True) if not good), "")

@@ -62,6 +62,12 @@ def colour(n_classes): return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten())
 class Infinite(Tiny):
     def forward(self, x):
         return super().forward(x) / 0
+
+
+class Masked(Tiny):
+    def __init__(self, n_classes, channels, image_size, kept=True):
+        super().__init__(n_classes, channels, image_size)
+        self.register_buffer("mask", torch.full((2, 2), -torch.inf).triu(1), persistent=kept)
 """
 
 
@@ -134,11 +140,17 @@ def test_features_that_are_named_or_given(build):
         ("three", r"gives shape \(2, 3\) for 2 images, expected logits of shape \(2, 5\)"),
         ("colour", r"does not take images of shape 1x8x8 \(channels x height x width\).*3 channel"),
         ("Infinite", "gives logits that are not finite for an image of zeros"),
+        ("Masked", "mask holds values that are not finite, .* with persistent=False"),
     ],
 )
 def test_what_is_no_classifier_of_the_data_is_refused(build, name, words):
     with pytest.raises(BatError, match=rf"(?s)nets.py:{name}: {words}"):
         build(name)
+
+
+def test_a_constant_that_is_no_weight_may_be_infinite(build):
+    model = build("Masked", kept=False)
+    assert not model.network.mask.isfinite().all() and model(images()).isfinite().all()
 
 
 def test_torchvision(build):
