@@ -62,6 +62,20 @@ _KINDS = [
 ]
 
 
+def whole_number(text: str) -> int | None:
+    """A number of a list of somebody else, from 0 up, spaces around it aside; None for no such.
+
+    >>> whole_number(" 12"), whole_number("-1"), whole_number("9" * 5000)
+    (12, None, None)
+    """
+    digits = text.strip()
+    known = len(text) < _LONGEST and digits.isascii() and digits.isdigit()
+    return int(digits) if known else None
+
+
+_LONGEST = 20  # characters of such a number
+
+
 def check_array(file: BinaryIO, size: int) -> None:
     """Refuse a ``.npy`` file whose header is not that of its values.
 

@@ -15,7 +15,7 @@ import numpy as np
 from bat.errors import DataError
 from bat.escaping import shown
 from bat.files.archives import FileState, state_of
-from bat.reading import regular_file
+from bat.reading import regular_file, whole_number
 
 EXPECTED = (
     "expected a CSV file with the column source_index, as the review in browse.html saves it "
@@ -25,8 +25,6 @@ EXPECTED = (
 COLUMNS = ("split", "index", "source_index", "label", "class", "verdict")
 SPLITS = ("train", "test")
 VERDICTS = ("keep", "wrong", "unsure")
-
-LONGEST = 20  # characters of a number
 
 
 def read_dropped(path: Path) -> dict[int, int | None]:
@@ -86,9 +84,10 @@ def _one_of(known: tuple[str, ...], text: str, column: str) -> str:
 
 
 def _number(text: str) -> int:
-    if not text.strip().isascii() or not text.strip().isdecimal() or len(text) > LONGEST:
+    number = whole_number(text)
+    if number is None:
         raise ValueError(f"{text[:40]!r} is no index or label")
-    return int(text)
+    return number
 
 
 def drop(

@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bat.errors import BatError
-from bat.reading import regular_file
+from bat.reading import regular_file, whole_number
 
 EXPECTED = "expected positions of samples, from 0 up, in a column `index` or one a line"
-
-LONGEST = 20  # digits of a position
 
 
 def read_indices(path: Path, n: int | None = None) -> list[int]:
@@ -39,9 +37,9 @@ def read_indices(path: Path, n: int | None = None) -> list[int]:
     """
     lines: dict[int, int] = {}
     for line, cell in _cells(Path(path)):
-        if not (cell.isascii() and cell.isdigit() and len(cell) < LONGEST):
+        index = whole_number(cell)
+        if index is None:
             raise BatError(f"{path}: line {line}: {cell[:40]!r} is no position; {EXPECTED}")
-        index = int(cell)
         if n is not None and index >= n:
             raise BatError(
                 f"{path}: line {line}: there is no sample {index} among the {n:,} training "

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 # -- of a data set --------------------------------------------------------------------------
 
-SCORE_TABLES = ("memorization", "influence", "test", *ENSEMBLE_SCORES)
+TRIAL_TABLES = ("memorization", "influence", "test")
+SCORE_TABLES = (*TRIAL_TABLES, *ENSEMBLE_SCORES)
 
 
 def score_file(table: str) -> str:
@@ -57,8 +58,8 @@ def group_files(dataset: Dataset) -> list[str]:
     >>> group_files(config.load_config({"datasets": {"x": raw}}).datasets["x"])[-1]
     'scores/confidence.parquet'
     """
-    tables, score = ["memorization", "influence", "test"], dataset.groups.score
-    return [score_file(t) for t in dict.fromkeys([*tables, *([] if score is None else [score])])]
+    tables = dict.fromkeys([*TRIAL_TABLES, dataset.groups.score or TRIAL_TABLES[0]])
+    return [score_file(table) for table in tables]
 
 
 def shared_tables(dataset: Dataset) -> list[str]:

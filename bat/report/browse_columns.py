@@ -16,6 +16,7 @@ from bat.files import PREDICTED
 from bat.report.folder import Folder
 from bat.scores import SCORES
 from bat.scores.proxies import PROXIES
+from bat.scores.ranking import atypical_end
 from bat.scores.registry import INFLUENCE_ABOVE
 
 OPTIONAL = ("disagreement", "confidence", "proxies", "privacy")
@@ -167,8 +168,7 @@ def _columns(table: pd.DataFrame) -> Iterator[dict]:
     """The columns of a score table that are known here and hold values."""
     for name in (name for name in table if name in _TITLES and table[name].notna().any()):
         title, about = _TITLES[name]
-        low = name in SCORES and SCORES[name].atypical == "low"
-        low = low or (name in PROXIES and not PROXIES[name].high_is_atypical)
+        low = (name in SCORES or name in PROXIES) and atypical_end(name) == "low"
         se = table.get(f"{name}_se")
         known = se is not None and se.notna().any()
         about = f"{about}; low is atypical" if low else about

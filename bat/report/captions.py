@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bat.report.words import percent
+from bat.report.words import exact_percent, percent
 from bat.scores.fit import fit_sentence
+from bat.scores.ranking import atypical_end
 
 
 def provenance(metadata: Mapping[str, Any]) -> str:
@@ -76,3 +77,26 @@ def sentences(*parts: str) -> str:
     'One. Two.'
     """
     return " ".join(part for part in parts if part)
+
+
+def ranked_text(thresholds: Mapping[str, Any]) -> str:
+    """Say in a sentence that training groups go by the ends of a score; nothing where they do not.
+
+    Parameters
+    ----------
+    thresholds : mapping
+        Of the groups, as their metadata hold them.
+
+    Examples
+    --------
+    >>> ranked_text({"score": "confidence", "top": 0.1, "bottom": 0.5})  # doctest: +ELLIPSIS
+    'Training samples are grouped by confidence: atypical are the 10\xa0% of lowest, typical ...'
+    """
+    if (kind := thresholds.get("score")) is None:
+        return ""
+    first, last = ("highest", "lowest") if atypical_end(kind) == "high" else ("lowest", "highest")
+    top, bottom = (exact_percent(thresholds[key]) for key in ("top", "bottom"))
+    return (
+        f"Training samples are grouped by {kind}: atypical are the {top} of {first}, typical the "
+        f"{bottom} of {last}."
+    )

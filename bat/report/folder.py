@@ -8,10 +8,9 @@ import pandas as pd
 
 from bat import data
 from bat.files import check_inputs, check_label, read_metadata, table_digest
-from bat.report.captions import sentences
+from bat.report.captions import ranked_text, sentences
 from bat.scores.chance import caution
 from bat.scores.fit import fit_sentence
-from bat.scores.ranking import ranked_text
 from bat.validation import check_rates, groups_inputs, read_checked
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bat.report.words import LABELS
+from bat.report.words import LABELS, exact_percent
 from bat.scores.ranking import atypical_end
 
 
@@ -41,7 +41,7 @@ def _switches(spec: Mapping[str, Any]) -> Iterator[str]:
     if (start := spec.get("start_from")) is not None:
         yield f"Started from the weights of {start.get('run') or Path(start['file']).name}"
     if (share := spec.get("train_on", {}).get("atypical")) is not None:
-        others = "alone" if share == 0 else f"and {_percent(share)} of the atypical ones"
+        others = "alone" if share == 0 else f"and {exact_percent(share)} of the atypical ones"
         yield f"Trained on the typical samples {others}"
     if "samples" in spec:
         yield f"Trained {_samples(**spec['samples'])}"
@@ -55,12 +55,8 @@ def _samples(keep: Mapping[str, Any] | None = None, drop: Mapping[str, Any] | No
     high = atypical_end(drop["kind"]) == "high"
     if "top" in drop:
         end = "highest" if high else "lowest"
-        return f"without the {_percent(drop['top'])} of {end} {drop['kind']}"
+        return f"without the {exact_percent(drop['top'])} of {end} {drop['kind']}"
     return f"without the samples of {drop['kind']} {'above' if high else 'below'} {drop['sigma']:g}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:g}\u00a0%"
 
 
 def _averaging(averaging: Mapping[str, Any]) -> str:

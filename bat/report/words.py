@@ -44,6 +44,15 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f}\u00a0%"
 
 
+def exact_percent(share: float) -> str:
+    """Write a share that was asked for, with the digits that it was given.
+
+    >>> exact_percent(0.1), exact_percent(0.125)
+    ('10\xa0%', '12.5\xa0%')
+    """
+    return f"{100 * share:g}\u00a0%"
+
+
 def mean_text(mean: float, sd: float, *, scale: float = 100, digits: int = 1) -> str:
     """Write a mean with its standard deviation, where there is one.
 

@@ -89,7 +89,7 @@ def membership_attack(included: np.ndarray, margins: np.ndarray) -> Attack:
     fold = np.arange(len(included)) % FOLDS
     starts = range(0, included.shape[1], _SAMPLES)
     parts = [slice(start, start + _SAMPLES) for start in starts]
-    priors = [_priors(included, margins, fold != number, parts) for number in range(FOLDS)]
+    priors = _priors(included, margins, fold, parts)
     scores = np.empty(included.shape, np.float32)
     area, error = np.empty(included.shape[1]), np.empty(included.shape[1])
     for part in parts:
@@ -105,17 +105,24 @@ def membership_attack(included: np.ndarray, margins: np.ndarray) -> Attack:
     return Attack(scores, fold, area, error)
 
 
-def _priors(included, margins, fit, parts):
-    """Priors of the samples' variances, of models with and of those without the sample."""
-    found = []
+def _priors(included, margins, fold, parts):
+    """Priors of the samples' variances, for each fold from the trials of the others.
+
+    Of models with the sample, and of those without it.
+    """
+    found = [([], []) for _ in range(FOLDS)]
     for part in parts:
-        inside, values = included[fit, part], finite(margins[:, part], part.start)[fit]
-        for chosen in (inside, ~inside):
-            n, _, squares = moments(values, chosen)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                found.append((squares / (n - 1), n - 1))
-    sides = found[::2], found[1::2]
-    return [shrinkage(*map(np.concatenate, zip(*side, strict=True))) for side in sides]
+        inside, values = included[:, part], finite(margins[:, part], part.start)
+        for number, sides in enumerate(found):
+            fit = fold != number
+            for side, chosen in zip(sides, (inside[fit], ~inside[fit]), strict=True):
+                n, _, squares = moments(values[fit], chosen)
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    side.append((squares / (n - 1), n - 1))
+    return [
+        [shrinkage(*map(np.concatenate, zip(*side, strict=True))) for side in sides]
+        for sides in found
+    ]
 
 
 def _log_density(attacked, chosen, margins, prior):

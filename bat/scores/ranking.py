@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from bat.errors import BatError
@@ -75,26 +72,3 @@ def ends(
     atypical[order[:n_top]] = True
     typical[order[max(n_top, n - round(bottom * n)) :]] = True
     return atypical, typical
-
-
-def ranked_text(thresholds: Mapping[str, Any]) -> str:
-    """Say in a sentence that training groups go by the ends of a score; nothing where they do not.
-
-    Parameters
-    ----------
-    thresholds : mapping
-        Of the groups, as their metadata hold them.
-
-    Examples
-    --------
-    >>> ranked_text({"score": "confidence", "top": 0.1, "bottom": 0.5})  # doctest: +ELLIPSIS
-    'Training samples are grouped by confidence: atypical are the 10\xa0% of lowest, typical ...'
-    """
-    if (kind := thresholds.get("score")) is None:
-        return ""
-    first, last = ("highest", "lowest") if atypical_end(kind) == "high" else ("lowest", "highest")
-    top, bottom = (f"{100 * thresholds[key]:g}\u00a0%" for key in ("top", "bottom"))
-    return (
-        f"Training samples are grouped by {kind}: atypical are the {top} of {first}, typical the "
-        f"{bottom} of {last}."
-    )

@@ -2,7 +2,7 @@
 
 from drawn import METADATA
 
-from bat.report.captions import provenance
+from bat.report.captions import provenance, ranked_text
 
 
 def test_provenance_names_what_is_known():
@@ -12,3 +12,9 @@ def test_provenance_names_what_is_known():
     assert "understated" not in text
     assert "understated" in provenance(METADATA | {"converged": False})
     assert provenance({}) == ""
+
+
+def test_a_sentence_says_what_groups_go_by():
+    text = ranked_text({"score": "csl", "top": 0.1, "bottom": 0.25})
+    assert "by csl" in text and "10\u00a0% of highest" in text and "25\u00a0% of lowest" in text
+    assert ranked_text({"atypical_above": 0.15}) == ""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bat.scores.ranking import ends, ranked_text
+from bat.scores.ranking import ends
 
 
 @pytest.mark.parametrize(("kind", "high"), [("csl", True), ("aum", False), ("confidence", False)])
@@ -28,9 +28,3 @@ def test_of_equal_values_the_first_are_the_more_atypical_ones():
     atypical, typical = ends("confidence", np.ones(4), top=0.25, bottom=0.5)
     assert atypical.tolist() == [True, False, False, False]
     assert typical.tolist() == [False, False, True, True]
-
-
-def test_a_sentence_says_what_groups_go_by():
-    text = ranked_text({"score": "csl", "top": 0.1, "bottom": 0.25})
-    assert "by csl" in text and "10\u00a0% of highest" in text and "25\u00a0% of lowest" in text
-    assert ranked_text({"atypical_above": 0.15}) == ""
