@@ -1,6 +1,7 @@
-"""How many subset trainings a second, against a plain loop of the same recipe, on one thread.
+"""How many subset trainings a second, against a plain loop of the same recipe.
 
-    python benchmarks/trials.py --repeats 5              # narrow net, images like CIFAR's
+    python benchmarks/trials.py --repeats 5              # one thread each, images like CIFAR's
+    python benchmarks/trials.py --repeats 5 --jobs 2     # a machine of two cores
 
 The plain loop is the usual one: a `DataLoader` with torchvision's transforms of PIL images,
 float32, contiguous tensors, `torch.optim.SGD`, no compilation. It trains the same network
@@ -8,6 +9,10 @@ from the same parameters on the same subset with the same schedule, and judges a
 and test samples as a trial does; order and augmentation are its own. Loops take turns, and
 ratios are taken within a round. Time is that of the process by default, which other work on
 the machine disturbs less than the clock.
+
+With `--jobs` it is what a machine does in a second by the clock: the plain loop trains one
+network with as many threads, ours one network a job with one thread each, side by side, as
+`snakemake --cores` has them.
 """
 
 from __future__ import annotations
@@ -15,7 +20,9 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 
 import numpy as np
 import torch
@@ -77,10 +84,52 @@ def judged(model: torch.nn.Module, images: np.ndarray, labels: np.ndarray) -> np
     return torch.cat(found).numpy() == labels
 
 
-def our_trial(prepared: PreparedData, recipe: dict, device: Runtime) -> Callable[[int], float]:
-    """What trains a trial here, and gives its accuracy on the samples trained on."""
-    trainer = TrialTrainer(prepared, recipe, device)
-    return lambda trial: trainer.train(trial, keep_probabilities=False)["included_accuracy"][0]
+def recipe(options: argparse.Namespace, precision: str) -> dict:
+    """What a trial is made from, of either loop."""
+    training = config.SubsetTraining(
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        augmentation=config.Augmentation(crop=options.crop, flip=options.flip),
+        precision=precision,
+    )
+    scores = config.Scores(architecture=options.architecture, training=training)
+    return trial_recipe(options.architecture, scores)
+
+
+class Ours:
+    """Trains trials of this package, one in this process or one in each of several."""
+
+    def __init__(self, options: argparse.Namespace, precision: str, device: Runtime):
+        prepared = samples(options.train, options.test, options.edge)
+        self.trainer = TrialTrainer(prepared, recipe(options, precision), device)
+
+    def __call__(self, trial: int) -> float:
+        """The accuracy of a trial on the samples trained on."""
+        return self.trainer.train(trial, keep_probabilities=False)["included_accuracy"][0]
+
+
+class SideBySide:
+    """Trains as many trials at once as there are jobs, each in a process with one thread."""
+
+    def __init__(self, pool: Executor, options: argparse.Namespace, precision: str):
+        self.pool, self.options, self.precision = pool, options, precision
+
+    def __call__(self, turn: int) -> float:
+        """The mean accuracy of a turn's trials on the samples trained on."""
+        jobs = self.options.jobs
+        trials = range(turn * jobs, (turn + 1) * jobs)
+        train = partial(_in_a_job, self.options, self.precision)
+        return statistics.mean(self.pool.map(train, trials))
+
+
+def _in_a_job(options: argparse.Namespace, precision: str, trial: int) -> float:
+    if precision not in _OF_THIS_JOB:
+        with runtime("cpu", threads=1) as device:
+            _OF_THIS_JOB[precision] = Ours(options, precision, device)
+    return _OF_THIS_JOB[precision](trial)
+
+
+_OF_THIS_JOB: dict[str, Ours] = {}
 
 
 def parse() -> argparse.Namespace:
@@ -95,8 +144,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--flip", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--precision", nargs="+", default=["float32", "auto"], help="of ours")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--clock", default="cpu", choices=("wall", "cpu"))
+    parser.add_argument("--jobs", type=int, default=1, help="trials of ours side by side")
+    parser.add_argument("--clock", choices=("wall", "cpu"), help="wall with several jobs, else cpu")
     options = parser.parse_args()
+    options.clock = options.clock or ("wall" if options.jobs > 1 else "cpu")
+    if options.jobs > 1 and options.clock == "cpu":
+        parser.error("several jobs are compared by the clock: leave out --clock cpu")
     options.workers = 0
     return options
 
@@ -104,26 +157,22 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     options = parse()
     prepared = samples(options.train, options.test, options.edge)
-    augmentation = config.Augmentation(crop=options.crop, flip=options.flip)
     clock = time.perf_counter if options.clock == "wall" else time.process_time
-
-    def recipe(precision: str) -> dict:
-        training = config.SubsetTraining(
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            augmentation=augmentation,
-            precision=precision,
-        )
-        scores = config.Scores(architecture=options.architecture, training=training)
-        return trial_recipe(options.architecture, scores)
-
-    with runtime("cpu", threads=1) as device:
+    with (
+        runtime("cpu", threads=options.jobs) as device,
+        ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool,  # starts none until asked
+    ):
         print(hardware(device, options))
-        loops = {"plain": lambda trial: plain_trial(prepared, recipe("float32"), trial)}
+        plain = recipe(options, "float32")
+        loops = {"plain": lambda trial: plain_trial(prepared, plain, trial)}
         for precision in options.precision:
             name = f"ours, {precision}"
             name += f" ({device.precision('auto')})" if precision == "auto" else ""
-            loops[name] = our_trial(prepared, recipe(precision), device)
+            loops[name] = (
+                SideBySide(pool, options, precision)
+                if options.jobs > 1
+                else Ours(options, precision, device)
+            )
         seconds: dict[str, list[float]] = {name: [] for name in loops}
         accuracy: dict[str, list[float]] = {name: [] for name in loops}
         for trial in range(-1, options.repeats):  # the first sets up what the others reuse
@@ -131,7 +180,8 @@ def main() -> None:
                 start = clock()
                 right = train(max(trial, 0))
                 if trial >= 0:
-                    seconds[name].append(clock() - start)
+                    at_once = 1 if name == "plain" else options.jobs
+                    seconds[name].append((clock() - start) / at_once)
                     accuracy[name].append(100 * right)
     report(options, seconds, accuracy)
 
@@ -141,7 +191,8 @@ def report(
 ) -> None:
     """Print a row for each loop, ratios within the rounds."""
     print(f"\n{options.architecture}, 70 % of {options.train} images of {options.edge} pixels, ")
-    print(f"{options.epochs} epochs, {options.repeats} rounds, {options.clock} time")
+    print(f"{options.epochs} epochs, {options.repeats} rounds, {options.clock} time, ", end="")
+    print(f"plain with {options.jobs} threads, ours in {options.jobs} jobs of one thread")
     print(
         f"{'':24}{'s / trial':>10}{'range':>14}{'trials / s':>11}{'x plain':>9}{'range':>12}",
         end="",

@@ -100,9 +100,12 @@ def test_trials_of_jobs_beside_each_other_add_up(benchmark):
     assert benchmark("gpu_report").trials_per_hour(jobs) == pytest.approx(3600 * 1.5 / 20)
 
 
-def test_trials_compares_our_loop_with_a_plain_one(call):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_trials_compares_our_loop_with_a_plain_one(call, jobs):
     sizes = "--train 100 --test 20 --edge 8 --epochs 1 --batch-size 20 --repeats 1 --crop 1"
-    text = call("trials", *sizes.split(), "--architecture", "resnet9-4", "--precision", "float32")
+    network = ["--architecture", "resnet9-4", "--precision", "float32"]
+    text = call("trials", *sizes.split(), *network, "--jobs", jobs)
+    assert f"plain with {jobs} threads, ours in {jobs} jobs of one thread" in text
     rows = [line for line in text.splitlines() if line.startswith(("plain", "ours, float32"))]
     assert len(rows) == 2
     assert " 1.00x" in rows[0]

@@ -33,7 +33,8 @@ from bat.training.trial_rows import trial_row
 from bat.validation import read_checked
 from bat.validation.trials import holding
 
-EVALUATION_BATCH = 1000
+# samples judged at once: what a processor's cache holds, and what fills a GPU
+EVALUATION_BATCH = {"cpu": 100, "cuda": 1000}
 
 
 def run_shard(
@@ -339,4 +340,5 @@ def outputs(model, images: torch.Tensor) -> torch.Tensor:
     Tensor of float32, shape (n, n_classes)
     """
     model.eval()
-    return torch.cat([model(as_float(x)) for x in images.split(EVALUATION_BATCH)])
+    batches = images.split(EVALUATION_BATCH[images.device.type])
+    return torch.cat([model(as_float(x)) for x in batches])

@@ -155,7 +155,7 @@ def test_probabilities_do_not_depend_on_the_batches(few_digits, monkeypatch):
     images = torch.from_numpy(np.array(few_digits.test_images))
     whole = trials.probabilities(model, images)
     assert not model.training
-    monkeypatch.setattr(trials, "EVALUATION_BATCH", 7)
+    monkeypatch.setitem(trials.EVALUATION_BATCH, "cpu", 7)
     assert torch.allclose(trials.probabilities(model, images), whole, atol=1e-6)
     assert torch.allclose(whole.sum(1), torch.ones(100))
 
