@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from bat.files import check_label
 from bat.plan.catalogue import Entry
@@ -24,7 +23,17 @@ from bat.report.margins_worth import (
 )
 from bat.report.paper import ATYPICAL_ABOVE
 from bat.report.saving import save_figure
-from bat.report.style import BLACK, BLUE, ORANGE, VERMILION, WIDTH, new_axes, plain_ticks, styled
+from bat.report.style import (
+    BLACK,
+    BLUE,
+    ORANGE,
+    VERMILION,
+    WIDTH,
+    new_axes,
+    percent_ticks,
+    plain_ticks,
+    styled,
+)
 from bat.scores.chance import counts_of
 from bat.statistics import above
 from bat.studies.convergence import convergence_study
@@ -137,7 +146,7 @@ def plot_share_by_chance(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
         ax.axhline(0.5, color=BLACK, linestyle="--", linewidth=0.9)
         ax.axvline(needed, color=BLACK, linestyle="--", linewidth=0.9)
     ax.set(xscale="log", xlabel="Trials", ylabel="Pairs above 0.15 by chance", ylim=(0, 1.02))
-    ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+    percent_ticks(ax.yaxis)
     plain_ticks(ax.xaxis)
     ax.set_title(title, loc="left")
     return ax

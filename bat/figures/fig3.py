@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from bat.config.values import fraction_text
 from bat.escaping import plain
@@ -28,7 +27,7 @@ from bat.report.images import (
 )
 from bat.report.saving import save_figure
 from bat.report.seeds import over_seeds
-from bat.report.style import BLACK, GREY, SERIES, WIDTH, new_axes, styled
+from bat.report.style import BLACK, GREY, SERIES, WIDTH, new_axes, percent_ticks, styled
 from bat.report.words import percent
 from bat.scores.chance import caution as group_caution
 from bat.scores.fit import fit_sentence
@@ -290,7 +289,7 @@ def plot_distribution(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         middle = (rows["left"] + rows["right"]) / 2 + beside
         ax.errorbar(middle, rows["mean"], rows["sd"], fmt="none", ecolor=color, elinewidth=0.8)
     ax.axvline(table["threshold"].iloc[0], color=BLACK, linestyle="--", linewidth=0.9)
-    ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+    percent_ticks(ax.yaxis)
     ax.set(xlim=(0, 1), xlabel="Poisoning score", ylabel="Share of the group")
     ax.set_ylim(bottom=0)
     ax.legend()

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 
 from bat.plan.catalogue import Entry
 from bat.report.captions import captioned, of_dataset, sentences
 from bat.report.folder import Folder
 from bat.report.fonts import drawable
 from bat.report.saving import save_figure
-from bat.report.style import SERIES, new_axes, styled
+from bat.report.style import SERIES, new_axes, percent_ticks, styled
 from bat.report.writing import write_table_files
 from bat.scores.chance import chance_text
 
@@ -93,7 +92,7 @@ def plot_group_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         left += rows["share"].to_numpy()
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
-    ax.xaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+    percent_ticks(ax.xaxis)
     ax.set(xlim=(0, 1), xlabel="Share of the split")
     ax.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
     return ax

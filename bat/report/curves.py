@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from bat.config.values import fraction_text
 from bat.plan.names import study_name
@@ -19,7 +19,7 @@ from bat.report.comparison import Comparison
 from bat.report.fonts import drawable
 from bat.report.saving import save_figure
 from bat.report.seeds import over_seeds
-from bat.report.style import WIDTH, new_axes, series_styles, styled
+from bat.report.style import WIDTH, new_axes, percent_ticks, series_styles, styled
 from bat.report.words import LABELS
 
 
@@ -111,7 +111,7 @@ def plot_accuracy_by_epoch(
         )
         low, high = rows["mean"] - rows["sd"], rows["mean"] + rows["sd"]
         ax.fill_between(rows["epoch"], low, high, color=color, alpha=0.2, linewidth=0)
-    ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+    percent_ticks(ax.yaxis)
     ax.margins(x=0.02)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set(xlabel="Epoch", ylabel=ylabel)
