@@ -15,10 +15,10 @@ from bat.errors import BatError
 from bat.plan.catalogue import Entry
 from bat.report.captions import captioned, of_dataset, sentences
 from bat.report.folder import Folder
-from bat.report.paper import ATYPICAL_ABOVE
 from bat.report.saving import save_figure
 from bat.report.scatter import scatter_by_memorization
 from bat.report.style import BLACK, BLUE, ORANGE, PALE, WIDTH, new_axes, percent_ticks, styled
+from bat.scores import ATYPICAL_ABOVE
 from bat.scores.chance import memorization_by_chance, warning_text
 from bat.scores.ensembles import alignment
 from bat.statistics import above

@@ -21,7 +21,6 @@ from bat.report.margins_worth import (
     plot_worth,
     worth_text,
 )
-from bat.report.paper import ATYPICAL_ABOVE
 from bat.report.saving import save_figure
 from bat.report.style import (
     BLACK,
@@ -34,6 +33,7 @@ from bat.report.style import (
     plain_ticks,
     styled,
 )
+from bat.scores import ATYPICAL_ABOVE, INFLUENCE_ABOVE
 from bat.scores.chance import counts_of
 from bat.statistics import above
 from bat.studies.convergence import convergence_study
@@ -145,7 +145,8 @@ def plot_share_by_chance(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
         title = f"half of them: {needed:,.0f} trials"
         ax.axhline(0.5, color=BLACK, linestyle="--", linewidth=0.9)
         ax.axvline(needed, color=BLACK, linestyle="--", linewidth=0.9)
-    ax.set(xscale="log", xlabel="Trials", ylabel="Pairs above 0.15 by chance", ylim=(0, 1.02))
+    ax.set(xscale="log", xlabel="Trials", ylabel=f"Pairs above {INFLUENCE_ABOVE:g} by chance")
+    ax.set_ylim(0, 1.02)
     percent_ticks(ax.yaxis)
     plain_ticks(ax.xaxis)
     ax.set_title(title, loc="left")
@@ -193,7 +194,7 @@ def caption(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
         f"{table['repeats'].max()} random draws. Middle: standard error over the "
         "samples, continued with the shares of each sample as they are (dotted); a standard error "
         f"of {last['precision']:g} for 95 % of the samples needs about {last['n_needed']:,.0f} "
-        f"trials. Right: share of the pairs with influence above 0.15 that chance "
+        f"trials. Right: share of the pairs with influence above {INFLUENCE_ABOVE:g} that chance "
         f"gives, from atypical training samples; {needed}."
     )
     return captioned(metadata, text + worth_text(table))

@@ -14,10 +14,10 @@ from bat.errors import BatError
 from bat.plan.catalogue import Entry
 from bat.report.captions import captioned, of_dataset
 from bat.report.folder import Folder
-from bat.report.paper import ATYPICAL_ABOVE
 from bat.report.saving import save_figure
 from bat.report.style import BLACK, SERIES, new_axes, styled
 from bat.report.words import percent
+from bat.scores import ATYPICAL_ABOVE
 from bat.scores.chance import memorization_by_chance
 from bat.statistics import above
 

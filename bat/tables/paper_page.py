@@ -27,6 +27,7 @@ from bat.report import paper
 from bat.report.captions import provenance
 from bat.report.words import LABELS, cell_text, difference_text, mean_text, percent
 from bat.report.writing import markdown_text, with_suffix
+from bat.scores import ATYPICAL_ABOVE
 from bat.scores.chance import caution
 from bat.scores.subsets import followed_samples
 from bat.statistics import mean_and_sd
@@ -194,9 +195,7 @@ def _scores(results: Path, names: list[str]) -> list[dict]:
         path, ours = results / name / "scores" / "memorization.parquet", Ours(NOT_RUN, "")
         if path.exists():
             table, metadata = read_checked(path, "memorization", None)
-            found = memorization_histogram(
-                table.to_pandas(), atypical_above=paper.ATYPICAL_ABOVE
-            ).iloc[0]
+            found = memorization_histogram(table.to_pandas(), atypical_above=ATYPICAL_ABOVE).iloc[0]
             text = f"{percent(found['share_above'])} {interval_text(found)}"
             if not pd.isna(found["share_by_chance"]):
                 text += f", {percent(found['share_by_chance'])} by chance"
