@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bat.config.values import fraction_text
+from bat.errors import BatError
 from bat.escaping import plain
 from bat.plan.catalogue import Entry
 from bat.plan.inputs import runs_of
@@ -28,7 +29,7 @@ from bat.report.images import (
 from bat.report.saving import save_figure
 from bat.report.seeds import over_seeds
 from bat.report.style import BLACK, GREY, SERIES, WIDTH, new_axes, percent_ticks, styled
-from bat.report.words import percent
+from bat.report.words import counted, percent
 from bat.scores.chance import caution as group_caution
 from bat.scores.fit import fit_sentence
 from bat.streams import generator
@@ -160,6 +161,11 @@ def distribution(
         the group in the bin, ``sd`` over seeds (NaN for one), ``n_seeds``,
         ``n_samples`` of the group; and the same in every row of a group:
         ``threshold``, ``above`` and ``above_sd``, the share over the threshold.
+
+    Raises
+    ------
+    BatError
+        If both groups are empty; of one that is there are no rows.
     """
     edges = np.linspace(0.0, 1.0, bins + 1)
     rows, shares = [], []
@@ -175,6 +181,11 @@ def distribution(
                 for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True)
             ]
             shares.append({**named, "threshold": above, "share": (values > above).mean()})
+    if not rows:
+        raise BatError(
+            "no training sample is typical and none is atypical, so there is no group to show; "
+            "change the thresholds of groups, or train more trials"
+        )
     over = over_seeds(pd.DataFrame(shares), ["group", "threshold"], "share")
     over = over.rename(columns={"mean": "above", "sd": "above_sd"}).drop(columns="n_seeds")
     table = over_seeds(pd.DataFrame(rows), ["group", "left", "right", "n_samples"], "share")
@@ -339,7 +350,7 @@ def caption(chosen: pd.DataFrame, spread: pd.DataFrame, metadata: Mapping[str, A
         n_shown, n_above = chosen["place"].nunique(), chosen["n_above"].iloc[0]
         few = f"{n_shown} of the " if n_shown < n_above else "the "
         text += (
-            f"Above: {few}{n_above} atypical sample{'' if n_above == 1 else 's'} with a score "
+            f"Above: {few}{counted(n_above, 'atypical sample')} with a score "
             f"above {threshold:g} (seed {spec['seed']}), with label and score, each beside random "
             "typical samples of its label and of the class that the model takes it for; images "
             "are shown without perturbation. "

@@ -20,7 +20,7 @@ from bat.report.fonts import drawable
 from bat.report.saving import save_figure
 from bat.report.seeds import over_seeds
 from bat.report.style import WIDTH, new_axes, percent_ticks, series_styles, styled
-from bat.report.words import LABELS
+from bat.report.words import LABELS, counted
 
 
 class Curves(NamedTuple):
@@ -152,13 +152,12 @@ def caption(
 ) -> str:
     """Caption of `study_curves`."""
     spec = next(iter(specs.values()))
-    method = LABELS[spec["objective"]["method"]]
+    method, n_seeds = LABELS[spec["objective"]["method"]], table["n_seeds"].max()
     text = (
         f"{method} on {dataset} ({architecture}): accuracy on the {curves.group} groups along "
-        f"{spec['training']['epochs']} epochs of training, mean of {table['n_seeds'].max()} "
-        f"seed{'s' if table['n_seeds'].max() > 1 else ''}"
+        f"{spec['training']['epochs']} epochs of training, mean of {counted(n_seeds, 'seed')}"
     )
-    if table["n_seeds"].max() > 1:
+    if n_seeds > 1:
         text += "; bands are ± 1 standard deviation"
     sizes = table.drop_duplicates("series")
     samples = ", ".join(f"{row.series}: {row.n:,}" for row in sizes.itertuples())

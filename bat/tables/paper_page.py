@@ -25,7 +25,7 @@ from bat.plan.names import study_name
 from bat.reading import regular_file
 from bat.report import paper
 from bat.report.captions import provenance
-from bat.report.words import LABELS, cell_text, difference_text, mean_text, percent
+from bat.report.words import LABELS, cell_text, counted, difference_text, mean_text, percent
 from bat.report.writing import markdown_text, with_suffix
 from bat.scores import ATYPICAL_ABOVE
 from bat.scores.chance import caution
@@ -317,7 +317,7 @@ def _annotation(results: Path, pair: Pair) -> dict[str, Ours]:
     return {
         f"{row.group}-{row.answer}": Ours(
             f"{100 * row.share:.1f} % ({100 * row.low:.1f} to {100 * row.high:.1f})",
-            f"{row.n_images} images, {row.n_annotators} annotators",
+            f"{counted(row.n_images, 'image')}, {counted(row.n_annotators, 'annotator')}",
         )
         for row in table[table["share"].notna()].itertuples()
     }
@@ -398,7 +398,7 @@ def _csv(results: Path, pair: Pair, name: str, columns: str) -> pd.DataFrame:
 
 def _made(results: Path, pair: Pair, run: str, n_seeds: int) -> str:
     """Seeds of a number, with epochs and attack where a history of the run is on disk."""
-    words = [f"{n_seeds} seed{'s' if n_seeds > 1 else ''}"]
+    words = [counted(n_seeds, "seed")]
     for path in sorted(_run(results, pair, run).glob("seed*/history.parquet"))[:1]:
         recipe = read_metadata(path, "history")["recipe"]
         words.insert(0, f"{recipe['training']['epochs']} epochs")
