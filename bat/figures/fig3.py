@@ -64,7 +64,6 @@ def examples(
     *,
     above: float = THRESHOLD,
     n: int = 12,
-    beside: int = BESIDE,
 ) -> pd.DataFrame:
     """Choose atypical samples of high score, and typical ones of the two classes.
 
@@ -82,9 +81,6 @@ def examples(
     n : int
         Atypical samples at most: the highest scores, those first whose label
         and predicted class no higher one has.
-    beside : int
-        Typical samples of each class at most, drawn at random, the same
-        wherever the class appears.
 
     Returns
     -------
@@ -94,7 +90,8 @@ def examples(
         ``score`` (of this sample); and the same in every row of a place:
         ``label`` and ``predicted`` (class names of the atypical sample) and
         ``n_above``, the number of atypical samples above the threshold. Empty
-        where there is none.
+        where there is none. Of each class at most `BESIDE` typical samples, drawn at
+        random, the same wherever the class appears.
 
     Notes
     -----
@@ -113,8 +110,8 @@ def examples(
     for place, item in enumerate(chosen.itertuples()):
         parts = {
             "atypical": chosen[chosen["index"] == item.index],
-            "label": typical[typical["label"] == item.label].head(beside),
-            "predicted": typical[typical["label"] == item.predicted].head(beside),
+            "label": typical[typical["label"] == item.label].head(BESIDE),
+            "predicted": typical[typical["label"] == item.predicted].head(BESIDE),
         }
         rows += [
             {

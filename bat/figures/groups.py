@@ -98,12 +98,10 @@ def plot_group_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def caption(
-    table: pd.DataFrame, metadata: Mapping[str, Any], chances: Mapping[str, dict] | None = None
-) -> str:
+def caption(metadata: Mapping[str, Any], chances: Mapping[str, dict]) -> str:
     """Caption of `group_sizes`; ``chances`` are the groups' ``chance`` metadata by split."""
     text = f"Sizes of the typical and atypical groups{of_dataset(metadata)}."
-    parts = [f"{split} {chance_text(chance)}" for split, chance in (chances or {}).items()]
+    parts = [f"{split} {chance_text(chance)}" for split, chance in chances.items()]
     if parts:
         text += f" Atypical samples: {'; '.join(parts)}."
     return captioned(metadata, text)
@@ -127,6 +125,6 @@ def write(folder: Folder, out: Path) -> list[Path]:
     frames = {split: folder.groups(split)[0] for split in ("train", "test")}
     _, metadata = folder.scores("memorization")
     table = group_sizes(folder.path.name, frames)
-    text = sentences(caption(table, metadata, folder.chances()), folder.caution())
+    text = sentences(caption(metadata, folder.chances()), folder.caution())
     files = save_figure(plot_group_sizes(table).figure, out, table, text)
     return files + write_table_files(table, out, text, formats=("md",))

@@ -17,7 +17,7 @@ from bat.config.attacks import ATTACKS
 from bat.config.values import fraction_text
 from bat.errors import ArtifactError
 from bat.escaping import for_markdown
-from bat.figures.fig6 import interval_text, memorization_histogram
+from bat.figures.fig6 import memorization_histogram, range_text
 from bat.files import read_json, read_metadata, write_bytes
 from bat.files.bits import unpack
 from bat.plan.catalogue import Entry
@@ -196,7 +196,7 @@ def _scores(results: Path, names: list[str]) -> list[dict]:
         if path.exists():
             table, metadata = read_checked(path, "memorization", None)
             found = memorization_histogram(table.to_pandas(), atypical_above=ATYPICAL_ABOVE).iloc[0]
-            text = f"{percent(found['share_above'])} {interval_text(found)}"
+            text = f"{percent(found['share_above'])} {range_text(found)}"
             if not pd.isna(found["share_by_chance"]):
                 text += f", {percent(found['share_by_chance'])} by chance"
             ours = Ours(text, provenance(metadata))
