@@ -144,7 +144,7 @@ class _Percent(Formatter):
         percents = 100 * np.asarray(values)
         exact = (n for n in range(6) if np.allclose(percents, percents.round(n), 0, 1e-9))
         digits = next(exact, 6)
-        return [f"{value:z.{digits}f} %" for value in percents]
+        return [self.fix_minus(f"{value:z.{digits}f} %") for value in percents]
 
     def __call__(self, x, pos=None):
         return self.format_ticks([x])[0]
