@@ -42,7 +42,8 @@ ENTRANCES = {"bat", "bat.__main__"}
 """Modules that look into every room: the public names, and the command line."""
 
 TORCH = {"models", "attacks", "objectives", "checkpoints", "training"}
-TORCH |= {"bat.devices", "bat.studies.features", "bat.studies.poisoning", "bat.plan.pace"}
+TORCH |= {"bat.devices", "bat.studies.features", "bat.studies.poisoning"}
+TORCH |= {"bat.plan.measuring", "bat.plan.pace"}
 """Rooms and modules that import torch when they are loaded."""
 
 TORCH_IN_FUNCTIONS = {

@@ -28,8 +28,9 @@ def run(arguments: argparse.Namespace) -> None:
     from bat.plan.specifications import run_problems
 
     settings = config.read_config(*arguments.configfile)
-    problems = places.absent(settings) + inputs.unknown_entries(settings)
-    if problems := problems + run_problems(settings):
+    problems = places.absent(settings)
+    problems += inputs.unknown_entries(settings) + run_problems(settings)
+    if problems:
         raise config.ConfigError(" + ".join(map(str, arguments.configfile)), problems)
     for name, dataset in settings.datasets.items():
         scores = f"{trials_in_words(dataset.scores)} trials of {dataset.scores.architecture}"

@@ -10,16 +10,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from bat.errors import BatError
 from bat.plan.catalogue import Entry
 from bat.report.captions import captioned, of_dataset, sentences
 from bat.report.folder import Folder
-from bat.report.paper import ATYPICAL_ABOVE
 from bat.report.saving import save_figure
 from bat.report.scatter import scatter_by_memorization
-from bat.report.style import BLACK, BLUE, ORANGE, PALE, WIDTH, new_axes, styled
+from bat.report.style import BLACK, BLUE, ORANGE, PALE, WIDTH, new_axes, percent_ticks, styled
+from bat.scores import ATYPICAL_ABOVE
 from bat.scores.chance import memorization_by_chance, warning_text
 from bat.scores.ensembles import alignment
 from bat.statistics import above
@@ -134,7 +133,7 @@ def plot_overlaps(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax.plot([place - 0.42, place + 0.42], [top / 100] * 2, color=BLACK, linestyle="--", lw=0.9)
     ax.set_xticks(range(len(tops)), [f"top {top} %" for top in tops])
     ax.set(ylim=(0, 1), ylabel="Overlap")
-    ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+    percent_ticks(ax.yaxis)
     ax.grid(axis="x", visible=False)
     ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), borderaxespad=0.1, handlelength=1.2)
     return ax

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from bat.files import check_label
 from bat.plan.catalogue import Entry
@@ -22,9 +21,19 @@ from bat.report.margins_worth import (
     plot_worth,
     worth_text,
 )
-from bat.report.paper import ATYPICAL_ABOVE
 from bat.report.saving import save_figure
-from bat.report.style import BLACK, BLUE, ORANGE, VERMILION, WIDTH, new_axes, plain_ticks, styled
+from bat.report.style import (
+    BLACK,
+    BLUE,
+    ORANGE,
+    VERMILION,
+    WIDTH,
+    new_axes,
+    percent_ticks,
+    plain_ticks,
+    styled,
+)
+from bat.scores import ATYPICAL_ABOVE, INFLUENCE_ABOVE
 from bat.scores.chance import counts_of
 from bat.statistics import above
 from bat.studies.convergence import convergence_study
@@ -136,8 +145,9 @@ def plot_share_by_chance(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
         title = f"half of them: {needed:,.0f} trials"
         ax.axhline(0.5, color=BLACK, linestyle="--", linewidth=0.9)
         ax.axvline(needed, color=BLACK, linestyle="--", linewidth=0.9)
-    ax.set(xscale="log", xlabel="Trials", ylabel="Pairs above 0.15 by chance", ylim=(0, 1.02))
-    ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+    ax.set(xscale="log", xlabel="Trials", ylabel=f"Pairs above {INFLUENCE_ABOVE:g} by chance")
+    ax.set_ylim(0, 1.02)
+    percent_ticks(ax.yaxis)
     plain_ticks(ax.xaxis)
     ax.set_title(title, loc="left")
     return ax
@@ -184,7 +194,7 @@ def caption(table: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
         f"{table['repeats'].max()} random draws. Middle: standard error over the "
         "samples, continued with the shares of each sample as they are (dotted); a standard error "
         f"of {last['precision']:g} for 95 % of the samples needs about {last['n_needed']:,.0f} "
-        f"trials. Right: share of the pairs with influence above 0.15 that chance "
+        f"trials. Right: share of the pairs with influence above {INFLUENCE_ABOVE:g} that chance "
         f"gives, from atypical training samples; {needed}."
     )
     return captioned(metadata, text + worth_text(table))

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from bat.errors import BatError
 from bat.plan.catalogue import Entry
@@ -28,6 +27,7 @@ from bat.report.style import (
     VERMILION,
     WIDTH,
     new_axes,
+    percent_ticks,
     styled,
 )
 from bat.studies import theory
@@ -265,7 +265,7 @@ def plot_ball_errors(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     _plot_errors(table, "ball", ax)
     ax.axhline(0.5, color=BLACK, linewidth=0.9, linestyle=(0, (1, 1)))
     ax.set(xlim=(0, 1.5 * FACTOR), ylim=(0, 1), ylabel="Least error, class +1")
-    ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+    percent_ticks(ax.yaxis)
     ax.legend(loc="upper right")
     return ax
 

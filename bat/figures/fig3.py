@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from bat.config.values import fraction_text
+from bat.errors import BatError
 from bat.escaping import plain
 from bat.plan.catalogue import Entry
 from bat.plan.inputs import runs_of
@@ -28,8 +28,8 @@ from bat.report.images import (
 )
 from bat.report.saving import save_figure
 from bat.report.seeds import over_seeds
-from bat.report.style import BLACK, GREY, SERIES, WIDTH, new_axes, styled
-from bat.report.words import percent
+from bat.report.style import BLACK, GREY, SERIES, WIDTH, new_axes, percent_ticks, styled
+from bat.report.words import counted, percent
 from bat.scores.chance import caution as group_caution
 from bat.scores.fit import fit_sentence
 from bat.streams import generator
@@ -64,7 +64,6 @@ def examples(
     *,
     above: float = THRESHOLD,
     n: int = 12,
-    beside: int = BESIDE,
 ) -> pd.DataFrame:
     """Choose atypical samples of high score, and typical ones of the two classes.
 
@@ -82,9 +81,6 @@ def examples(
     n : int
         Atypical samples at most: the highest scores, those first whose label
         and predicted class no higher one has.
-    beside : int
-        Typical samples of each class at most, drawn at random, the same
-        wherever the class appears.
 
     Returns
     -------
@@ -94,7 +90,8 @@ def examples(
         ``score`` (of this sample); and the same in every row of a place:
         ``label`` and ``predicted`` (class names of the atypical sample) and
         ``n_above``, the number of atypical samples above the threshold. Empty
-        where there is none.
+        where there is none. Of each class at most `BESIDE` typical samples, drawn at
+        random, the same wherever the class appears.
 
     Notes
     -----
@@ -113,8 +110,8 @@ def examples(
     for place, item in enumerate(chosen.itertuples()):
         parts = {
             "atypical": chosen[chosen["index"] == item.index],
-            "label": typical[typical["label"] == item.label].head(beside),
-            "predicted": typical[typical["label"] == item.predicted].head(beside),
+            "label": typical[typical["label"] == item.label].head(BESIDE),
+            "predicted": typical[typical["label"] == item.predicted].head(BESIDE),
         }
         rows += [
             {
@@ -161,6 +158,11 @@ def distribution(
         the group in the bin, ``sd`` over seeds (NaN for one), ``n_seeds``,
         ``n_samples`` of the group; and the same in every row of a group:
         ``threshold``, ``above`` and ``above_sd``, the share over the threshold.
+
+    Raises
+    ------
+    BatError
+        If both groups are empty; of one that is there are no rows.
     """
     edges = np.linspace(0.0, 1.0, bins + 1)
     rows, shares = [], []
@@ -176,6 +178,11 @@ def distribution(
                 for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True)
             ]
             shares.append({**named, "threshold": above, "share": (values > above).mean()})
+    if not rows:
+        raise BatError(
+            "no training sample is typical and none is atypical, so there is no group to show; "
+            "change the thresholds of groups, or train more trials"
+        )
     over = over_seeds(pd.DataFrame(shares), ["group", "threshold"], "share")
     over = over.rename(columns={"mean": "above", "sd": "above_sd"}).drop(columns="n_seeds")
     table = over_seeds(pd.DataFrame(rows), ["group", "left", "right", "n_samples"], "share")
@@ -290,7 +297,7 @@ def plot_distribution(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         middle = (rows["left"] + rows["right"]) / 2 + beside
         ax.errorbar(middle, rows["mean"], rows["sd"], fmt="none", ecolor=color, elinewidth=0.8)
     ax.axvline(table["threshold"].iloc[0], color=BLACK, linestyle="--", linewidth=0.9)
-    ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+    percent_ticks(ax.yaxis)
     ax.set(xlim=(0, 1), xlabel="Poisoning score", ylabel="Share of the group")
     ax.set_ylim(bottom=0)
     ax.legend()
@@ -340,7 +347,7 @@ def caption(chosen: pd.DataFrame, spread: pd.DataFrame, metadata: Mapping[str, A
         n_shown, n_above = chosen["place"].nunique(), chosen["n_above"].iloc[0]
         few = f"{n_shown} of the " if n_shown < n_above else "the "
         text += (
-            f"Above: {few}{n_above} atypical sample{'' if n_above == 1 else 's'} with a score "
+            f"Above: {few}{counted(n_above, 'atypical sample')} with a score "
             f"above {threshold:g} (seed {spec['seed']}), with label and score, each beside random "
             "typical samples of its label and of the class that the model takes it for; images "
             "are shown without perturbation. "

@@ -14,10 +14,10 @@ from bat.errors import BatError
 from bat.plan.catalogue import Entry
 from bat.report.captions import captioned, of_dataset
 from bat.report.folder import Folder
-from bat.report.paper import ATYPICAL_ABOVE
 from bat.report.saving import save_figure
 from bat.report.style import BLACK, SERIES, new_axes, styled
 from bat.report.words import percent
+from bat.scores import ATYPICAL_ABOVE
 from bat.scores.chance import memorization_by_chance
 from bat.statistics import above
 
@@ -102,24 +102,20 @@ def memorization_histogram(
     )
 
 
-def interval_text(histogram_row: Mapping[str, Any]) -> str:
+def range_text(histogram_row: Mapping[str, Any]) -> str:
     """The bounds of `memorization_histogram`'s share in parentheses, or that they are not known."""
     low, high = (histogram_row[f"share_above_{side}"] for side in ("low", "high"))
     return "(interval not known)" if pd.isna(low) else f"({percent(low)} to {percent(high)})"
 
 
 @styled
-def plot_memorization_histogram(
-    table: pd.DataFrame, *, log: bool = True, ax: Axes | None = None
-) -> Axes:
+def plot_memorization_histogram(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the histogram of memorization with the share above the threshold (figure 6).
 
     Parameters
     ----------
     table : DataFrame
         From `memorization_histogram`.
-    log : bool
-        Whether counts are on a logarithmic axis: most samples lie near 0.
     ax : Axes, optional
 
     Returns
@@ -141,14 +137,13 @@ def plot_memorization_histogram(
             linewidth=0.4,
         )
     ax.axvline(threshold, color=BLACK, linestyle="--", linewidth=1)
-    if log:
-        ax.set_yscale("log")
-        ax.set_ylim(bottom=0.7)
+    ax.set_yscale("log")  # most samples lie near 0
+    ax.set_ylim(bottom=0.7)
     ax.margins(x=0.01)
     ax.grid(axis="x", visible=False)
     ax.set(xlabel="Memorization", ylabel="Training samples")
     share = f"{percent(first['share_above'])} above {threshold:g}\n"
-    share += interval_text(first)
+    share += range_text(first)
     if pd.notna(first["share_by_chance"]):
         share += f"\n{percent(first['share_by_chance'])} by chance"
     ax.annotate(

@@ -22,10 +22,10 @@ from bat.report.images import (
     show_image,
     with_error,
 )
-from bat.report.paper import ATYPICAL_ABOVE
 from bat.report.saving import save_figure
 from bat.report.style import SERIES, WIDTH, styled
 from bat.report.words import names_of, percent
+from bat.scores import ATYPICAL_ABOVE, INFLUENCE_ABOVE
 from bat.scores.chance import pairs_by_chance
 from bat.scores.significance import LEVEL
 from bat.statistics import above
@@ -49,7 +49,7 @@ def influence_pairs(
     class_names: Sequence[str],
     *,
     atypical_above: float = ATYPICAL_ABOVE,
-    influence_above: float = 0.15,
+    influence_above: float = INFLUENCE_ABOVE,
     n_pairs: int = 12,
 ) -> pd.DataFrame:
     """Choose the pairs of largest influence that stand, then others, each training sample once.

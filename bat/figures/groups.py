@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 
 from bat.plan.catalogue import Entry
 from bat.report.captions import captioned, of_dataset, sentences
 from bat.report.folder import Folder
 from bat.report.fonts import drawable
 from bat.report.saving import save_figure
-from bat.report.style import SERIES, new_axes, styled
+from bat.report.style import SERIES, new_axes, percent_ticks, styled
 from bat.report.writing import write_table_files
 from bat.scores.chance import chance_text
 
@@ -93,18 +92,16 @@ def plot_group_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         left += rows["share"].to_numpy()
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
-    ax.xaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+    percent_ticks(ax.xaxis)
     ax.set(xlim=(0, 1), xlabel="Share of the split")
     ax.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
     return ax
 
 
-def caption(
-    table: pd.DataFrame, metadata: Mapping[str, Any], chances: Mapping[str, dict] | None = None
-) -> str:
+def caption(metadata: Mapping[str, Any], chances: Mapping[str, dict]) -> str:
     """Caption of `group_sizes`; ``chances`` are the groups' ``chance`` metadata by split."""
     text = f"Sizes of the typical and atypical groups{of_dataset(metadata)}."
-    parts = [f"{split} {chance_text(chance)}" for split, chance in (chances or {}).items()]
+    parts = [f"{split} {chance_text(chance)}" for split, chance in chances.items()]
     if parts:
         text += f" Atypical samples: {'; '.join(parts)}."
     return captioned(metadata, text)
@@ -128,6 +125,6 @@ def write(folder: Folder, out: Path) -> list[Path]:
     frames = {split: folder.groups(split)[0] for split in ("train", "test")}
     _, metadata = folder.scores("memorization")
     table = group_sizes(folder.path.name, frames)
-    text = sentences(caption(table, metadata, folder.chances()), folder.caution())
+    text = sentences(caption(metadata, folder.chances()), folder.caution())
     files = save_figure(plot_group_sizes(table).figure, out, table, text)
     return files + write_table_files(table, out, text, formats=("md",))

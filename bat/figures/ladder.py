@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 
 from bat.errors import BatError
 from bat.intervals import crossed_mean
@@ -20,7 +19,7 @@ from bat.report.comparison import Comparison
 from bat.report.judged import COLUMNS, accuracies, attack_labels, attacked_text, protocol_text
 from bat.report.placing import name_points
 from bat.report.saving import save_figure
-from bat.report.style import new_axes, series_styles, styled
+from bat.report.style import new_axes, percent_ticks, series_styles, styled
 from bat.report.words import LABELS, short_name
 from bat.statistics import wilson_interval
 
@@ -137,7 +136,7 @@ def plot_ladder(table: pd.DataFrame, *, label: str = "Robust", ax: Axes | None =
     ax.set_xlim(_shown(table, "clean"))
     ax.set_ylim(_shown(table, "robust"))
     for axis, what in ((ax.xaxis, "Clean accuracy"), (ax.yaxis, f"Accuracy under {label}")):
-        axis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+        percent_ticks(axis)
         axis.set_label_text(what)
     shown = [short_name(name) for name in names]
     name_points(ax, table["clean"], table["robust"], shown, bars)

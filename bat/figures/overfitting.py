@@ -23,7 +23,7 @@ from bat.report.saving import save_figure
 from bat.report.seeds import over_seeds
 from bat.report.style import BLACK, WIDTH, styled
 from bat.report.switches import switch_sentences
-from bat.report.words import LABELS, difference_text, short_name
+from bat.report.words import LABELS, counted, difference_text, short_name
 from bat.statistics import paired_difference
 
 ENTRY = Entry(
@@ -195,14 +195,14 @@ def caption(
     text = (
         f"Accuracy on {sizes['train']:,} training and {sizes['test']:,} test samples of {dataset} "
         f"({architecture}) along training, clean and under PGD-{steps} with eps "
-        f"{fraction_text(spec['adversary']['eps'])}, mean of {most} seed{'s' if most > 1 else ''}"
+        f"{fraction_text(spec['adversary']['eps'])}, mean of {counted(most, 'seed')}"
     )
     text += "; bands are ± 1 standard deviation. " if most > 1 else ". "
-    counted = "the seeds and the test images" if most > 1 else "the test images alone"
+    chances = "the seeds and the test images" if most > 1 else "the test images alone"
     text += (
         "Dotted: the epoch that each seed keeps, by its selection. Best − last: robust test "
         "accuracy there less that after the last epoch, in points, with a 95 % interval that "
-        f"counts {counted}; above 0 it is robust overfitting."
+        f"counts {chances}; above 0 it is robust overfitting."
     )
     if (gaps["kept"] != gaps["measured"]).any():
         text += " Where the kept epoch was not measured, the nearest one that was stands for it."

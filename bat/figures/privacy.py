@@ -15,11 +15,11 @@ from bat.files import check_inputs
 from bat.plan.catalogue import Entry
 from bat.report.captions import captioned, of_dataset
 from bat.report.folder import Folder
-from bat.report.paper import ATYPICAL_ABOVE
 from bat.report.saving import save_figure
 from bat.report.scatter import scatter_by_memorization
 from bat.report.style import BLACK, BLUE, VERMILION, WIDTH, new_axes, styled
 from bat.report.words import interval_text, percent
+from bat.scores import ATYPICAL_ABOVE
 from bat.scores.roc import FALSE_POSITIVE_RATES
 from bat.statistics import above, correlation, correlation_interval
 

@@ -2,8 +2,8 @@
 
 What has been made tells its own time: trial shards their seconds for each trial,
 benchmark files those of other jobs. Where nothing has been made, the time is that
-of the steps and passes of a job (`bat.plan.pace`), counted from the network and an
-assumed speed, or measured on this machine; the plan says which.
+of the steps and passes of a job, counted from the network and an assumed speed
+(`bat.plan.pace`), or measured on this machine (`bat.plan.measuring`); the plan says which.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ def plan(
     if not measure:
         return rows
     from bat import devices
-    from bat.plan import pace
+    from bat.plan import measuring
 
     asked = [len(place.pace.asked) for place in places]
     with devices.runtime(target.device.type, compile=config.compute.compile) as here:
         for number, place in enumerate(places):
             place.pace.device = here
             before, share = sum(asked[:number]), measure * asked[number] / max(1, sum(asked))
-            pace.measure(
+            measuring.measure(
                 place.pace,
                 place.folder / "data",
                 share,

@@ -137,33 +137,27 @@ def end_verdicts(
     groups: pd.DataFrame,
     info: Mapping[str, Any],
     max_samples: int | str | None,
-    *,
-    split: str = "test",
-    group: str = "typical",
 ) -> dict[tuple[str, str], pd.DataFrame]:
-    """Whether each followed sample of a group is right after the last epoch.
+    """Whether each followed sample of the test typical group is right after the last epoch.
 
     Parameters
     ----------
     histories, info, max_samples
         As for `along_training`.
     groups : DataFrame
-        Of the split.
-    split : {'train', 'test'}
-    group : str
-        One of `GROUPS`.
+        Of the test split.
 
     Returns
     -------
     dict of (run, attack) to DataFrame of bool
         A row for each seed, which is its index, and a column for each sample by its
-        number in the split; no columns where the group is empty.
+        number in the test set; no columns where the group is empty.
     """
-    _check_rows(groups, info[f"n_{split}"], split)
+    _check_rows(groups, info["n_test"], "test")
     found: dict[tuple[str, str], dict[int, np.ndarray]] = {}
     for (run, seed), history in histories.items():
-        measured, verdicts = unpacked(history, info, max_samples)[split]
-        members = _members(groups, measured)[group]
+        measured, verdicts = unpacked(history, info, max_samples)["test"]
+        members = _members(groups, measured)["typical"]
         for attack, right in verdicts.items():
             if len(right):
                 last = right.loc[right.index.max()].to_numpy()

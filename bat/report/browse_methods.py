@@ -10,7 +10,7 @@ import pandas as pd
 
 from bat.report.browse_columns import packed
 from bat.report.judged import attack_labels
-from bat.report.words import LABELS
+from bat.report.words import LABELS, counted
 
 
 def method_columns(
@@ -46,7 +46,7 @@ def method_columns(
             share[frames[0]["index"]] = np.mean(verdicts, axis=0)
             seen[attack] = label
             title = f"{LABELS.get(run, run)}: {label}"
-            about = f"share of {len(frames)} seeds that are right"
+            about = f"share of {counted(len(frames), 'model')} that get it right, one a seed"
             values = packed(share, "f4")
             columns.append(
                 {"name": f"{run}:{attack}", "title": title, "about": about, "values": values}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from bat.config.values import fraction_text
 from bat.plan.names import study_name
@@ -19,8 +19,8 @@ from bat.report.comparison import Comparison
 from bat.report.fonts import drawable
 from bat.report.saving import save_figure
 from bat.report.seeds import over_seeds
-from bat.report.style import WIDTH, new_axes, series_styles, styled
-from bat.report.words import LABELS
+from bat.report.style import WIDTH, new_axes, percent_ticks, series_styles, styled
+from bat.report.words import LABELS, counted
 
 
 class Curves(NamedTuple):
@@ -111,7 +111,7 @@ def plot_accuracy_by_epoch(
         )
         low, high = rows["mean"] - rows["sd"], rows["mean"] + rows["sd"]
         ax.fill_between(rows["epoch"], low, high, color=color, alpha=0.2, linewidth=0)
-    ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+    percent_ticks(ax.yaxis)
     ax.margins(x=0.02)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set(xlabel="Epoch", ylabel=ylabel)
@@ -152,13 +152,12 @@ def caption(
 ) -> str:
     """Caption of `study_curves`."""
     spec = next(iter(specs.values()))
-    method = LABELS[spec["objective"]["method"]]
+    method, n_seeds = LABELS[spec["objective"]["method"]], table["n_seeds"].max()
     text = (
         f"{method} on {dataset} ({architecture}): accuracy on the {curves.group} groups along "
-        f"{spec['training']['epochs']} epochs of training, mean of {table['n_seeds'].max()} "
-        f"seed{'s' if table['n_seeds'].max() > 1 else ''}"
+        f"{spec['training']['epochs']} epochs of training, mean of {counted(n_seeds, 'seed')}"
     )
-    if table["n_seeds"].max() > 1:
+    if n_seeds > 1:
         text += "; bands are ± 1 standard deviation"
     sizes = table.drop_duplicates("series")
     samples = ", ".join(f"{row.series}: {row.n:,}" for row in sizes.itertuples())

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from bat.config.attacks import ATTACKS
+from bat.scores import ATYPICAL_ABOVE
 
 # --- Annotators (appendix B.3) -----------------------------------------------
 
@@ -43,9 +44,6 @@ class Claim(NamedTuple):
     architecture: str | None
     printed: str
 
-
-ATYPICAL_ABOVE = 0.15
-"""Memorization above which the paper calls a sample atypical."""
 
 SCORES = {"atypical": f"training samples with memorization > {ATYPICAL_ABOVE:g}"}
 WHOLE = {

@@ -17,7 +17,7 @@ ANGLES = np.deg2rad([0, 180, 90, 270, 30, 330, 150, 210, 60, 300, 120, 240])
 DISTANCES = (7, 13, 20, 28, 37, 47, 58, 70, 83, 97, 112)
 """Points from a sign to its name; the nearest place that is free is taken."""
 
-ON_A_BAR = 12
+ON_A_BAR = 40
 """Points further that a name goes rather than to lie on the bar of an error."""
 
 

@@ -9,11 +9,12 @@ import functools
 from collections.abc import Callable, Iterable
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, NullLocator
 
 from bat.report.fonts import families
 
@@ -134,3 +135,21 @@ def plain_ticks(axis: Axis) -> None:
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
+
+
+class _Percent(Formatter):
+    """Shares of 1 in percent, all ticks with as many decimals as one of them needs."""
+
+    def format_ticks(self, values):
+        percents = 100 * np.asarray(values)
+        exact = (n for n in range(6) if np.allclose(percents, percents.round(n), 0, 1e-9))
+        digits = next(exact, 6)
+        return [self.fix_minus(f"{value:z.{digits}f} %") for value in percents]
+
+    def __call__(self, x, pos=None):
+        return self.format_ticks([x])[0]
+
+
+def percent_ticks(axis: Axis) -> None:
+    """Label an axis of shares of 1 in percent, as 70 %, 75 %, 80 %."""
+    axis.set_major_formatter(_Percent())

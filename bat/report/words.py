@@ -39,6 +39,15 @@ def short_name(name: str) -> str:
     return name if len(name) <= LONGEST else f"{name[: half - 1]}…{name[-half:]}"
 
 
+def counted(n: int, noun: str) -> str:
+    """Write a number of things, whose plural ends in s.
+
+    >>> counted(1, "seed"), counted(1200, "sample")
+    ('1 seed', '1,200 samples')
+    """
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def percent(share: float, digits: int = 1) -> str:
     """Write a share of 1 as '12.3 %', with a space that does not break."""
     return f"{100 * share:.{digits}f}\u00a0%"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from bat.scores import INFLUENCE_ABOVE
 from bat.scores.chance import Counts
 from bat.scores.significance import MANY_TRIALS, least_trials
 from bat.statistics import trials_needed
@@ -16,7 +17,7 @@ def convergence_study(
     precision: float,
     counts: Counts | None = None,
     chosen: np.ndarray | None = None,
-    influence_above: float = 0.15,
+    influence_above: float = INFLUENCE_ABOVE,
 ) -> pd.DataFrame:
     """Continue the measured rows to the trials that a wanted precision needs.
 

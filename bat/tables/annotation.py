@@ -14,7 +14,7 @@ from bat.files import read_json
 from bat.plan.catalogue import Entry
 from bat.report.comparison import Comparison
 from bat.report.paper import ANNOTATED, ANNOTATION_SHARES, ANSWERS
-from bat.report.words import percent
+from bat.report.words import counted, percent
 from bat.report.writing import write_table_files
 from bat.statistics import wilson_interval
 from bat.studies.annotation import agreement, answer_files, read_answers
@@ -102,8 +102,8 @@ def caption(table: pd.DataFrame, agreed: pd.DataFrame, key: Mapping[str, Any]) -
     text = (
         f"Answers (%) on the {per_group} atypical training images of {key['dataset']} with the "
         f"highest and the {per_group} with the lowest poisoning score under {key['run']} "
-        f"({key['architecture']}, seed {key['run_seed']}): {answers} answers of {annotators} "
-        f"annotator{'' if annotators == 1 else 's'}"
+        f"({key['architecture']}, seed {key['run_seed']}): {counted(answers, 'answer')} of "
+        f"{counted(annotators, 'annotator')}"
     )
     if answers < len(key["items"]) * annotators:
         text += ", not all of whom finished"

@@ -8,28 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from bat.config.attacks import ATTACKS
-from bat.config.values import fraction_text
-from bat.errors import ArtifactError
 from bat.escaping import for_markdown
-from bat.figures.fig6 import interval_text, memorization_histogram
-from bat.files import read_json, read_metadata, write_bytes
-from bat.files.bits import unpack
+from bat.figures.fig6 import memorization_histogram, range_text
+from bat.files import read_json, write_bytes
 from bat.plan.catalogue import Entry
-from bat.plan.names import study_name
-from bat.reading import regular_file
 from bat.report import paper
 from bat.report.captions import provenance
-from bat.report.words import LABELS, cell_text, difference_text, mean_text, percent
+from bat.report.paper_ours import (
+    Ours,
+    Pair,
+    of_annotation,
+    of_atypical,
+    of_discrimination,
+    of_typical,
+    of_whole,
+    read_values,
+)
+from bat.report.words import LABELS, cell_text, percent
 from bat.report.writing import markdown_text, with_suffix
-from bat.scores.chance import caution
-from bat.scores.subsets import followed_samples
-from bat.statistics import mean_and_sd
+from bat.scores import ATYPICAL_ABOVE
 from bat.validation import read_checked
 
 ENTRY = Entry(
@@ -53,16 +55,6 @@ not this page. "{not_run}" is what has no result on disk, and "{no_number}" what
 number for. Ours are means ± standard deviations over seeds, where there are several. The paper
 trains for 200 epochs in section 3 and 160 in section 5, and gives no number of seeds and no spread.
 """
-
-
-class Ours(NamedTuple):
-    """A number of ours as readers see it, and how it was made."""
-
-    text: str
-    made: str
-
-
-Pair = tuple[str, str]  # data set, architecture
 
 
 def write(results: Path, out: Path) -> list[Path]:
@@ -110,13 +102,13 @@ def page(results: Path) -> str:
             "Fitting the whole training set (section 2.2)",
             "Accuracy of PGD-AT after the last epoch on all samples.",
             paper.WHOLE,
-            _whole,
+            of_whole,
         ),
         (
             "Atypical samples in adversarial training (section 3.1, figure 1)",
             "Accuracy of PGD-AT on the whole training set, after the last epoch.",
             paper.ATYPICAL,
-            _atypical,
+            of_atypical,
         ),
         (
             "Typical samples by share of atypical ones (section 3.2, figure 2, B.2)",
@@ -124,20 +116,20 @@ def page(results: Path) -> str:
             "atypical samples; differences are paired by seed and sample, with a 95 % interval "
             "that counts both (in tables made by version 0.1.0: seeds alone).",
             paper.TYPICAL,
-            _typical,
+            of_typical,
         ),
         (
             "Discrimination between classes (B.2 iii)",
             "The paper says that it degrades in adversarial training, and prints no number. "
             "Intervals count seeds alone.",
             paper.DISCRIMINATION,
-            _discrimination,
+            of_discrimination,
         ),
         (
             "Poisoning atypical samples, judged by people (B.3)",
             "Answers of annotators, with 95 % Wilson intervals.",
             paper.ANNOTATION,
-            _annotation,
+            of_annotation,
         ),
     )
     for title, text, labels, read in sections:
@@ -194,10 +186,8 @@ def _scores(results: Path, names: list[str]) -> list[dict]:
         path, ours = results / name / "scores" / "memorization.parquet", Ours(NOT_RUN, "")
         if path.exists():
             table, metadata = read_checked(path, "memorization", None)
-            found = memorization_histogram(
-                table.to_pandas(), atypical_above=paper.ATYPICAL_ABOVE
-            ).iloc[0]
-            text = f"{percent(found['share_above'])} {interval_text(found)}"
+            found = memorization_histogram(table.to_pandas(), atypical_above=ATYPICAL_ABOVE).iloc[0]
+            text = f"{percent(found['share_above'])} {range_text(found)}"
             if not pd.isna(found["share_by_chance"]):
                 text += f", {percent(found['share_by_chance'])} by chance"
             ours = Ours(text, provenance(metadata))
@@ -238,92 +228,6 @@ def _beside(labels: Mapping[str, str], ours: Mapping[Pair, Mapping[str, Ours]]) 
     return rows
 
 
-def _whole(results: Path, pair: Pair) -> dict[str, Ours]:
-    """Accuracy after the last epoch from the histories of PGD-AT on everything."""
-    run, values = study_name("pgd-at", None), {}
-    paths = sorted(_run(results, pair, run).glob("seed*/history.parquet"))
-    for path in paths:
-        table, metadata = read_checked(path, "history", None)
-        info = read_json(results / pair[0] / "data" / "dataset.json")
-        last = table.slice(table.num_rows - 1).to_pylist()[0]
-        bits = {split: last[f"{split}_clean"] for split in ("train", "test")}
-        limit = metadata["recipe"]["history"]["max_samples"]
-        measured = followed_samples(info, limit, bits)
-        for quantity in paper.WHOLE:
-            split, attack = quantity.split("-")
-            correct = unpack(last[f"{split}_{attack}"], len(measured[split]))
-            values.setdefault(quantity, []).append(correct.mean())
-    made = _made(results, pair, run, len(paths))
-    return {
-        quantity: Ours(_percent(*mean_and_sd(accuracies)[:2]), made)
-        for quantity, accuracies in values.items()
-    }
-
-
-def _atypical(results: Path, pair: Pair) -> dict[str, Ours]:
-    """The last epoch of figure 1."""
-    table = _csv(results, pair, "figures/fig1.csv", "series attack epoch mean sd n_seeds n")
-    found = {}
-    for row in table[table["epoch"] == table["epoch"].max()].itertuples():
-        made = f"{_made(results, pair, study_name('pgd-at', None), row.n_seeds)}; {row.n:,} samples"
-        made += _caution(results, pair)
-        found[f"{row.series}-{row.attack}"] = Ours(_percent(row.mean, row.sd), made)
-    return found
-
-
-def _caution(results: Path, pair: Pair) -> str:
-    """Which groups behind a number are built on chance, if any."""
-    paths = {
-        split: results / pair[0] / "groups" / f"{split}.parquet" for split in ("train", "test")
-    }
-    about = {s: read_metadata(path, "groups") for s, path in paths.items() if path.exists()}
-    text = caution(about)
-    return f"; {text}" if text else ""
-
-
-def _typical(results: Path, pair: Pair) -> dict[str, Ours]:
-    """The table of end values by share of atypical samples."""
-    table = _csv(results, pair, "tables/typical.csv", f"attack {_COMPARED}")
-    return _by_share(results, pair, table, "attack")
-
-
-_COMPARED = "method run label mean sd n_seeds difference low high"
-
-
-def _discrimination(results: Path, pair: Pair) -> dict[str, Ours]:
-    """The table of similarities and probes, by share of atypical samples."""
-    table = _csv(results, pair, "tables/representation.csv", f"measure {_COMPARED}")
-    return _by_share(results, pair, table, "measure")
-
-
-def _by_share(results: Path, pair: Pair, table: pd.DataFrame, what: str) -> dict[str, Ours]:
-    found = {}
-    for row in table[table["label"].isin(["0 %", "100 %"])].itertuples():
-        kind, share = getattr(row, what), row.label.removesuffix(" %")
-        made = _made(results, pair, row.run, row.n_seeds) + _caution(results, pair)
-        form = {"scale": 1, "digits": 3} if kind == "discrimination" else {}
-        text = mean_text(row.mean, row.sd, **form) + ("" if form else " %")
-        found[f"{row.method}-{share}-{kind}"] = Ours(text, made)
-        if share == "100":
-            text = difference_text(row.difference, row.low, row.high, **form)
-            text += "" if form else " points"
-            found[f"{row.method}-change-{kind}"] = Ours(text, made)
-    return found
-
-
-def _annotation(results: Path, pair: Pair) -> dict[str, Ours]:
-    """The table of answers."""
-    columns = "group answer share low high n_images n_annotators"
-    table = _csv(results, pair, "tables/annotation.csv", columns)
-    return {
-        f"{row.group}-{row.answer}": Ours(
-            f"{100 * row.share:.1f} % ({100 * row.low:.1f} to {100 * row.high:.1f})",
-            f"{row.n_images} images, {row.n_annotators} annotators",
-        )
-        for row in table[table["share"].notna()].itertuples()
-    }
-
-
 # -- tables 1 to 6 --------------------------------------------------------------------------
 
 TITLES = {"clean": "Clean"} | {name: attack.title for name, attack in ATTACKS.items()}
@@ -332,7 +236,8 @@ TITLES = {"clean": "Clean"} | {name: attack.title for name, attack in ATTACKS.it
 def _methods(results: Path, pair: Pair) -> list[str]:
     """One table of methods with the paper's beside it; nothing where neither has one."""
     columns = "run attack mean sd difference"
-    table, printed = _csv(results, pair, "tables/methods.csv", columns), paper.TABLES.get(pair)
+    table = read_values(results, pair, "tables/methods.csv", columns)
+    printed = paper.TABLES.get(pair)
     if table.empty and printed is None:
         return []
     if "checkpoint" in table:  # version 0.1.0 judged the best epochs alone
@@ -373,42 +278,3 @@ def _caption(results: Path, pair: Pair) -> str:
         return f"Ours: {NOT_RUN}.\n"
     line = path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0]
     return f"Ours: {line.replace('<', '&lt;')}\n"  # it is Markdown already, of whoever wrote it
-
-
-# -- files ----------------------------------------------------------------------------------
-
-
-def _run(results: Path, pair: Pair, run: str) -> Path:
-    return results.joinpath(*pair, "runs", run)
-
-
-def _csv(results: Path, pair: Pair, name: str, columns: str) -> pd.DataFrame:
-    """A table of ours; without rows where there is no such file."""
-    path, wanted = results.joinpath(*pair, name), columns.split()
-    if not path.exists():
-        return pd.DataFrame(columns=wanted)
-    try:
-        table = pd.read_csv(regular_file(path, ArtifactError))
-    except (ValueError, OSError) as error:
-        raise ArtifactError(f"{path}: not a readable table ({error}); make it again") from None
-    missing = set(wanted) - set(table.columns)
-    if missing:
-        raise ArtifactError(f"{path}: lacks the columns {sorted(missing)}; make it again")
-    return table
-
-
-def _made(results: Path, pair: Pair, run: str, n_seeds: int) -> str:
-    """Seeds of a number, with epochs and attack where a history of the run is on disk."""
-    words = [f"{n_seeds} seed{'s' if n_seeds > 1 else ''}"]
-    for path in sorted(_run(results, pair, run).glob("seed*/history.parquet"))[:1]:
-        recipe = read_metadata(path, "history")["recipe"]
-        words.insert(0, f"{recipe['training']['epochs']} epochs")
-        if recipe["objective"]["method"] == "erm":
-            continue
-        eps = fraction_text(recipe["adversary"]["eps"])
-        words.append(f"PGD-{recipe['history']['steps']} at eps {eps}")
-    return ", ".join(words)
-
-
-def _percent(mean: float, sd: float) -> str:
-    return f"{mean_text(mean, sd)} %"

@@ -78,12 +78,17 @@ def presentation(table: pd.DataFrame) -> pd.DataFrame:
 
 def caption(table: pd.DataFrame, dataset: str, architecture: str) -> str:
     """Caption of `end_values`."""
-    return (
+    text = (
         f"Accuracy on the test typical group of {dataset} ({architecture}) after training on all "
-        "typical and a share of the atypical samples; mean ± standard deviation over "
-        f"{table['n_seeds'].max()} seeds. Difference: from the first share, paired by seed and "
-        "sample, in points, where there are several seeds with a 95 % interval that counts both "
-        "sources of chance, other seeds and other test samples."
+        "typical and a share of the atypical samples"
+    )
+    n_seeds = table["n_seeds"].max()
+    if n_seeds == 1:
+        return f"{text}. Difference: from the first share, in points. One seed: no spread is known."
+    return (
+        f"{text}; mean ± standard deviation over {n_seeds} seeds. Difference: from the first "
+        "share, paired by seed and sample, in points, where there are several seeds with a 95 % "
+        "interval that counts both sources of chance, other seeds and other test samples."
     )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 
 from bat.errors import ArtifactError
-from bat.reading import regular_file
+from bat.validation.rows import csv_rows
 
 CONVERGENCE_COLUMNS = ("n_trials", "split_half_correlation", "se_p95")
 
@@ -19,19 +18,15 @@ DRAWN_COLUMNS = (
 
 def check_convergence(path: Path) -> int:
     """Check ``convergence.csv``; the number of its rows."""
-    regular_file(path, ArtifactError)
+    rows = csv_rows(path)
+    columns = set(rows[0]) if rows else set()
+    for name in CONVERGENCE_COLUMNS:
+        if name not in columns:
+            raise ArtifactError(f"{path}: has no column {name!r}")
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        columns = set(rows[0]) if rows else set()
-        for name in CONVERGENCE_COLUMNS:
-            if name not in columns:
-                raise ArtifactError(f"{path}: has no column {name!r}")
         trials = [int(row["n_trials"]) for row in rows]
         values = [float(row[name] or "nan") for row in rows for name in columns]
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        if isinstance(error, ArtifactError):
-            raise
+    except (ValueError, TypeError) as error:
         raise ArtifactError(f"{path}: not a table of numbers ({error})") from None
     if trials != sorted(set(trials)) or any(map(math.isinf, values)):
         raise ArtifactError(f"{path}: n_trials must rise, and every value must be a number")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import numpy as np
 
 from bat.data import PreparedData
 from bat.errors import ArtifactError
-from bat.reading import regular_file
-from bat.validation.rows import Rows
+from bat.validation.rows import Rows, csv_rows
 
 RATES_COLUMNS = (
     *("part", "n_samples", "auc", "auc_low", "auc_high"),
@@ -36,21 +34,17 @@ def check_rates(path: Path) -> int:
     ArtifactError
         If it is no such table.
     """
-    regular_file(path, ArtifactError)
+    rows = csv_rows(path)
+    columns = list(rows[0]) if rows else []
+    if tuple(columns) != RATES_COLUMNS:
+        raise ArtifactError(
+            f"{path}: has the columns {', '.join(map(str, columns)) or 'of no row'}, expected "
+            f"{', '.join(RATES_COLUMNS)}"
+        )
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        columns = list(rows[0]) if rows else []
-        if tuple(columns) != RATES_COLUMNS:
-            raise ArtifactError(
-                f"{path}: has the columns {', '.join(map(str, columns)) or 'of no row'}, expected "
-                f"{', '.join(RATES_COLUMNS)}"
-            )
         counts = [int(row["n_samples"]) for row in rows]
         values = [float(row[name] or "nan") for row in rows for name in RATES_COLUMNS[2:]]
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        if isinstance(error, ArtifactError):
-            raise
+    except (ValueError, TypeError) as error:
         raise ArtifactError(f"{path}: not a table of rates ({error})") from None
     if min(counts) < 1 or any(not math.isnan(value) and not 0 <= value <= 1 for value in values):
         raise ArtifactError(f"{path}: n_samples must be 1 or more, and every rate lie in [0, 1]")

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bat.errors import BatError
 from bat.figures import fig3
 
 
@@ -54,6 +55,14 @@ def test_a_class_without_typical_samples_is_named_all_the_same():
     ax = fig3.plot_examples(chosen, np.zeros((60, 3, 4, 4), np.uint8))
     texts = [text.get_text() for text in ax.texts]
     assert {"no typical sample", "cat"} <= set(texts)
+
+
+def test_without_any_group_it_is_said_that_there_is_nothing_to_show():
+    scores, groups = scores_and_groups()
+    with pytest.raises(BatError, match="no training sample is typical and none is atypical"):
+        fig3.distribution({0: scores}, groups & False)
+    only = fig3.distribution({0: scores}, groups.assign(atypical=False))
+    assert set(only["group"]) == {"typical"}
 
 
 def test_fewer_examples_show_different_pairs_of_classes_first():

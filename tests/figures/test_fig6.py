@@ -39,12 +39,11 @@ def test_histogram_of_nothing_is_refused(memorization):
         fig6.memorization_histogram(memorization[:0])
 
 
-@pytest.mark.parametrize("log", [True, False])
-def test_histogram_draws_the_counts(thirty, log):
+def test_histogram_draws_the_counts(thirty):
     table = fig6.memorization_histogram(thirty)
-    ax = fig6.plot_memorization_histogram(table, log=log)
+    ax = fig6.plot_memorization_histogram(table)
     bars = sorted((bar.get_x(), bar.get_height()) for bar in ax.patches)
     assert bars == list(zip(table["left"], table["count"], strict=True))
-    assert ax.get_yscale() == ("log" if log else "linear")
+    assert ax.get_yscale() == "log"
     share = "66.7\u00a0% above 0.15\n(66.7\u00a0% to 66.7\u00a0%)"
     assert words(ax) == [f"{share}\n0.1\u00a0% by chance"]

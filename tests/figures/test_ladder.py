@@ -6,6 +6,7 @@ import pytest
 from drawn import overlapping, words
 from evaluated import EVALUATION, evaluation, spec
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.transforms import Bbox
 
 from bat.errors import BatError
 from bat.figures import ladder
@@ -80,6 +81,30 @@ def test_names_overlap_neither_each_other_nor_points(spread):
     signs = ax.transData.transform(points)
     assert not [box for box in boxes for sign in signs if box.contains(*sign)]
     assert all(ax.figure.bbox.x0 <= box.x0 and box.x1 <= ax.figure.bbox.x1 for box in boxes)
+
+
+def test_names_of_close_points_lie_on_no_bar():
+    places = {
+        "pgd-at": (0.755, 0.402),
+        "trades": (0.748, 0.409),
+        "mart": (0.742, 0.412),
+        "gairat": (0.760, 0.360),
+        "bat-1-0.2": (0.763, 0.401),
+        "bat-2-0.2": (0.766, 0.398),
+        "mail-trades": (0.750, 0.405),
+    }
+    table = pd.DataFrame(places.values(), columns=["clean", "robust"]).assign(n_seeds=3)
+    table.insert(0, "run", list(places))
+    for name in ("clean", "robust"):
+        table[f"{name}_low"], table[f"{name}_high"] = table[name] - 0.012, table[name] + 0.012
+    ax = ladder.plot_ladder(table)
+    renderer = FigureCanvasAgg(ax.figure).get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in ax.texts]
+    bars = [bar for drawn in ax.containers for bars in drawn.lines[2] for bar in bars.get_paths()]
+    ends = [Bbox(ax.transData.transform(bar.vertices)) for bar in bars]
+    assert len(boxes) == 7 and len(ends) == 14
+    assert not [box for box in boxes if box.count_overlaps(ends)]
+    assert {tick.get_text() for tick in ax.get_xticklabels()} >= {"74 %", "75 %"}
 
 
 def test_a_long_name_lies_within_the_figure_and_ticks_say_where_they_are():

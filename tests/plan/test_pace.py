@@ -9,16 +9,8 @@ from bat.config import SubsetTraining, Training
 from bat.devices import Runtime
 from bat.errors import BatError
 from bat.models import build_model
-from bat.plan.pace import (
-    Pace,
-    Pass,
-    Step,
-    _fit,
-    count,
-    measure,
-    parameter_count,
-    seconds_to_start,
-)
+from bat.plan.measuring import _fit, measure, seconds_to_start
+from bat.plan.pace import Pace, Pass, Step, count, parameter_count
 
 CPU = Runtime(torch.device("cpu"))
 ARCHITECTURES = [
@@ -98,13 +90,13 @@ def test_smaller_work_is_scaled_to_the_whole(tmp_path, monkeypatch):
     ]
     assumed = [pace(work) for work in asked]
     runs = []
-    monkeypatch.setattr("bat.plan.pace.seconds_to_start", lambda device: 0.0)
-    monkeypatch.setattr("bat.plan.pace._make", lambda work, *rest: runs.append(work))
+    monkeypatch.setattr("bat.plan.measuring.seconds_to_start", lambda device: 0.0)
+    monkeypatch.setattr("bat.plan.measuring._make", lambda work, *rest: runs.append(work))
 
     def exact(run, device, share):
         return pace.assume(runs[-1]) * (runs[-1].batch if isinstance(runs[-1], Pass) else 1)
 
-    monkeypatch.setattr("bat.plan.pace._repeat", exact)
+    monkeypatch.setattr("bat.plan.measuring._repeat", exact)
     measure(pace, tmp_path, 0.05, lambda done: None)
     assert runs[0] != asked[0]
     assert [pace(work) for work in asked] == pytest.approx(assumed)

@@ -63,3 +63,10 @@ def test_an_empty_group_is_said_and_stops_nothing():
     assert found[[*NUMBERS, *DIFFERENCES]].isna().all(axis=None)
     shown = typical.presentation(found.assign(method="pgd-at"))
     assert set(shown["Mean (%)"]) == {"no samples"}
+
+
+def test_of_one_seed_the_caption_knows_no_spread():
+    found = table(np.arange(60) % 3 > 0)
+    assert "over 3 seeds" in typical.caption(found, "digits", "resnet18")
+    alone = typical.caption(found.assign(n_seeds=1), "digits", "resnet18")
+    assert alone.endswith("One seed: no spread is known.") and "±" not in alone

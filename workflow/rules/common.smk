@@ -100,7 +100,6 @@ wildcard_constraints:
     architecture="[^/]+",
     first=r"\d{6}",
     last=r"\d{6}",
-    split="train|test",
     seed=r"\d+",
 
 
