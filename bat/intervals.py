@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bat.errors import BatError
-from bat.statistics import TOLERANCE
+from bat.statistics import TOLERANCE, wilson_interval
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,37 @@ def crossed_mean(values, *, level: float = 0.95) -> CrossedMean:
         high=max(both.high, seeds.high),
         p=max(both.p, seeds.p),
     )
+
+
+def accuracy_interval(verdicts) -> tuple[float, float]:
+    """Return the 95 % interval of an accuracy over seeds and samples, within [0, 1].
+
+    That of `crossed_mean`; where every verdict is the same, which shows no spread and is not
+    without chance, Wilson's of the samples.
+
+    Parameters
+    ----------
+    verdicts : array_like of bool, shape (n_seeds, n_samples)
+
+    Returns
+    -------
+    low, high : float
+        NaN for a single seed.
+
+    Examples
+    --------
+    >>> low, high = accuracy_interval([[False] * 120] * 3)
+    >>> low, round(high, 3)
+    (0.0, 0.031)
+    """
+    verdicts = np.asarray(verdicts, np.float64)
+    found = crossed_mean(verdicts)
+    if found.standard_error == 0:
+        n = verdicts.shape[1]
+        low, high = wilson_interval(round(found.mean * n), n)
+    else:
+        low, high = np.clip([found.low, found.high], 0, 1)
+    return float(low), float(high)
 
 
 def _interval(values, total, parts, degrees, level) -> CrossedMean:

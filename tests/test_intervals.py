@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from bat.errors import BatError
-from bat.intervals import crossed_mean, holm
-from bat.statistics import paired_difference
+from bat.intervals import accuracy_interval, crossed_mean, holm
+from bat.statistics import paired_difference, wilson_interval
 
 RNG = np.random.default_rng(3)
 
@@ -65,6 +65,17 @@ def test_one_seed_or_equal_values_leave_nothing_to_estimate():
     for values in ([], [1.0, 2.0], [[np.nan, 1]]):
         with pytest.raises(BatError, match="expected a row of finite numbers"):
             crossed_mean(values)
+
+
+def test_an_accuracy_of_0_or_1_is_not_without_chance():
+    right, wrong = np.ones((3, 120), bool), np.zeros((3, 120), bool)
+    assert accuracy_interval(wrong) == pytest.approx(tuple(map(float, wilson_interval(0, 120))))
+    assert accuracy_interval(right) == pytest.approx(tuple(map(float, wilson_interval(120, 120))))
+    one = wrong.copy()
+    one[:, 0] = True
+    found = crossed_mean(one)
+    assert accuracy_interval(one) == (0, found.high) and found.low < 0
+    assert np.isnan(accuracy_interval(one[:1])).all()
 
 
 def equal_methods(n_seeds, n_samples, of_method, of_seed):
