@@ -39,8 +39,8 @@ def name_points(
     Notes
     -----
     Points are taken from the right to the left. A name begins right of the vertical axis and lies
-    above the horizontal one, beyond which are what they say. If every place is taken, as by dozens of runs
-    in one spot, names lie on what they cover least.
+    above the horizontal one, beyond which are what they say. If every place is taken, as by dozens
+    of runs in one spot, names lie on what they cover least.
     """
     figure = ax.figure
     renderer = FigureCanvasAgg(figure).get_renderer()
