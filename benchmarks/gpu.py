@@ -28,6 +28,7 @@ import torchvision
 from gpu_measurements import LOOPS, measure
 from gpu_report import report
 
+from bat.errors import BatError
 from bat.files import write_bytes
 from bat.report.writing import with_suffix
 
@@ -182,30 +183,56 @@ def read(path: Path, of: dict[str, str], wanted: dict[str, dict]) -> dict:
     """What an earlier call left, without measurements that are no longer asked for as they were."""
     if not path.exists():
         return {"hardware": of, "measurements": {}}
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    if kept["hardware"] != of:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        measured_on = kept["hardware"]
+        measured = {
+            name: entry
+            for name, entry in kept["measurements"].items()
+            if wanted.get(name) == entry["asked"] and "missing" not in entry["found"]
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SystemExit(
-            f"{path} was measured on {kept['hardware']}, and here is {of}; give another --out"
+            f"{path} is there and holds no measurements of this benchmark ({error!r}); delete it, "
+            "or give another --out"
+        ) from None
+    if measured_on != of:
+        raise SystemExit(
+            f"{path} was measured on {measured_on}, and here is {of}; give another --out"
         )
-    kept["measurements"] = {
-        name: entry
-        for name, entry in kept["measurements"].items()
-        if wanted.get(name) == entry["asked"] and "missing" not in entry["found"]
-    }
-    return kept
+    return {"hardware": of, "measurements": measured}
+
+
+def minutes(text: str) -> float:
+    """Minutes from 0 up."""
+    found = float(text)
+    if not 0 <= found < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of minutes from 0 up")
+    return found
+
+
+def write(path: Path, found: dict) -> None:
+    """Keep what was measured so far."""
+    write_bytes(path, (json.dumps(found, indent=1) + "\n").encode())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=9.0, help="of this call, about")
+    parser.add_argument("--minutes", type=minutes, default=9.0, help="of this call, about")
     parser.add_argument("--out", type=Path, default=Path("gpu"), help="without suffix")
     parser.add_argument("--toy", action="store_true", help="tiny sizes, on the CPU")
     options = parser.parse_args()
     deadline = time.monotonic() + 60 * options.minutes
     if not options.toy and not torch.cuda.is_available():
         raise SystemExit(f"torch {torch.__version__} finds no GPU; --toy runs on a CPU")
+    if not options.out.name:
+        raise SystemExit(f"--out {options.out} names no file; write it without suffix, as gpu")
     wanted, path = measurements(options.toy), with_suffix(options.out, "json")
     found = read(path, hardware(options.toy), wanted)
+    try:
+        write(path, found)  # what cannot be written is said before the minutes are spent
+    except BatError as error:
+        raise SystemExit(str(error)) from None
     print(", ".join(found["hardware"].values()), flush=True)
     least = 0.5 if options.toy else 20.0  # seconds; less is not worth the start
     for name, spec in wanted.items():
@@ -219,7 +246,7 @@ def main() -> None:
         numbers = run(spec, left)
         entry = {"asked": spec, "found": numbers, "wall_seconds": time.monotonic() - start}
         found["measurements"][name] = json.loads(json.dumps(entry))
-        write_bytes(path, (json.dumps(found, indent=1) + "\n").encode())
+        write(path, found)
         print(f"{name}: {json.dumps(numbers)}, {entry['wall_seconds']:.0f} s", flush=True)
     text = report(found, list(wanted))
     write_bytes(with_suffix(options.out, "md"), text.encode())

@@ -78,6 +78,31 @@ def test_gpu_says_what_it_had_no_time_for_and_what_failed(call, benchmark, tmp_p
         benchmark("gpu").in_processes([waits[0], waits[1] | {"architecture": "none"}], 600)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--minutes", "nan"], "no number of minutes"),
+        (["--minutes", "-1"], "no number of minutes"),
+        (["--out", "{folder}/file/gpu"], "cannot be written"),
+        (["--out", "."], "names no file"),
+        (["--out", "{folder}/broken"], "holds no measurements"),
+        (["--out", "{folder}/other"], "holds no measurements"),
+        (["--out", "{folder}/another"], "holds no measurements"),
+    ],
+)
+def test_gpu_refuses_what_it_cannot_do_before_it_measures(
+    call, benchmark, monkeypatch, capsys, tmp_path, arguments, message
+):
+    (tmp_path / "file").touch()
+    (tmp_path / "broken.json").write_text('{"hardware"')
+    (tmp_path / "other.json").write_text("[]")
+    (tmp_path / "another.json").write_text('{"hardware": {}, "measurements": {"trials": 1}}')
+    monkeypatch.setattr(benchmark("gpu"), "run", lambda *spec: pytest.fail("it measures"))
+    with pytest.raises(SystemExit) as refused:
+        call("gpu", "--toy", *(part.format(folder=tmp_path) for part in arguments))
+    assert message in f"{refused.value}{capsys.readouterr().err}"
+
+
 def test_ratios_of_the_report_are_those_of_the_seconds(benchmark):
     def entry(loop: str, seconds: float) -> dict:
         asked = {"kind": "steps", "architecture": "wrn-28-10", "loop": loop}

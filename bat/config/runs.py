@@ -49,6 +49,16 @@ class Selection(Section):
     validation: Share = Field(0.02, description="share of the training samples held out for it")
     steps: Count = Field(10, description="PGD steps")
 
+    @model_validator(mode="after")
+    def _leaves_some(self):
+        if self.by == "validation" and self.validation in (0, 1):
+            held = "none" if self.validation == 0 else "all"
+            raise ValueError(
+                f"validation ({self.validation:g}) holds out {held} of the training samples; "
+                "choose a share that leaves some on both sides, or by: last"
+            )
+        return self
+
 
 class History(Section):
     """What is measured along training, on every split and group."""

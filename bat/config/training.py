@@ -63,6 +63,15 @@ class Optimization(Section):
         return self
 
     @model_validator(mode="after")
+    def _look_ahead(self):
+        if self.nesterov and not self.momentum:
+            raise ValueError(
+                "nesterov is a kind of momentum, and momentum is 0; set nesterov: false, or a "
+                "momentum above 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _warm_up(self):
         rise = self.warmup_epochs
         if rise is None:

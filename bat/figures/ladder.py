@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bat.errors import BatError
-from bat.intervals import crossed_mean
+from bat.intervals import accuracy_interval
 from bat.plan.catalogue import Entry
 from bat.plan.inputs import runs_of, score_file, score_kinds
 from bat.report.captions import sentences
@@ -75,7 +75,7 @@ def ladder(evaluations: Mapping[tuple[str, int], pd.DataFrame], attack: str) -> 
         A row per run: ``run``, ``attack``, ``n`` samples, ``n_seeds``, and accuracies in
         [0, 1]: ``clean`` and ``robust``, each with its 95 % interval, ``_low`` to ``_high``.
         With several seeds the interval counts seeds and samples
-        (`bat.intervals.crossed_mean`), cut to [0, 1]; with one, samples alone
+        (`bat.intervals.accuracy_interval`); with one, samples alone
         (`bat.statistics.wilson_interval`).
     """
     rows = []
@@ -93,8 +93,7 @@ def ladder(evaluations: Mapping[tuple[str, int], pd.DataFrame], attack: str) -> 
 def _interval(verdicts: np.ndarray) -> tuple[float, float]:
     if len(verdicts) == 1:
         return tuple(map(float, wilson_interval(verdicts.sum(), verdicts.size)))
-    found = crossed_mean(verdicts)
-    return max(found.low, 0.0), min(found.high, 1.0)
+    return accuracy_interval(verdicts)
 
 
 @styled

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from bat.intervals import crossed_mean, holm
+from bat.intervals import accuracy_interval, crossed_mean, holm
 from bat.statistics import mean_and_sd
 
 NUMBERS = ("mean", "sd", "mean_low", "mean_high")
@@ -38,9 +38,8 @@ def summary(own: pd.DataFrame, reference: pd.DataFrame | None) -> dict[str, floa
     row |= {"n_pairs": 0} | dict.fromkeys(DIFFERENCES, np.nan)
     if own.shape[1] == 0:
         return row
-    of_mean, (_, sd, _) = crossed_mean(own), mean_and_sd(own.mean(axis=1))
-    low, high = np.clip([of_mean.low, of_mean.high], 0, 1)
-    row |= {"mean": of_mean.mean, "sd": sd, "mean_low": low, "mean_high": high}
+    (low, high), (mean, sd, _) = accuracy_interval(own), mean_and_sd(own.mean(axis=1))
+    row |= {"mean": mean, "sd": sd, "mean_low": low, "mean_high": high}
     seeds = [] if reference is None else own.index.intersection(reference.index)
     if len(seeds) == 0:
         return row

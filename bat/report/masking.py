@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from bat.plan.inputs import runs_of
@@ -22,8 +23,7 @@ class Check:
 
     ``title`` is what readers call it. The share of the samples that count withstand the verdict
     ``before`` and, as ``falls`` says, fall to ``after`` or withstand it too. It fails where that
-    share lies above ``limit`` by more than the noise of the samples; None is chance, 1 over the
-    number of classes.
+    share lies above ``limit`` by more than the noise of the samples; None is chance.
     """
 
     title: str
@@ -43,7 +43,7 @@ CHECKS = {
 gradient of zero does; see docs/masking.md."""
 
 
-def checks(verdicts: Mapping[tuple[str, int], pd.DataFrame], n_classes: int) -> pd.DataFrame:
+def checks(verdicts: Mapping[tuple[str, int], pd.DataFrame], chance: float) -> pd.DataFrame:
     """Make each check of each model.
 
     Parameters
@@ -51,7 +51,8 @@ def checks(verdicts: Mapping[tuple[str, int], pd.DataFrame], n_classes: int) -> 
     verdicts : mapping of (run, seed) to DataFrame
         ``few``, ``many``, ``transfer`` (missing or null where there is no other model), ``square``,
         ``unbounded``: whether a sample withstands; see `bat.attacks.masking_verdicts`.
-    n_classes : int
+    chance : float
+        Accuracy of who says the commonest class of every image.
 
     Returns
     -------
@@ -70,7 +71,7 @@ def checks(verdicts: Mapping[tuple[str, int], pd.DataFrame], n_classes: int) -> 
             before, after = (frame[column].astype(bool) for column in (check.before, check.after))
             counted = before & (~after if check.falls else after)
             low, high = map(float, wilson_interval(counted.sum(), len(frame)))
-            limit = 1 / n_classes if check.limit is None else check.limit
+            limit = chance if check.limit is None else check.limit
             rows.append(
                 {
                     "run": run,
@@ -129,5 +130,5 @@ def masking_note(comparison: Comparison) -> str:
 def checked(comparison: Comparison) -> pd.DataFrame:
     """`checks` of every configured run and external model."""
     runs = runs_of(("configured", "external"), comparison.spec)
-    n_classes = len(comparison.folder.prepared.class_names)
-    return checks(comparison.maskings(runs), n_classes)
+    labels = comparison.folder.prepared.test_labels
+    return checks(comparison.maskings(runs), float(np.bincount(labels).max() / len(labels)))

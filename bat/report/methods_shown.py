@@ -186,6 +186,17 @@ def by_group(table: pd.DataFrame, attacks: Mapping[str, Mapping[str, Any]], caut
     return Part(sentences(text, caution), wide.reset_index(drop=True))
 
 
+def _without_best(table: pd.DataFrame) -> str:
+    """Where no cell is bold: that it is so, and why none can be."""
+    if table["best"].any():
+        return ""
+    single = table.loc[table["n_seeds"] == 1, "run"].unique()
+    if not len(single):
+        return "; here none is"
+    names = ", ".join(LABELS.get(run, run) for run in single)
+    return f"; here none is, since of one seed no difference can be: {names}"
+
+
 def caption(
     table: pd.DataFrame,
     evaluation: Mapping[str, Any],
@@ -219,7 +230,7 @@ def caption(
     if table["p"].notna().any():
         differences += (
             " Bold: ahead of every other run, each difference established (p below 0.05, counting "
-            "seeds and test samples)" + ("." if table["best"].any() else "; here none is.")
+            f"seeds and test samples){_without_best(table)}."
         )
     if "last" in set(table["checkpoint"]):
         differences += " Differences and bold among models of the same epoch, selected or last."

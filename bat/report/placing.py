@@ -38,8 +38,9 @@ def name_points(
 
     Notes
     -----
-    Points are taken from the right to the left. If every place is taken, as by dozens of runs
-    in one spot, names lie on what they cover least.
+    Points are taken from the right to the left. A name begins right of the vertical axis and lies
+    above the horizontal one, beyond which are what they say. If every place is taken, as by dozens
+    of runs in one spot, names lie on what they cover least.
     """
     figure = ax.figure
     renderer = FigureCanvasAgg(figure).get_renderer()
@@ -65,7 +66,7 @@ def name_points(
             box = _beside(points[at], size.width, size.height, scale * distance, angle)
             covered = sum(_shared(box, other) for other in (*taken, *signs))
             on_bars = sum(box.overlaps(line) for line in lines)
-            outside = not (figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1)
+            outside = not (ax.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1)
             outside |= box.y0 < ax.bbox.y0 or box.y1 > figure.bbox.y1
             found.append((covered + 1e6 * outside, distance + ON_A_BAR * on_bars, box, distance))
         *_, box, distance = min(found, key=lambda place: place[:2])

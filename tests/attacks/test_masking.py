@@ -69,7 +69,7 @@ def test_a_linear_model_falls_at_once_to_what_can_turn_it_and_hides_nothing(line
     for name in ("few", "many", "transfer", "square"):
         assert (found[name] == robust).all(), name
     assert not found["unbounded"].any()
-    table = checks({("linear", 0): pd.DataFrame(found)}, n_classes=2)
+    table = checks({("linear", 0): pd.DataFrame(found)}, chance=0.5)
     assert table["passed"].all() and table["count"].tolist() == [0, 0, 0, 0]
 
 
@@ -78,7 +78,7 @@ def test_a_model_that_hides_its_gradient_is_flagged(linear, wrapped):
     model = linear[0]
     found = judge(wrapped(model), linear, source=model)
     assert found["few"].mean() > 0.9  # it looks robust
-    table = checks({("hidden", 0): pd.DataFrame(found)}, n_classes=2).set_index("check")
+    table = checks({("hidden", 0): pd.DataFrame(found)}, chance=0.5).set_index("check")
     assert table.loc["steps", "passed"]  # of no gradient more steps make no more
     assert not table.loc[["transfer", "square"], "passed"].any()
     assert table.loc["unbounded", "after"] > 0.25
@@ -101,7 +101,7 @@ def test_an_attack_that_has_not_converged_is_flagged(linear):
     slow = SETTINGS | {"step": 0.00125, "many": 160, "queries": 5}
     found = masking_verdicts(model, images, labels, **slow, **JUDGED)
     assert found["few"].sum() > robust.sum() and (found["many"] == robust).all()
-    table = checks({("slow", 0): pd.DataFrame(found)}, n_classes=2).set_index("check")
+    table = checks({("slow", 0): pd.DataFrame(found)}, chance=0.5).set_index("check")
     assert table["passed"].to_dict() == {"steps": False, "square": True, "unbounded": True}
 
 

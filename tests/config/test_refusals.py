@@ -72,6 +72,24 @@ def test_an_unknown_score_is_one_problem_that_names_all_of_them(run):
     assert "'memorization'" in problem and "'ssft' (found 'no')" in problem
 
 
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"training": {"momentum": 0, "nesterov": True}}, "nesterov is a kind of momentum"),
+        ({"scores": {"training": {"momentum": 0}}}, "nesterov is a kind of momentum"),
+        ({"selection": {"validation": 0}}, "validation (0) holds out none of the training"),
+        ({"runs": {"x": {"method": "erm", "selection": {"validation": 1}}}}, "(1) holds out all"),
+    ],
+)
+def test_what_only_a_training_would_stop_at_is_refused_before(settings, problem):
+    if "training" in settings:
+        settings["training"] |= {"epochs": 4, "milestones": []}
+    (found,) = problems(**settings)
+    assert problem in found
+    for by in ("test", "last"):
+        assert problems(selection={"by": by, "validation": 0}) == []
+
+
 @pytest.mark.parametrize("method", ["mail-at", "mail-trades", "mail-mart"])
 def test_weights_of_mail_that_never_set_in_are_refused(method):
     (problem,) = of_run(method=method, begin=1)

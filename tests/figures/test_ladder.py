@@ -107,6 +107,21 @@ def test_names_of_close_points_lie_on_no_bar():
     assert {tick.get_text() for tick in ax.get_xticklabels()} >= {"74 %", "75 %"}
 
 
+def test_names_leave_what_the_axes_say_free():
+    draws = np.random.default_rng(0)
+    table = pd.DataFrame({"run": [f"own-method-{n}-awp-ema" for n in range(20)], "n_seeds": 3})
+    for name, (low, high) in {"clean": (0.5, 0.9), "robust": (0.2, 0.4)}.items():
+        table[name] = draws.uniform(low, high, 20)
+        table[f"{name}_low"], table[f"{name}_high"] = table[name] - 0.05, table[name] + 0.05
+    ax = ladder.plot_ladder(table)
+    renderer = FigureCanvasAgg(ax.figure).get_renderer()
+    ax.figure.draw_without_rendering()
+    said = [*ax.get_xticklabels(), *ax.get_yticklabels(), ax.xaxis.label, ax.yaxis.label]
+    places = [text.get_window_extent(renderer) for text in said]
+    boxes = [text.get_window_extent(renderer) for text in ax.texts]
+    assert not [box for box in boxes for place in places if box.overlaps(place)]
+
+
 def test_a_long_name_lies_within_the_figure_and_ticks_say_where_they_are():
     name = "bat-with-awp-and-ema-and-samples-without-the-atypical-ones-at-eps-0.123"
     ax = ladder.plot_ladder(ladder.ladder({(name, 0): evaluation(aa=4)}, "aa"))

@@ -19,7 +19,7 @@ def verdicts(n=100, clean=95, few=60, many=58, transfer=58, square=57, unbounded
 
 
 def test_shares_are_of_all_samples_judged():
-    table = checks({("pgd-at", 3): verdicts()}, n_classes=10).set_index("check")
+    table = checks({("pgd-at", 3): verdicts()}, chance=0.1).set_index("check")
     assert list(table.index) == list(CHECKS)
     assert table["count"].tolist() == [2, 0, 1, 0]
     assert table["share"].tolist() == pytest.approx([0.02, 0, 0.01, 0])
@@ -48,7 +48,7 @@ def test_shares_are_of_all_samples_judged():
 def test_a_check_fails_beyond_its_limit_and_the_noise(name, n, changes, passed):
     counts = {"clean": n, "transfer": None, **changes}
     counts["square"] = min(counts.get("square", 57), counts.get("many", 58))
-    table = checks({("x", 0): verdicts(n, **counts)}, n_classes=10).set_index("check")
+    table = checks({("x", 0): verdicts(n, **counts)}, chance=0.1).set_index("check")
     assert bool(table.loc[name, "passed"]) is passed
     low = float(wilson_interval(table.loc[name, "count"], n)[0])
     assert (low <= table.loc[name, "limit"]) == passed
@@ -61,7 +61,7 @@ def test_what_fails_is_said_by_run_and_seed():
         ("own", 1): verdicts(square=40),
         ("theirs", 0): verdicts(transfer=None),
     }
-    table = checks(found, n_classes=10)
+    table = checks(found, chance=0.1)
     assert failures(table) == {"own": "Square (seeds 0 and 1), eps 1 (seed 0)"}
     assert failure_note(table).endswith("own fails Square (seeds 0 and 1), eps 1 (seed 0).")
     assert failure_note(table[table["run"] != "own"]) == ""
@@ -77,7 +77,7 @@ def test_the_note_of_a_comparison_is_of_all_its_models_and_empty_where_nothing_i
         asked.append(runs)
         return {("pgd-at", 0): verdicts(), ("theirs", 0): verdicts(transfer=None, square=20)}
 
-    prepared = SimpleNamespace(class_names=["a"] * 10)
+    prepared = SimpleNamespace(test_labels=np.arange(10).repeat(10))
     comparison = SimpleNamespace(
         spec=spec, maskings=maskings, folder=SimpleNamespace(prepared=prepared)
     )
@@ -85,3 +85,18 @@ def test_the_note_of_a_comparison_is_of_all_its_models_and_empty_where_nothing_i
     comparison.spec = spec | {"masking": {}}
     assert masking_note(comparison).endswith("theirs fails Square (seed 0).")
     assert asked == [["pgd-at", "theirs"]]
+
+
+def test_what_says_one_class_of_every_image_hides_no_gradient():
+    spec = {"ablation": {"alpha": [], "beta": []}, "substitution": [], "shares": []}
+    spec |= {"runs": ["mart"], "external": [], "masking": {}}
+    constant = dict.fromkeys(("clean", "few", "many", "transfer", "square", "unbounded"), 70)
+    prepared = SimpleNamespace(test_labels=np.repeat([0, 1], [140, 60]))
+    comparison = SimpleNamespace(
+        spec=spec,
+        maskings=lambda runs: {("mart", 0): verdicts(**constant)},
+        folder=SimpleNamespace(prepared=prepared),
+    )
+    assert masking_note(comparison) == ""
+    prepared.test_labels = np.repeat([0, 1], 100)
+    assert masking_note(comparison).endswith("MART fails eps 1 (seed 0).")

@@ -26,7 +26,7 @@ FOUND = {
 
 
 def test_readers_see_accuracies_before_and_after_and_what_fails():
-    shown = masking.presentation(checks(FOUND, 10), SPEC["attack"]).set_index("Method")
+    shown = masking.presentation(checks(FOUND, 0.1), SPEC["attack"]).set_index("Method")
     assert shown.loc["PGD-AT"].tolist() == [
         *("61.0 → 58.0", "58.0 → 57.5", "58.0 → 57.0", "58.0 → 0.0", "pass"),
     ]
@@ -37,7 +37,7 @@ def test_readers_see_accuracies_before_and_after_and_what_fails():
 
 
 def test_the_caption_says_attacks_limits_and_who_fails():
-    text = masking.caption(checks(FOUND, 4), SPEC, "resnet18")
+    text = masking.caption(checks(FOUND, 0.25), SPEC, "resnet18")
     for part in (
         "100 test samples of digits, resnet18",
         "eps 8/255, 10 and 100 steps of 2/255",
@@ -47,5 +47,5 @@ def test_the_caption_says_attacks_limits_and_who_fails():
         "theirs fails Square (seed 0), eps 1 (seed 0)",
     ):
         assert part in text
-    held = checks({("pgd-at", 0): FOUND["pgd-at", 0]}, 4)
+    held = checks({("pgd-at", 0): FOUND["pgd-at", 0]}, 0.25)
     assert masking.caption(held, SPEC, "resnet18").endswith("No model fails.")

@@ -211,6 +211,11 @@ def test_the_best_is_bold_where_it_is_established(tmp_path):
     assert not methods_shown.presentation(tied, ATTACKS)[1].to_numpy().any()
     caption = methods_shown.caption(tied, EVALUATION, {})
     assert "test samples); here none is." in caption
+    theirs = random_evaluations(theirs=0.1)["theirs", 0]
+    beside = methods.methods_table(random_evaluations(**shares) | {("theirs", 0): theirs})
+    assert not beside["best"].any()
+    caption = methods_shown.caption(beside, EVALUATION, {})
+    assert "; here none is, since of one seed no difference can be: theirs. " in caption
 
 
 def test_differences_have_intervals_and_corrected_p():

@@ -105,7 +105,7 @@ def test_a_trained_model_passes_and_the_same_with_large_logits_fails(few_digits,
         check(few_digits, trained, out, source=trained[1], checkpoint=checkpoint)
         verdicts[run, 0] = read_table(out, "masking")[0].to_pandas()
     assert (verdicts["plain", 0]["clean"] == verdicts["large", 0]["clean"]).all()
-    table = checks(verdicts, 10).set_index(["run", "check"])
+    table = checks(verdicts, 0.1).set_index(["run", "check"])
     assert table.loc["plain", "passed"].all()
     assert not table.loc[("large", "square"), "passed"]
     assert not table.loc[("large", "unbounded"), "passed"]
