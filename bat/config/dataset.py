@@ -181,6 +181,9 @@ class Dataset(Section):
         twice = sorted(self.runs.keys() & self.external.keys())
         if twice:
             raise ValueError(f"{', '.join(twice)} names a run and an external model; rename one")
+        for key in ("seeds", "architectures"):
+            if len(set(listed := getattr(self, key))) < len(listed):
+                raise ValueError(f"{key} lists one twice; list each once")
         return self
 
     @model_validator(mode="after")

@@ -25,6 +25,7 @@ from bat.config.values import (
     Section,
     Seed,
     Share,
+    Step,
     TopShare,
 )
 from bat.scores.registry import default_sigmas
@@ -34,7 +35,7 @@ class Adversary(Section):
     """The attack of adversarial training; methods may set their own values."""
 
     eps: Epsilon = 8 / 255
-    step: Epsilon = 2 / 255
+    step: Step = 2 / 255
     steps: Count = 10
 
 
@@ -99,7 +100,7 @@ class Evaluation(Section):
 
     eps: Epsilon | None = None
     pgd_steps: Count = 100
-    pgd_step: Epsilon | None = None
+    pgd_step: Step | None = None
     pgd_restarts: Count = 1
     pgd_more: tuple[Count, ...] = Field(
         (),
@@ -107,7 +108,7 @@ class Evaluation(Section):
         "100 of pgd_steps",
     )
     cw_steps: Count = 100
-    cw_step: Epsilon | None = None
+    cw_step: Step | None = None
     autoattack: Literal["standard", "aa-fast", "none"] = Field(
         "standard", description="aa-fast: APGD-CE and targeted APGD only"
     )
@@ -154,7 +155,7 @@ class ErmRun(Run):
 
 class AttackRun(Run):
     eps: Epsilon | None = Field(None, description="unset: the adversary's")
-    step: Epsilon | None = Field(None, description="unset: the adversary's")
+    step: Step | None = Field(None, description="unset: the adversary's")
     steps: Count | None = Field(None, description="unset: the adversary's")
     awp: Awp | None = Field(
         None, description="weight perturbation with the method's own loss; unset: none"
@@ -171,7 +172,7 @@ class PgdAtRun(AttackRun):
 
 
 class ReferenceRun(AttackRun):
-    step: Epsilon | None = Field(
+    step: Step | None = Field(
         None, description="unset: the reference's 0.007 at 0.031, in proportion to eps"
     )
 

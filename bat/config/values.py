@@ -59,6 +59,16 @@ Epsilon = Annotated[
     ),
 ]
 
+
+def _moves(value: float) -> float:
+    if value == 0:
+        raise ValueError("a step of 0 never moves an image; write one above 0, such as 2/255")
+    return value
+
+
+Step = Annotated[Epsilon, AfterValidator(_moves)]
+"""Of an attack; one of 0 would leave every image at its start, and be taken for robustness."""
+
 Share = Annotated[Number, Field(ge=0, le=1)]
 TopShare = Annotated[Number, Field(gt=0, lt=1)]
 Positive = Annotated[Number, Field(gt=0)]

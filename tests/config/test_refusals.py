@@ -77,6 +77,11 @@ def test_an_unknown_score_is_one_problem_that_names_all_of_them(run):
     [
         ({"training": {"momentum": 0, "nesterov": True}}, "nesterov is a kind of momentum"),
         ({"scores": {"training": {"momentum": 0}}}, "nesterov is a kind of momentum"),
+        ({"seeds": [1, 0, 1]}, "seeds lists one twice"),
+        ({"architectures": ["resnet18", "resnet18"]}, "architectures lists one twice"),
+        ({"adversary": {"step": 0}}, "adversary.step: a step of 0 never moves an image"),
+        ({"evaluation": {"pgd_step": "0/255"}}, "evaluation.pgd_step: a step of 0 never moves"),
+        ({"runs": {"x": {"method": "mart", "step": 0}}}, "runs.x.step: a step of 0 never moves"),
         ({"selection": {"validation": 0}}, "validation (0) holds out none of the training"),
         ({"runs": {"x": {"method": "erm", "selection": {"validation": 1}}}}, "(1) holds out all"),
     ],
