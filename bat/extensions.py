@@ -18,7 +18,8 @@ import json
 import sys
 import traceback
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +98,8 @@ def load(recorded: Mapping[str, Any]) -> Callable:
         missing or cannot be called.
     """
     text, source = recorded["code"], verify(recorded)
-    try:
+    with heard(f"{text}: {source.path} cannot be imported"):
         module = importlib.import_module(source.module) if source.module else _run(source)
-    except (BatError, Stopped):
-        raise
-    except (Exception, SystemExit) as error:  # code that ends the process ends no job unheard
-        raise BatError(f"{text}: {source.path} cannot be imported ({said(error)})") from error
     attribute = getattr(module, source.attribute, None)
     if not callable(attribute):
         what = "has no" if attribute is None else "holds no function or class under the name"
@@ -146,12 +143,8 @@ def call(
     passed = {name: value for name, value in given.items() if name in signature.parameters}
     if needed and not any(name in passed for name in needed):  # it takes any, as torchvision's
         passed[needed[-1]] = given[needed[-1]]
-    try:
+    with heard(f"{text}: calling it failed"):
         return function(**passed, **settings)
-    except (BatError, Stopped):
-        raise
-    except (Exception, SystemExit) as error:
-        raise BatError(f"{text}: calling it failed ({said(error)})") from error
 
 
 def check_arguments(
@@ -216,6 +209,43 @@ def _run(source: Source) -> types.ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+@contextmanager
+def heard(what: str) -> Iterator[None]:
+    """Say of whatever somebody's code raises in the block what failed, and where in it.
+
+    Code that ends the process ends no job unheard; a signal does.
+
+    Parameters
+    ----------
+    what : str
+        What failed, as ``nets.py:Tiny: calling it failed``.
+
+    Raises
+    ------
+    BatError
+        In the place of anything but a `BatError` and `Stopped`.
+    """
+    try:
+        yield
+    except (BatError, Stopped):
+        raise
+    except (Exception, SystemExit) as error:
+        raise BatError(f"{what} ({said(error)})") from error
+
+
+def heard_in(doing: str, *recorded: Mapping[str, Any] | None) -> AbstractContextManager[None]:
+    """`heard`, of recorded code that takes part in the block; None where there is none of it.
+
+    Parameters
+    ----------
+    doing : str
+        What is done with it, as ``training``.
+    *recorded : mapping or None
+    """
+    texts = [code["code"] for code in recorded if code is not None]
+    return heard(f"{', '.join(texts)}: {doing} failed") if texts else nullcontext()
 
 
 def said(error: BaseException) -> str:

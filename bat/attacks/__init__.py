@@ -21,6 +21,7 @@ from bat.attacks.modes import (
     eval_mode,
     forward,
     full_precision,
+    global_draws,
 )
 from bat.attacks.own import OwnAttack
 from bat.attacks.pgd import PGD, start_noise
@@ -51,6 +52,7 @@ __all__ = [
     "fgsm",
     "forward",
     "full_precision",
+    "global_draws",
     "linf_attack",
     "margins",
     "masking_verdicts",

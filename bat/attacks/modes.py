@@ -68,6 +68,14 @@ def full_precision() -> Iterator[None]:
             torch.backends.cudnn.allow_tf32 = convolution
 
 
+@contextlib.contextmanager
+def global_draws(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators, from which code of others may draw; put them back after."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
 def uncompiled() -> contextlib.AbstractContextManager[None]:
     """Compiled models run as they are written; where none is, torch's compiler stays unimported."""
     if "torch._dynamo" not in sys.modules:

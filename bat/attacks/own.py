@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bat import extensions
 from bat.attacks.base import Progress, batch_of, is_correct
 from bat.attacks.linf import check_adversarial
-from bat.attacks.modes import AttackError, device_of, eval_mode
+from bat.attacks.modes import AttackError, device_of, eval_mode, global_draws
 from bat.extensions import ATTACK_NEEDED
 from bat.streams import torch_seed
 
@@ -43,8 +43,9 @@ class OwnAttack:
     ) -> Tensor:
         """Attack some of the images, as `bat.attacks.base.EvaluationAttack` says.
 
-        The function sees the model in eval mode, and torch's global generator seeded for each
-        batch.
+        The function sees the model in eval mode, and torch's global generators seeded for each
+        batch; afterwards these are as they were. What it does to its own images and labels
+        changes nothing. The model is compared after the first batch and after the last.
 
         Raises
         ------
@@ -59,16 +60,15 @@ class OwnAttack:
             chosen = index[rows]
             x, y = batch_of(images, labels, chosen, device)
             drawn = torch_seed(seed, int(chosen[0]), text)
-            torch.manual_seed(drawn)
-            given = {"model": model, "x": x.clone(), "y": y, "eps": self.eps, "seed": drawn}
-            with eval_mode(model):
+            given = {"model": model, "x": x.clone(), "y": y.clone(), "eps": self.eps, "seed": drawn}
+            with eval_mode(model), global_draws(drawn, device), torch.enable_grad():
                 attacked = extensions.call(
                     text, self.function, self.code["settings"], given, ATTACK_NEEDED
                 )
             if not isinstance(attacked, Tensor):
                 raise AttackError(f"{text}: gives {type(attacked).__name__}, expected a Tensor")
-            changed = _changed(model, before)
-            if changed is not None:
+            first_or_last = int(rows[0]) == 0 or int(rows[-1]) == len(index) - 1
+            if first_or_last and (changed := _changed(model, before)) is not None:
                 raise AttackError(
                     f"{text}: changes the model ({changed}), which other attacks are to judge too; "
                     "attack a copy of it, and leave it in eval mode"
@@ -83,7 +83,11 @@ class OwnAttack:
 
 def _changed(model: nn.Module, before: Mapping[str, Tensor]) -> str | None:
     """A name of what is no longer as it was; None where all is. NaN is equal to itself here."""
-    for name, value in model.state_dict().items():
-        if not torch.equal(value.nan_to_num(), before[name].nan_to_num()):
+    now = model.state_dict()
+    for name in [*before, *(now.keys() - before.keys())]:
+        found, was = now.get(name), before.get(name)
+        if found is None or was is None or (found.dtype, found.shape) != (was.dtype, was.shape):
+            return name
+        if not torch.equal(found.nan_to_num(), was.nan_to_num()):
             return name
     return None

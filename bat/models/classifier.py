@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 
 class Classifier(nn.Module):
@@ -56,7 +57,11 @@ def conv_bn(n_in: int, n_out: int, *more: nn.Module) -> nn.Sequential:
 
 def not_finite(model: nn.Module) -> str:
     """The first weight or running statistic of a model that is not finite, or nothing."""
-    tensors = {name: v for name, v in model.state_dict().items() if v.is_floating_point()}
+    tensors = {
+        name: value
+        for name, value in model.state_dict().items()
+        if value.is_floating_point() and not is_lazy(value)  # not drawn before images are seen
+    }
     if not tensors:
         return ""
     finite = torch.stack([value.isfinite().all() for value in tensors.values()]).cpu()

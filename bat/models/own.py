@@ -13,7 +13,6 @@ from bat import extensions
 from bat.errors import BatError
 from bat.extensions import NETWORK_GIVEN, NETWORK_NEEDED
 from bat.models.classifier import Classifier, not_finite
-from bat.stopping import Stopped
 
 TRIED = 2  # images of zeros that a new network is tried on
 
@@ -127,9 +126,23 @@ def wrap(
     Raises
     ------
     BatError
-        If it does not give finite logits of shape (batch, n_classes), or a weight or a buffer
-        that is kept is not finite.
+        If it does not give finite logits of shape (batch, n_classes), its state holds more than
+        tensors, a parameter is no floating number, or a weight or a buffer that is kept is not
+        finite.
     """
+    for name, value in network.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise BatError(
+                f"{text}: its state dict holds {type(value).__name__} under {name!r}; expected "
+                "tensors alone, which are what checkpoints hold"
+            )
+    for name, parameter in network.named_parameters():
+        if not parameter.is_floating_point():
+            raise BatError(
+                f"{text}: its parameter {name} is {str(parameter.dtype).removeprefix('torch.')}; "
+                "expected floating numbers: register a constant as a buffer, and a complex "
+                "parameter by its real and imaginary parts (torch.view_as_complex)"
+            )
     if broken := not_finite(network):
         raise BatError(
             f"{text}: {broken} holds values that are not finite, and is kept and checked as a "
@@ -155,16 +168,10 @@ def _try(own: OwnNetwork, n_classes: int, images: Tensor) -> None:
         if isinstance(module, nn.Linear)
     ]
     shape = "x".join(map(str, images.shape[1:]))
+    refused = f"{own.text}: does not take images of shape {shape} (channels x height x width)"
     try:
-        with torch.no_grad():
+        with extensions.heard(refused), torch.no_grad():
             logits = own(images)
-    except (BatError, Stopped):
-        raise
-    except (Exception, SystemExit) as error:
-        raise BatError(
-            f"{own.text}: does not take images of shape {shape} (channels x height x width): "
-            f"{extensions.said(error)}"
-        ) from error
     finally:
         for hook in hooks:
             hook.remove()

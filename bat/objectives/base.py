@@ -69,8 +69,8 @@ class Objective:
         loss : Tensor, scalar
             To be differentiated by the parameters.
         statistics : dict of str to Tensor
-            Scalars on the device, among them ``loss``; their means over an epoch
-            are recorded, NaN left out.
+            Scalars on the device, among them ``loss``, by other names than the history
+            has for an epoch; their means over an epoch are recorded, NaN left out.
         """
         raise NotImplementedError
 

@@ -8,13 +8,16 @@ Both by `torch.optim.swa_utils`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
+from bat.attacks import global_draws
 from bat.data import as_float, augment
+from bat.errors import BatError
 from bat.models import OwnNetwork
 from bat.streams import torch_seed
 from bat.training.loop import Recorder, Training
@@ -65,9 +68,10 @@ class WeightAverage(Recorder):
     def _measure_statistics(self, training: Training) -> None:
         stream = f"averaging-{training.epoch}"
         seed = torch_seed(training.seed, training.trial, stream)
+        draws: AbstractContextManager[None] = nullcontext()
         if isinstance(training.model, OwnNetwork):  # which may draw, as dropout does
-            torch.manual_seed(seed)
-        with training.device.autocast(training.precision):
+            draws = global_draws(seed, training.device.device)
+        with draws, training.device.autocast(training.precision):
             update_bn(_batches(training, seed), self.model)
 
     def state_dict(self) -> dict[str, Any]:
@@ -84,7 +88,13 @@ def averaged(spec: dict | None, model: nn.Module) -> tuple[list[WeightAverage], 
     """The recorders that a run's specification names, and the model that is looked at."""
     if spec is None:
         return [], model
-    average = WeightAverage(model, **spec)
+    try:
+        average = WeightAverage(model, **spec)
+    except (TypeError, RuntimeError) as error:
+        raise BatError(
+            f"averaging keeps a copy of the network, and this one cannot be copied ({error}); "
+            "leave averaging out, or keep out of it what copy.deepcopy does not take"
+        ) from error
     return [average], average.model
 
 

@@ -79,15 +79,17 @@ def evaluate_checkpoint(
         key=key,
         network=network,
     )
-    flags = evaluate(
-        model,
-        prepared.test_images[index],
-        np.asarray(prepared.test_labels)[index],
-        {name: build_attack(name, settings) for name, settings in spec["attacks"].items()},
-        batch_size=spec["batch_size"],
-        seed=spec["seed"],
-        progress=reports(f"{spec['dataset']} {architecture} {out.parent.name} {out.stem}"),
-    )
+    attacks = {name: build_attack(name, settings) for name, settings in spec["attacks"].items()}
+    with extensions.heard_in("judging", network):
+        flags = evaluate(
+            model,
+            prepared.test_images[index],
+            np.asarray(prepared.test_labels)[index],
+            attacks,
+            batch_size=spec["batch_size"],
+            seed=spec["seed"],
+            progress=reports(f"{spec['dataset']} {architecture} {out.parent.name} {out.stem}"),
+        )
     columns = {name: flags.get(name) for name in files.schema_of("evaluations", spec).names[1:]}
     files.write_table(
         out,

@@ -8,20 +8,26 @@ resumed goes on exactly as one that was never stopped.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bat import config
+from bat.attacks import global_draws
 from bat.data import DeviceData, as_float, augment
 from bat.devices import Runtime
 from bat.errors import BatError
+from bat.files import SCHEMAS, STATISTICS
 from bat.models import OwnNetwork, not_finite
-from bat.objectives import Batch, Objective
+from bat.objectives import AWP, OBJECTIVES, Batch, Objective, Statistics
 from bat.streams import torch_seed
 from bat.training.sgd import SGD
+
+OF_AN_EPOCH = {*SCHEMAS["history"].names, "undefined"} - {"loss", *STATISTICS}
+"""What a history holds of an epoch beside the objective's statistics, which go by other names."""
 
 
 class DivergedError(BatError):
@@ -131,6 +137,9 @@ class Training:
         self.statistics: dict[str, list[Tensor]] = {}  # of the steps of this epoch so far
         self.undefined: dict[str, int] = {}  # steps of the last epoch without a statistic
         self.generators: dict[str, torch.Generator] = {}
+        method = objective.objective if isinstance(objective, AWP) else objective
+        # code of one's own may draw from torch's global generators, as dropout does
+        self.may_draw = isinstance(model, OwnNetwork) or type(method) not in OBJECTIVES.values()
         self.batch_size = min(recipe.batch_size, len(index))
         self.steps_per_epoch = len(index) // self.batch_size
         if next(model.parameters(), None) is None:
@@ -211,28 +220,30 @@ class Training:
         position = self.epoch * self.steps_per_epoch + self.step
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, position, self.steps_per_epoch)
-        if isinstance(self.model, OwnNetwork):  # which may draw, as dropout does
-            torch.manual_seed(torch_seed(self.seed, self.trial, f"network-{position}"))
-        with self.device.autocast(self.precision):
-            loss, statistics = self.objective(
-                self.forward,
-                self._batch(index, self.generators["augmentation"]),
-                self.generators["attack"],
-                epoch=self.epoch,
-            )
-        if not loss.requires_grad:
-            raise BatError(
-                "the loss has no gradient by the model's parameters: they are frozen, or the "
-                "network or method computes without (no_grad, detach); nothing can be trained"
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        self.objective.after_step(self.model)
-        for recorder in self.recorders:
-            recorder.after_step(self)
+        self.model.train()  # whatever the step before left, so that a step is the same when resumed
+        draws: AbstractContextManager[None] = nullcontext()
+        if self.may_draw:
+            seed = torch_seed(self.seed, self.trial, f"network-{position}")
+            draws = global_draws(seed, self.device.device)
+        with draws:
+            with self.device.autocast(self.precision):
+                given = self.objective(
+                    self.forward,
+                    self._batch(index, self.generators["augmentation"]),
+                    self.generators["attack"],
+                    epoch=self.epoch,
+                )
+            loss, statistics = _checked(self.objective, given)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+            self.objective.after_step(self.model)
+            for recorder in self.recorders:
+                recorder.after_step(self)
         for name, value in statistics.items():
-            self.statistics.setdefault(name, []).append(value)
+            self.statistics.setdefault(name, []).append(value.detach())
+        if position == 0:
+            self._kept_by_others()  # what cannot be kept is said before hours are spent
 
     def state(self) -> dict:
         """All that a training needs to go on exactly where it is, in or between epochs."""
@@ -244,9 +255,23 @@ class Training:
             "step": self.step,
             "statistics": {name: torch.stack(v) for name, v in self.statistics.items()},
             "generators": {name: g.get_state() for name, g in self.generators.items()},
+            **self._kept_by_others(),
+        }
+
+    def _kept_by_others(self) -> dict:
+        """What the objective and the recorders keep, of kinds that a file of ours holds."""
+        kept = {
             "objective": self.objective.state_dict(),
             "recorders": [recorder.state_dict() for recorder in self.recorders],
         }
+        states = [kept["objective"], *kept["recorders"]]
+        for owner, state in zip((self.objective, *self.recorders), states, strict=True):
+            if found := _not_kept(state):
+                raise BatError(
+                    f"{type(owner).__name__} keeps {found}, which no checkpoint holds; expected "
+                    "tensors, numbers, text, and lists and dicts of these"
+                )
+        return kept
 
     def restore(self, state: dict) -> None:
         """Go on from what `state` gave, in the precision that it began in."""
@@ -283,3 +308,51 @@ class Training:
         """The generator of one stream in this epoch."""
         seed = torch_seed(self.seed, self.trial, f"{stream}-{self.epoch}")
         return torch.Generator(device or self.device.device).manual_seed(seed)
+
+
+def _checked(objective: Objective, given: Any) -> tuple[Tensor, Statistics]:
+    """What an objective gave, as `Objective.__call__` says it."""
+    name = getattr(objective, "name", type(objective).__name__)
+    parts = given if isinstance(given, tuple) else (given,)
+    if len(parts) != 2 or not isinstance(parts[1], Mapping):
+        raise BatError(
+            f"{name}: gives {', '.join(type(part).__name__ for part in parts)}; expected the loss "
+            "and a dict of statistics, as `return loss, {'loss': loss.detach()}`"
+        )
+    loss, statistics = parts
+    named = {f"statistics[{key!r}]": value for key, value in statistics.items()}
+    for what, value in {"the loss": loss, **named}.items():
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            shape = f" of shape {tuple(value.shape)}" if isinstance(value, Tensor) else ""
+            raise BatError(
+                f"{name}: {what} is {type(value).__name__}{shape}, expected a Tensor of one number"
+            )
+    if "loss" not in statistics:
+        raise BatError(
+            f"{name}: its statistics are {', '.join(map(str, statistics)) or 'none'}, expected "
+            "`loss` among them"
+        )
+    if taken := OF_AN_EPOCH & statistics.keys():
+        raise BatError(
+            f"{name}: statistics named {', '.join(sorted(taken))}, which is what the history calls "
+            "something else; name them otherwise"
+        )
+    if not loss.requires_grad:
+        raise BatError(
+            "the loss has no gradient by the model's parameters: they are frozen, or the "
+            "network or method computes without (no_grad, detach); nothing can be trained"
+        )
+    return loss, statistics
+
+
+def _not_kept(value: Any, place: str = "") -> str:
+    """The first of a state's values that a file of ours does not hold, or nothing."""
+    if isinstance(value, dict):
+        inner = [(f"{place}[{key!r}]", part) for key, part in value.items()]
+    elif isinstance(value, list | tuple):
+        inner = [(f"{place}[{number}]", part) for number, part in enumerate(value)]
+    elif isinstance(value, Tensor) or type(value) in (int, float, bool, str, bytes, type(None)):
+        inner = []
+    else:
+        return f"{type(value).__module__}.{type(value).__name__} in state_dict(){place}"
+    return next((found for name, part in inner if (found := _not_kept(part, name))), "")

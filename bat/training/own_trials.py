@@ -7,8 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from bat import extensions
+from bat.attacks import global_draws
 from bat.data import PreparedData
 from bat.devices import Runtime
 from bat.errors import BatError
@@ -72,7 +75,8 @@ class OwnTrainer:
         }
         settings = self.recipe["trainer"]["settings"]
         try:
-            found = extensions.call(text, self.train_function, settings, given, TRAINER_NEEDED)
+            with global_draws(given["seed"], self.device.device):
+                found = extensions.call(text, self.train_function, settings, given, TRAINER_NEEDED)
             train, test = self._both(found)
         except BatError as error:
             raise BatError(f"trial {trial}: {error}") from error.__cause__
@@ -133,9 +137,13 @@ def judged(values: Any, labels: np.ndarray, n_classes: int, what: str) -> Judged
     BatError
         If it is neither, or a row of logits has no finite softmax, naming the sample.
     """
-    if hasattr(values, "detach"):  # a Tensor, wherever it is
-        values = values.detach().cpu().numpy()
-    values = np.asarray(values)
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        values = values.float() if values.dtype == torch.bfloat16 else values  # numpy has none
+    try:
+        values = np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise BatError(f"{what}: are no array ({error})") from None
     if values.dtype == bool and values.shape == labels.shape:
         return values, None, None
     if values.dtype.kind != "f" or values.shape != (len(labels), n_classes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ import torch
 from torch import Tensor
 
 import bat
-from bat import config, files
-from bat.attacks import PGD
+from bat import config, extensions, files
+from bat.attacks import PGD, global_draws
 from bat.attacks.evaluation import NotFiniteError, evaluate
 from bat.checkpoints.formats import printable, read_checkpoint
 from bat.data import PreparedData, to_device
@@ -181,7 +182,17 @@ class Run:
 
         It is called before each training step and between batches of the
         measurements. `state` is then one from which a call goes on to the same end.
+
+        Raises
+        ------
+        BatError
+            If code of one's own fails, naming it.
         """
+        codes = self.spec["objective"].get("code"), self.spec.get("network")
+        with extensions.heard_in("training", *codes):
+            self._advance(look_up)
+
+    def _advance(self, look_up: Callable[[], None]) -> None:
         training = self.training
         if not self.row:
             # what `look_up` raises leaves the epoch in the middle
@@ -225,11 +236,12 @@ class Run:
     ) -> dict[str, np.ndarray]:
         adversary = self.spec["adversary"]
         attack = PGD(eps=adversary["eps"], step=adversary["step"], steps=steps)
+        draws: AbstractContextManager[None] = nullcontext()
         if isinstance(self.model, OwnNetwork):  # which may draw, in eval mode too
-            stream = f"{what}-{self.training.epoch}"
-            torch.manual_seed(torch_seed(self.spec["seed"], 0, stream))
+            seed = torch_seed(self.spec["seed"], 0, f"{what}-{self.training.epoch}")
+            draws = global_draws(seed, self.device.device)
         try:
-            with self.device.autocast(self.training.precision):
+            with draws, self.device.autocast(self.training.precision):
                 return evaluate(
                     self.forward,
                     images,

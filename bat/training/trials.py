@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from bat import config, files
+from bat import config, extensions, files
 from bat.data import PreparedData, as_float, to_device
 from bat.devices import Runtime
 from bat.errors import ArtifactError, BatError, MisplacedError
@@ -275,8 +275,9 @@ class TrialTrainer:
             return False
 
         try:
-            for _ in range(epochs):
-                training.run_epoch(say)
+            with extensions.heard_in(f"trial {trial}", self.recipe.get("network")):
+                for _ in range(epochs):
+                    training.run_epoch(say)
         except DivergedError as error:
             raise DivergedError(f"trial {trial}: {error}") from None
         data = self.data

@@ -31,3 +31,12 @@ def test_others_are_refused_by_the_name_of_their_option(words, capsys):
         main(words)
     found = capsys.readouterr().err
     assert f"argument {words[-2]}: {words[-1]} was given, expected" in found
+
+
+def test_code_that_ends_the_process_ends_no_command_unheard(monkeypatch, capsys):
+    def ends(arguments):
+        raise SystemExit(0)  # as code of somebody's own may, wherever it is called
+
+    monkeypatch.setattr("bat.commands.schema.run", ends)
+    assert main(["schema"]) == 2
+    assert "code that the command runs ended it (SystemExit: 0)" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import pytest
 from bat.training import Training
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """Takes the place of a signal that no code hears."""
 
 

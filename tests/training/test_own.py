@@ -115,6 +115,35 @@ class Nothing:
     def __init__(self, eps): ...
 
 
+class Strange(Objective):
+    name = "strange"
+
+    def __init__(self, what):
+        self.what = what
+
+    def __call__(self, model, batch, generator, *, epoch=0):
+        noisy = batch.x + 0.1 * torch.randn_like(batch.x) if self.what == "draws" else batch.x
+        losses = F.cross_entropy(model(noisy), batch.y, reduction="none")
+        loss = losses.mean()
+        if self.what == "raises":
+            raise KeyError("out of luck")
+        if self.what == "ends":
+            raise SystemExit(0)
+        if self.what == "eval":
+            model.eval()
+        return {
+            "vector": (losses, {"loss": loss.detach()}),
+            "bare": loss,
+            "number": (loss, {"loss": loss.item()}),
+            "lossless": (loss, {"height": loss.detach()}),
+            "taken": (loss, {"loss": loss.detach(), "epoch": loss.detach()}),
+            "each": (loss, {"loss": loss.detach(), "y": batch.y}),
+        }.get(self.what, (loss, {"loss": loss}))
+
+    def state_dict(self):
+        return {"at": [torch.zeros(1).numpy()]} if self.what == "array" else {}
+
+
 class Nearest(Adversarial):
     name = "nearest"
 
@@ -127,7 +156,7 @@ class Nearest(Adversarial):
 """
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """Takes the place of a signal that no code hears."""
 
 
@@ -232,6 +261,63 @@ def test_a_network_that_cannot_be_trained_is_refused_before_a_step(
     assert not (here / "run" / "best.pt").exists()
 
 
+STRANGE = """
+import threading
+
+import torch
+from torch import nn
+
+
+class Strange(nn.Module):
+    def __init__(self, n_classes, what):
+        super().__init__()
+        self.what = what
+        self.fc = nn.LazyLinear(n_classes) if what == "lazy" else nn.Linear(64, n_classes)
+        if what == "complex":
+            self.w = nn.Parameter(torch.ones(3, dtype=torch.complex64))
+        if what == "lock":
+            self.lock = threading.Lock()
+
+    def get_extra_state(self):
+        return {"version": 1} if self.what == "extra" else torch.ones(1)
+
+    def set_extra_state(self, state): ...
+
+    def forward(self, x):
+        if self.training and self.what == "raises":
+            raise KeyError("out of luck")
+        if self.training and self.what == "ends":
+            raise SystemExit(0)
+        return self.fc(x.flatten(1))
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("lazy", None),
+        ("extra", "its state dict holds dict under '_extra_state'; expected tensors alone"),
+        ("complex", "its parameter w is complex64; expected floating numbers"),
+        ("lock", "averaging keeps a copy of the network, and this one cannot be copied"),
+        ("raises", r"training failed \(KeyError: 'out of luck', .*nets.py, line"),
+        ("ends", r"training failed \(SystemExit: 0, .*nets.py, line"),
+    ],
+)
+def test_strange_networks_train_or_are_refused_in_words(here, few_digits, inputs, what, words):
+    (here / "nets.py").write_text(STRANGE)
+    run = {"method": "pgd-at", "awp": {}, "averaging": {"kind": "ema", "decay": 0.5}}
+    spec = specification("x", runs={"x": run}, training={"epochs": 1, "milestones": []})
+    networks = {"mine": config.Network(network="nets.py:Strange", settings={"what": what})}
+    spec |= {"architecture": "mine"} | own.network("mine", networks)
+    if words is None:
+        train(here / "run", few_digits, spec, inputs)
+        load_model(here / "run" / "best.pt", "mine", few_digits, CPU, network=spec["network"])
+        return
+    with pytest.raises(BatError, match=words):
+        train(here / "run", few_digits, spec, inputs)
+    assert not (here / "run" / "best.pt").exists()
+
+
 def test_every_kind_of_run_takes_a_network(here, few_digits, inputs, compiled):
     for run in ("erm-all", "trades", "mart", "gairat", "bat-1-0.2"):
         spec = with_network(specification(run, training={"epochs": 1, "milestones": []}))
@@ -308,6 +394,60 @@ def test_what_is_no_method_is_refused_before_a_step(here, few_digits, inputs):
     assert not (here / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        (
+            "raises",
+            r"method.py:Strange: training failed \(KeyError: 'out of luck', .*method.py",
+        ),
+        ("ends", r"method.py:Strange: training failed \(SystemExit: 0, .*method.py, line"),
+        (
+            "vector",
+            r"strange: the loss is Tensor of shape \(50,\), expected a Tensor of one",
+        ),
+        ("bare", r"strange: gives Tensor; expected the loss and a dict of statistics"),
+        ("number", r"strange: statistics\['loss'\] is float, expected a Tensor of one number"),
+        ("each", r"strange: statistics\['y'\] is Tensor of shape \(50,\), expected"),
+        ("lossless", r"strange: its statistics are height, expected `loss` among them"),
+        ("taken", r"strange: statistics named epoch, which is what the history calls something"),
+        (
+            "array",
+            r"Strange keeps numpy.ndarray in state_dict\(\)\['at'\]\[0\], which no",
+        ),
+    ],
+)
+def test_a_method_that_gives_something_else_is_refused_in_its_first_step(
+    here, few_digits, inputs, what, words
+):
+    with pytest.raises(BatError, match=words):
+        train(here / "run", few_digits, own_run("Strange", {"what": what}), inputs)
+    assert not (here / "run" / "best.pt").exists()
+
+
+@pytest.mark.parametrize("what", ["draws", "eval"])
+def test_what_a_method_leaves_of_mode_and_draws_does_not_reach_another_step(
+    here, few_digits, inputs, kill, what
+):
+    """Draws from torch's global generator; the model left in eval mode."""
+    spec = own_run("Strange", {"what": what})
+    before = torch.get_rng_state()
+    train(here / "whole", few_digits, spec, inputs)
+    assert torch.equal(torch.get_rng_state(), before)
+    with kill(before=4):
+        train(here / "killed", few_digits, spec, inputs)
+    torch.rand(3)  # whatever else was drawn
+    train(here / "killed", few_digits, spec, inputs)
+    assert files(here / "whole") == files(here / "killed")
+    train(here / "plain", few_digits, own_run("Strange", {"what": "plain"}), inputs)
+    weights = [
+        torch.load(here / name / "last.pt", weights_only=True)["state_dict"]
+        for name in ("plain", "whole")
+    ]
+    same = all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert same == (what == "eval")
+
+
 def test_a_method_that_attacks_apart_takes_perturbed_weights(here, few_digits, inputs):
     losses = []
     for more in ({}, {"awp": {"gamma": 0}}, {"awp": {}}):
@@ -342,6 +482,34 @@ def prunes(x, model):
 
 
 def nothing(x): return None
+
+
+def doubles(x, model):
+    model.double()
+    return x
+
+
+def cuts(x, model):
+    model.head = torch.nn.Identity()
+    return x
+
+
+def adds(x, model):
+    model.more = torch.nn.Linear(2, 2)
+    return x
+
+
+def late(x, model):
+    if len(x) < 30:
+        model.head.weight.add_(1.0)
+    return x
+
+
+def relabels(x, y):
+    torch.manual_seed(3)
+    torch.set_grad_enabled(False)
+    y.add_(1).remainder_(10)
+    return x.add_(0.0).double()
 """
 
 
@@ -366,11 +534,14 @@ def test_an_attack_is_a_column_and_is_held_to_the_ball(here, few_digits):
     table, _ = read_table(here / "x" / "e.parquet", "evaluations")
     assert table.column_names == ["index", "clean", "fgsm", "pgd", "cw", "aa", "mine"]
     assert judged("push") == found  # read again, as complete
-    changes = r"changes the model \(.*weight.*\), which other attacks are to judge too"
+    changes = r"changes the model \(.*(weight|more).*\), which other attacks are to judge too"
     for name, words in (
         ("broken", "for sample .*nan"),
         ("nothing", "gives NoneType"),
         ("prunes", changes),
+        ("doubles", changes),
+        ("cuts", changes),
+        ("adds", changes),
     ):
         with pytest.raises(AttackError, match=f"attacks.py:{name}.*{words}"):
             judged(name)
@@ -389,6 +560,29 @@ def test_an_attack_draws_by_its_seed(here, few_digits):
     first, again = (attack(model, images, labels, index, seed=1, batch_size=30) for _ in range(2))
     assert torch.equal(first, again)
     assert model.training
+
+
+def test_what_an_attack_does_beside_its_images_reaches_nobody(here, few_digits):
+    """Labels changed in place, torch's generator seeded, gradients switched off, float64 given."""
+    (here / "attacks.py").write_text(ATTACKS)
+    model = build_model("small_cnn-4", n_classes=10, channels=1, seed=0)
+    images, labels = (
+        torch.from_numpy(np.array(a)) for a in (few_digits.test_images, few_digits.test_labels)
+    )
+    with torch.no_grad():
+        labels = model.eval()(images / 255).argmax(1)
+
+    def attacked(name):
+        attack = OwnAttack(0.3, extensions.record(f"attacks.py:{name}", {}, own.ATTACK_GIVEN))
+        before = torch.get_rng_state()
+        robust = attack(model, images, labels, torch.arange(100), seed=1, batch_size=30)
+        assert torch.equal(torch.get_rng_state(), before)
+        assert torch.is_grad_enabled()
+        return robust
+
+    assert attacked("relabels").all()
+    with pytest.raises(AttackError, match=r"late: changes the model \(head.weight\)"):
+        attacked("late")  # in the last batch, of ten
 
 
 # -- trainings ------------------------------------------------------------------------------
@@ -415,7 +609,19 @@ def correct(index, data):
 def strange(index, train_labels, trial, what="nan"):
     logits = np.zeros((len(train_labels), 10))
     logits[3] = np.nan
-    return {"nan": (logits, logits), "one": logits, "labels": (train_labels, train_labels)}[what]
+    ragged = [[1.0] * 10] * (len(train_labels) - 1) + [[1.0]]
+    return {
+        "nan": (logits, logits),
+        "one": logits,
+        "labels": (train_labels, train_labels),
+        "ragged": (ragged, ragged),
+    }[what]
+
+
+def draws(index):
+    import torch
+
+    return torch.randn(200, 10, dtype=torch.bfloat16), torch.randn(100, 10)
 
 
 def fails(index, trial):
@@ -473,6 +679,16 @@ def test_trials_are_taken_over_until_the_code_changes(shard, here):
     assert shard(recipe("nearest", shift=1), 2, 5)[0]["included_accuracy"] == 0.0
 
 
+def test_what_torch_draws_in_a_trial_goes_by_its_number(shard, here):
+    """In half precision too, which numpy does not have."""
+    first = shard(recipe("draws"), 0, 3)
+    for path in (here / "results" / "trials").glob("*.parquet"):
+        path.unlink()
+    again = shard(recipe("draws"), 2, 3)
+    assert [row["train_correct"] for row in again] == [row["train_correct"] for row in first[2:]]
+    assert first[0]["train_correct"] != first[1]["train_correct"]
+
+
 def test_correctness_alone_serves_the_scores(shard):
     found = shard(recipe("correct"))
     assert not any(row["train_margin"] or row["test_margin"] for row in found)
@@ -487,6 +703,7 @@ def test_correctness_alone_serves_the_scores(shard):
         ("strange", {}, "training samples: the logits of 1 of 200.*not finite, the first of sampl"),
         ("strange", {"what": "one"}, r"returned ndarray of shape \(200, 10\), expected two arrays"),
         ("strange", {"what": "labels"}, r"int64 of shape \(200,\), expected correctness"),
+        ("strange", {"what": "ragged"}, "training samples: are no array"),
         ("fails", {}, "out of luck, .*training.py, line"),
     ],
 )
