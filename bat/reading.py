@@ -38,11 +38,17 @@ def regular_file(path: str | Path, error: type[BatError] = BatError) -> Path:
     Raises
     ------
     BatError
-        If nothing is there, or it is a folder, a named pipe, a socket or a device.
+        If nothing is there, or it is a folder, a named pipe, a socket, a device or
+        a link that leads nowhere.
     """
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
+        if os.path.islink(path):
+            raise error(
+                f"{path}: is a link that leads to no file ({os.readlink(path)}); put the file "
+                "back there, or remove the link"
+            ) from None
         raise error(f"{path}: the file does not exist") from None
     except (OSError, ValueError) as problem:  # ValueError: a NUL in the name
         reason = getattr(problem, "strerror", None) or problem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from bat import data
@@ -22,7 +23,7 @@ def summary(config: Config) -> list[str]:
         root = config.results / name
         lines += ["", f"{name}", "-" * len(name), *_duplicates(root / "data")]
         start = len(lines)
-        if not (root / "scores" / "memorization.parquet").exists():
+        if not os.path.lexists(root / "scores" / "memorization.parquet"):
             lines.append("no scores yet")
             continue
         folder = Folder(root)
@@ -38,9 +39,11 @@ def summary(config: Config) -> list[str]:
             f"above {dataset.groups.atypical_above:g}, {by_chance}."
         )
         pairs = root / "scores" / "influence.parquet"
-        if pairs.exists():
+        if os.path.lexists(pairs):
             lines.append(pairs_by_chance(read_metadata(pairs, "influence")))
-        if all((root / "groups" / f"{split}.parquet").exists() for split in ("train", "test")):
+        if all(
+            os.path.lexists(root / "groups" / f"{split}.parquet") for split in ("train", "test")
+        ):
             lines += [
                 f"{split} atypical samples: {chance_text(chance)}"
                 for split, chance in folder.chances().items()
@@ -65,7 +68,7 @@ def summary(config: Config) -> list[str]:
 
 def _duplicates(folder: Path) -> list[str]:
     """A line on exact copies in a prepared folder; none where they were not counted (0.1.0)."""
-    if not (folder / data.INFO).exists():
+    if not os.path.lexists(folder / data.INFO):
         return []
     info = data.load(folder).info
     notes = duplicate_notes(info["duplicates"], info["n_test"]) if "duplicates" in info else []

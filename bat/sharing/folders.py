@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -136,7 +137,9 @@ def naming(folder: str, name: str | Path) -> Iterator[None]:
 def _look(folder: Path, name: str) -> Source:
     root = folder / "scores" if (folder / "scores").is_dir() else folder
     data = next((p for p in (root, root.parent / "data") if (p / INFO).is_file()), root)
-    tables = {kind: root / file for kind, file in FILE_NAMES.items() if (root / file).is_file()}
+    tables = {
+        kind: root / file for kind, file in FILE_NAMES.items() if os.path.lexists(root / file)
+    }
     if not tables:
         arrays = [p for p in sorted(root.glob("*.npz")) if published.is_published(p)]
         if not arrays:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -170,7 +171,7 @@ def answer_files(folder: Path) -> list[Path]:
 def _keep_answered(out: Path, name: str) -> None:
     """Refuse to replace the key that answers on disk need."""
     answers = answer_files(out)
-    if not answers or not (out / "key.json").exists():
+    if not answers or not os.path.lexists(out / "key.json"):
         return
     before = read_json(out / "key.json")["sheet"]
     if before != name:

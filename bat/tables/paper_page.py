@@ -6,6 +6,7 @@ and samples. Damaged files are refused by name.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -192,7 +193,7 @@ def _scores(results: Path, names: list[str]) -> list[dict]:
     rows = []
     for name in dict.fromkeys([*printed, *names]):
         path, ours = results / name / "scores" / "memorization.parquet", Ours(NOT_RUN, "")
-        if path.exists():
+        if os.path.lexists(path):
             table, metadata = read_checked(path, "memorization", None)
             found = memorization_histogram(
                 table.to_pandas(), atypical_above=paper.ATYPICAL_ABOVE
@@ -276,7 +277,7 @@ def _caution(results: Path, pair: Pair) -> str:
     paths = {
         split: results / pair[0] / "groups" / f"{split}.parquet" for split in ("train", "test")
     }
-    about = {s: read_metadata(path, "groups") for s, path in paths.items() if path.exists()}
+    about = {s: read_metadata(path, "groups") for s, path in paths.items() if os.path.lexists(path)}
     text = caution(about)
     return f"; {text}" if text else ""
 
@@ -369,7 +370,7 @@ def _methods(results: Path, pair: Pair) -> list[str]:
 def _caption(results: Path, pair: Pair) -> str:
     """What our table's own file says of data, models, epochs and seeds."""
     path = results.joinpath(*pair, "tables", "methods.md")
-    if not path.exists():
+    if not os.path.lexists(path):
         return f"Ours: {NOT_RUN}.\n"
     line = path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0]
     return f"Ours: {line.replace('<', '&lt;')}\n"  # it is Markdown already, of whoever wrote it
@@ -385,7 +386,7 @@ def _run(results: Path, pair: Pair, run: str) -> Path:
 def _csv(results: Path, pair: Pair, name: str, columns: str) -> pd.DataFrame:
     """A table of ours; without rows where there is no such file."""
     path, wanted = results.joinpath(*pair, name), columns.split()
-    if not path.exists():
+    if not os.path.lexists(path):
         return pd.DataFrame(columns=wanted)
     try:
         table = pd.read_csv(regular_file(path, ArtifactError))

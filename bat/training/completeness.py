@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ from bat.validation import read_checked
 def is_complete(out: Path, prepared: PreparedData, spec: dict, made_of: MadeOf) -> bool:
     """Whether a run lies there whole, of these settings and of what it would be made of now."""
     path = out / "history.parquet"
-    if not path.exists():
+    if not os.path.lexists(path):
         return False
     try:
         table, metadata = read_checked(path, "history", prepared)

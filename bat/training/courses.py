@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -136,7 +137,7 @@ def _bytes(values: np.ndarray) -> bytes | None:
 
 
 def _is_there(path: Path, prepared: PreparedData, spec: dict, seed: int) -> bool:
-    if not path.exists():
+    if not os.path.lexists(path):
         return False
     try:
         table, about = read_checked(path, "courses", prepared)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,7 +103,7 @@ class Run:
 
     def resume_from(self, path: Path) -> None:
         """Go on from the state in a file, where it is one of this run, these data and inputs."""
-        if not path.exists():
+        if not os.path.lexists(path):
             return
         state = read_checkpoint(path)
         if not isinstance(state, dict) or not {"spec", "training", "rows", "best"} <= state.keys():

@@ -7,6 +7,7 @@ a trial that is found in any shard of the same recipe is not trained again.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Collection
@@ -127,7 +128,7 @@ def _find(
         if first <= wanted[-1] and last >= wanted[0]:
             paths.append(path)
     rows: dict[int, pa.Table] = {}
-    for path in filter(Path.exists, paths):
+    for path in filter(os.path.lexists, paths):
         try:
             found = _rows_of(path, prepared, recipe)
         except MisplacedError:

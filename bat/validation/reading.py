@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def made_already(
     MisplacedError
         If a file of another run lies there; it is not overwritten.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     try:
         table, metadata = read_checked(path, kind, prepared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,7 @@ def check_model(
     ArtifactError
     """
     history = checkpoint.with_name("history.parquet")
-    if not history.exists():
+    if not os.path.lexists(history):
         return  # a model from elsewhere, put there by hand
     now = files.read_metadata(history, "history")
     if "inputs" in metadata and "checkpoints" in now:
