@@ -8,7 +8,9 @@ from pathlib import Path
 from bat import data
 from bat.config import Config
 from bat.data.duplicates import duplicate_notes
+from bat.errors import ArtifactError
 from bat.files import read_metadata
+from bat.reading import regular_file
 from bat.report.captions import provenance
 from bat.report.folder import Folder
 from bat.report.words import percent
@@ -62,7 +64,8 @@ def summary(config: Config) -> list[str]:
             if files:
                 lines.append(f"{title}: {', '.join(files)}")
         for table in sorted(root.glob("*/tables/methods.md")):
-            lines += ["", table.read_text(encoding="utf-8").strip()]
+            text = regular_file(table, ArtifactError).read_text(encoding="utf-8", errors="replace")
+            lines += ["", text.strip()]
     return lines[1:]
 
 

@@ -372,7 +372,8 @@ def _caption(results: Path, pair: Pair) -> str:
     path = results.joinpath(*pair, "tables", "methods.md")
     if not os.path.lexists(path):
         return f"Ours: {NOT_RUN}.\n"
-    line = path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0]
+    text = regular_file(path, ArtifactError).read_text(encoding="utf-8", errors="replace")
+    line = text.split("\n", 1)[0]
     return f"Ours: {line.replace('<', '&lt;')}\n"  # it is Markdown already, of whoever wrote it
 
 
@@ -395,7 +396,32 @@ def _csv(results: Path, pair: Pair, name: str, columns: str) -> pd.DataFrame:
     missing = set(wanted) - set(table.columns)
     if missing:
         raise ArtifactError(f"{path}: lacks the columns {sorted(missing)}; make it again")
+    for column in wanted:
+        _check_cells(path, table[column], "attack" in wanted)
     return table
+
+
+_TEXTS = ("series", "attack", "method", "run", "label", "measure", "group", "answer")
+_COUNTS = ("epoch", "n", "n_seeds", "n_images", "n_annotators")
+
+
+def _check_cells(path: Path, cells: pd.Series, of_accuracies: bool) -> None:
+    """Refuse cells of a column of ours that are no text, count or share, or lie out of range."""
+    name, empty, numbers = cells.name, cells.isna(), pd.to_numeric(cells, errors="coerce")
+    if name in _TEXTS:
+        wrong, expected = empty, "a text"
+    elif name in _COUNTS:
+        wrong, expected = ~((numbers >= 0) & (numbers % 1 == 0)), "a whole number, 0 or more"
+    else:
+        share = name == "share" or (name == "mean" and of_accuracies)
+        low, high = (0, 1) if share else (0, 2) if name == "sd" else (-2, 2)
+        wrong, expected = ~numbers.between(low, high) & ~empty, f"a number in [{low}, {high}]"
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise ArtifactError(
+            f"{path}: {name} is {cells.iloc[row]!s:.80} in row {row + 1}, expected {expected}; "
+            "make it again"
+        )
 
 
 def _made(results: Path, pair: Pair, run: str, n_seeds: int) -> str:
