@@ -209,8 +209,10 @@ def check_info(source: Source) -> None:
     stated = source.info | {"number of class_names": len(source.info["class_names"])}
     for key, value in found.items():
         if stated.get(key, value) != value:
+            of = "test" if key == "n_test" else "memorization"
             raise ArtifactError(
-                f"{source.name}: the {key} in {INFO} is {stated[key]}, and {value} in the tables; "
+                f"{source.name}: the {key} in {INFO} is {stated[key]}, and {value} in the tables "
+                f"({source.tables[of].name}); "
                 "they speak of different data: get them from their maker again, or run the "
                 "workflow, which makes them anew"
             )
