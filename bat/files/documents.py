@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from bat.files.digests import json_digest, sha256_of
 from bat.files.identity import check_inputs
 from bat.files.schemas import FORMAT_VERSION
 from bat.files.writing import write_bytes
-from bat.reading import Expected, check_values, parse_json, regular_file
+from bat.reading import Expected, check_values, lies_there, parse_json, regular_file
 
 
 def read_json(path: str | Path) -> Any:
@@ -85,7 +84,7 @@ def check_label(
     ArtifactError
         If the label is damaged, or not of this file, data set or inputs.
     """
-    if not os.path.lexists(_label_of(path)):
+    if not lies_there(_label_of(path)):
         return
     label = read_signed(_label_of(path))
     check_values(str(_label_of(path)), label, _LABEL, ArtifactError)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from bat.errors import REMAKE, ArtifactError
 from bat.files import read_signed
 from bat.files.specifications import specification_text
 from bat.plan.shards import rounds
+from bat.reading import lies_there
 
 
 class Reached(NamedTuple):
@@ -62,7 +62,7 @@ def reached(scores: Scores, folder: Path, asked: dict | None) -> Reached:
     while True:
         decisions += (decision_file(n_trials),)
         path = folder / decisions[-1]
-        decision = read_signed(path) if os.path.lexists(path) else {}
+        decision = read_signed(path) if lies_there(path) else {}
         if specification_text(decision.get("asked", {})) != text:
             return Reached(n_trials, decisions, final=False)
         following = _following(path, decision, n_trials, possible)

@@ -6,7 +6,6 @@ Arrays are base64 of little-endian float32, int32 or uint8; pairs lie as CSR, by
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bat.files import PREDICTED
+from bat.reading import lies_there
 from bat.report.folder import Folder
 from bat.scores import SCORES
 from bat.scores.proxies import PROXIES
@@ -85,7 +85,7 @@ def splits(folder: Folder, distance: np.ndarray) -> dict[str, dict]:
     prepared, pairs = folder.prepared, folder.scores("influence")[0]
     train = [folder.scores("memorization")[0]]
     for kind in OPTIONAL:
-        if os.path.lexists(folder.path / "scores" / f"{kind}.parquet"):
+        if lies_there(folder.path / "scores" / f"{kind}.parquet"):
             train.append(folder.scores(kind)[0])
     test = [folder.scores("test")[0]]
     thresholds = folder.groups("test")[1].get("thresholds", {})

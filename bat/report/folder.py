@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pandas as pd
 
 from bat import data
 from bat.files import check_inputs, read_metadata, table_digest
+from bat.reading import lies_there
 from bat.report.captions import ranked_text, sentences
 from bat.scores.chance import caution
 from bat.scores.fit import fit_sentence
@@ -82,7 +82,7 @@ class Folder:
     def noted(self, caption: str, name: str) -> str:
         """A caption, and what must be known of scores or groups that its artefact is made by."""
         kind = "groups" if name.startswith("groups/") else Path(name).stem
-        if not os.path.lexists(self.path / name):  # a table without a run that goes by them
+        if not lies_there(self.path / name):  # a table without a run that goes by them
             return caption
         metadata = read_metadata(self.path / name, kind, fingerprint=self.prepared.fingerprint)
         return f"{caption} {fit_sentence(metadata)}".strip()

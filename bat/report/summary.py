@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from bat import data
@@ -10,7 +9,7 @@ from bat.config import Config
 from bat.data.duplicates import duplicate_notes
 from bat.errors import ArtifactError
 from bat.files import read_metadata
-from bat.reading import regular_file
+from bat.reading import lies_there, regular_file
 from bat.report.captions import provenance
 from bat.report.folder import Folder
 from bat.report.words import percent
@@ -25,7 +24,7 @@ def summary(config: Config) -> list[str]:
         root = config.results / name
         lines += ["", f"{name}", "-" * len(name), *_duplicates(root / "data")]
         start = len(lines)
-        if not os.path.lexists(root / "scores" / "memorization.parquet"):
+        if not lies_there(root / "scores" / "memorization.parquet"):
             lines.append("no scores yet")
             continue
         folder = Folder(root)
@@ -41,11 +40,9 @@ def summary(config: Config) -> list[str]:
             f"above {dataset.groups.atypical_above:g}, {by_chance}."
         )
         pairs = root / "scores" / "influence.parquet"
-        if os.path.lexists(pairs):
+        if lies_there(pairs):
             lines.append(pairs_by_chance(read_metadata(pairs, "influence")))
-        if all(
-            os.path.lexists(root / "groups" / f"{split}.parquet") for split in ("train", "test")
-        ):
+        if all(lies_there(root / "groups" / f"{split}.parquet") for split in ("train", "test")):
             lines += [
                 f"{split} atypical samples: {chance_text(chance)}"
                 for split, chance in folder.chances().items()
@@ -71,7 +68,7 @@ def summary(config: Config) -> list[str]:
 
 def _duplicates(folder: Path) -> list[str]:
     """A line on exact copies in a prepared folder; none where they were not counted (0.1.0)."""
-    if not os.path.lexists(folder / data.INFO):
+    if not lies_there(folder / data.INFO):
         return []
     info = data.load(folder).info
     notes = duplicate_notes(info["duplicates"], info["n_test"]) if "duplicates" in info else []

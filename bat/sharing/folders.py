@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -22,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from bat.errors import ArtifactError
 from bat.files import column, read_json, read_table, sha256_of
 from bat.files.zips import DAMAGED, Limits, open_zip
-from bat.reading import Expected, check_values
+from bat.reading import Expected, check_values, lies_there
 from bat.scores import ENSEMBLE_SCORES
 from bat.sharing import published
 from bat.sharing.lists import is_score_list
@@ -137,9 +136,7 @@ def naming(folder: str, name: str | Path) -> Iterator[None]:
 def _look(folder: Path, name: str) -> Source:
     root = folder / "scores" if (folder / "scores").is_dir() else folder
     data = next((p for p in (root, root.parent / "data") if (p / INFO).is_file()), root)
-    tables = {
-        kind: root / file for kind, file in FILE_NAMES.items() if os.path.lexists(root / file)
-    }
+    tables = {kind: root / file for kind, file in FILE_NAMES.items() if lies_there(root / file)}
     if not tables:
         arrays = [p for p in sorted(root.glob("*.npz")) if published.is_published(p)]
         if not arrays:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from bat.data.names import NAMES
 from bat.errors import ArtifactError
 from bat.escaping import plain
 from bat.files import column
+from bat.reading import lies_there
 from bat.sharing import published
 from bat.sharing.cards import description, facts
 from bat.sharing.folders import (
@@ -119,7 +119,7 @@ def validate(path: Path, prepared: PreparedData | None = None) -> Iterator[tuple
         ]
         names = {REQUIRED[0]: FILE_NAMES["convergence"], "privacy": "privacy.csv"}
         beside = [p.with_name(names[p.stem]) for p in files if p.stem in names]
-        files += [p for p in beside if os.path.lexists(p)]
+        files += [p for p in beside if lies_there(p)]
         if not files:
             raise ArtifactError(f"{path}: no table there")
         for folder in sorted({file.parent for file in files}):

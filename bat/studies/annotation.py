@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -22,7 +21,7 @@ import pandas as pd
 from bat import data
 from bat.errors import ArtifactError, BatError
 from bat.files import column, read_json, write_bytes, write_json
-from bat.reading import regular_file
+from bat.reading import lies_there, regular_file
 from bat.report.annotation_page import Item, page
 from bat.report.paper import ANNOTATED, ANSWERS
 from bat.scores.chance import caution
@@ -195,7 +194,7 @@ def answer_files(folder: Path) -> list[Path]:
 def _keep_answered(out: Path, name: str) -> None:
     """Refuse to replace the key that answers on disk need."""
     answers = answer_files(out)
-    if not answers or not os.path.lexists(out / "key.json"):
+    if not answers or not lies_there(out / "key.json"):
         return
     before = read_key(out / "key.json")["sheet"]
     if before != name:

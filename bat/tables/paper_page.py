@@ -6,7 +6,6 @@ and samples. Damaged files are refused by name.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +22,7 @@ from bat.files import read_json, read_metadata, write_bytes
 from bat.files.bits import unpack
 from bat.plan.catalogue import Entry
 from bat.plan.names import study_name
-from bat.reading import regular_file
+from bat.reading import lies_there, regular_file
 from bat.report import paper
 from bat.report.captions import provenance
 from bat.report.words import LABELS, cell_text, difference_text, mean_text, percent
@@ -193,7 +192,7 @@ def _scores(results: Path, names: list[str]) -> list[dict]:
     rows = []
     for name in dict.fromkeys([*printed, *names]):
         path, ours = results / name / "scores" / "memorization.parquet", Ours(NOT_RUN, "")
-        if os.path.lexists(path):
+        if lies_there(path):
             table, metadata = read_checked(path, "memorization", None)
             found = memorization_histogram(
                 table.to_pandas(), atypical_above=paper.ATYPICAL_ABOVE
@@ -277,7 +276,7 @@ def _caution(results: Path, pair: Pair) -> str:
     paths = {
         split: results / pair[0] / "groups" / f"{split}.parquet" for split in ("train", "test")
     }
-    about = {s: read_metadata(path, "groups") for s, path in paths.items() if os.path.lexists(path)}
+    about = {s: read_metadata(path, "groups") for s, path in paths.items() if lies_there(path)}
     text = caution(about)
     return f"; {text}" if text else ""
 
@@ -370,7 +369,7 @@ def _methods(results: Path, pair: Pair) -> list[str]:
 def _caption(results: Path, pair: Pair) -> str:
     """What our table's own file says of data, models, epochs and seeds."""
     path = results.joinpath(*pair, "tables", "methods.md")
-    if not os.path.lexists(path):
+    if not lies_there(path):
         return f"Ours: {NOT_RUN}.\n"
     text = regular_file(path, ArtifactError).read_text(encoding="utf-8", errors="replace")
     line = text.split("\n", 1)[0]
@@ -387,7 +386,7 @@ def _run(results: Path, pair: Pair, run: str) -> Path:
 def _csv(results: Path, pair: Pair, name: str, columns: str) -> pd.DataFrame:
     """A table of ours; without rows where there is no such file."""
     path, wanted = results.joinpath(*pair, name), columns.split()
-    if not os.path.lexists(path):
+    if not lies_there(path):
         return pd.DataFrame(columns=wanted)
     try:
         table = pd.read_csv(regular_file(path, ArtifactError))

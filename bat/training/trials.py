@@ -7,7 +7,6 @@ a trial that is found in any shard of the same recipe is not trained again.
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Collection
@@ -24,6 +23,7 @@ from bat.errors import ArtifactError, BatError, MisplacedError
 from bat.models import build_for
 from bat.objectives import ERM
 from bat.progress import log, progress
+from bat.reading import lies_there
 from bat.scores import trials_for_coverage
 from bat.scores.margins import margins as margins_of
 from bat.scores.subsets import subset
@@ -128,7 +128,7 @@ def _find(
         if first <= wanted[-1] and last >= wanted[0]:
             paths.append(path)
     rows: dict[int, pa.Table] = {}
-    for path in filter(os.path.lexists, paths):
+    for path in filter(lies_there, paths):
         try:
             found = _rows_of(path, prepared, recipe)
         except MisplacedError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from bat.data import PreparedData
 from bat.errors import ArtifactError, MisplacedError
 from bat.files import read_table
 from bat.progress import log
+from bat.reading import lies_there
 from bat.validation.kinds import CHECKS, SPLIT, kind_of
 from bat.validation.metadata import check_metadata
 from bat.validation.rows import Rows
@@ -120,7 +120,7 @@ def made_already(
     MisplacedError
         If a file of another run lies there; it is not overwritten.
     """
-    if not os.path.lexists(path):
+    if not lies_there(path):
         return None
     try:
         table, metadata = read_checked(path, kind, prepared)

@@ -1,5 +1,6 @@
 """JSON: read with care, refused by name."""
 
+import errno
 import os
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from bat import files
 from bat.errors import ArtifactError
 from bat.files import check_label, read_json, read_table, write_json, write_label
+from bat.reading import lies_there
 
 
 def test_json_refuses_what_is_not_json(tmp_path):
@@ -23,6 +25,27 @@ def test_unreadable_json_is_named(tmp_path, content):
         read_json(path)
     with pytest.raises(ArtifactError, match=r"none\.json: the file does not exist"):
         read_json(tmp_path / "none.json")
+
+
+def test_what_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "table.parquet"
+    path.write_text("x")
+    monkeypatch.setattr(os, "access", lambda *asked: False)
+    with pytest.raises(ArtifactError, match=r"table\.parquet: cannot be read \(no permission\)"):
+        read_table(path, "groups")
+
+
+def test_what_lies_there_is_told_from_what_cannot_be_seen(tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to("nowhere")
+    assert lies_there(tmp_path / "link")
+    assert not lies_there(tmp_path / "none")
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "lstat", refuse)
+    with pytest.raises(PermissionError):
+        lies_there(tmp_path / "none")
 
 
 def test_a_link_that_leads_nowhere_is_named_as_one(tmp_path):
