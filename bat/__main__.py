@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import bat
 from bat.commands import VERBS
 from bat.errors import BatError
+from bat.escaping import shown
 from bat.progress import log, start_logging
 from bat.stopping import UNDER_WORKFLOW, Stopped, ended_by_signals
 
@@ -61,6 +62,11 @@ def _run(argv: list[str]) -> int:
     except BatError as error:
         log.error("error: %s", error)
         return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        log.error("error: %s", _unreachable(error))
+        return 2
     except Stopped as stop:
         if UNDER_WORKFLOW in os.environ:  # which itself says it, once for all its jobs
             log.handlers[:] = log.handlers[1:] or log.handlers
@@ -70,6 +76,15 @@ def _run(argv: list[str]) -> int:
         log.error("error: code that the command runs ended it (SystemExit: %s)", end)
         return 2
     return 0
+
+
+def _unreachable(error: OSError) -> BatError:
+    """What to say of a file or folder that the system lets nobody open, list or write."""
+    names = " to ".join(shown(name) for name in (error.filename, error.filename2) if name)
+    return BatError(
+        f"{names}: cannot be reached ({error.strerror}); allow reading and writing there, or see "
+        "to the disk, and run the command again"
+    )
 
 
 def parser(asked: Sequence[str] = ()) -> argparse.ArgumentParser:

@@ -38,11 +38,17 @@ def regular_file(path: str | Path, error: type[BatError] = BatError) -> Path:
     Raises
     ------
     BatError
-        If nothing is there, or it is a folder, a named pipe, a socket or a device.
+        If nothing is there, or it is a folder, a named pipe, a socket, a device, a
+        link that leads nowhere, or may not be read.
     """
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
+        if os.path.islink(path):
+            raise error(
+                f"{path}: is a link that leads to no file ({os.readlink(path)}); put the file "
+                "back there, or remove the link"
+            ) from None
         raise error(f"{path}: the file does not exist") from None
     except (OSError, ValueError) as problem:  # ValueError: a NUL in the name
         reason = getattr(problem, "strerror", None) or problem
@@ -50,7 +56,24 @@ def regular_file(path: str | Path, error: type[BatError] = BatError) -> Path:
     if not stat.S_ISREG(mode):
         found = next((name for is_one, name in _KINDS if is_one(mode)), "no file")
         raise error(f"{path}: is {found}, expected a file")
+    if not os.access(path, os.R_OK):
+        raise error(f"{path}: cannot be read (no permission); allow reading it")
     return Path(path)
+
+
+def lies_there(path: str | Path) -> bool:
+    """Whether a name is taken, also by a link that leads nowhere.
+
+    Raises
+    ------
+    OSError
+        If the folder may not be looked into.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 _KINDS = [

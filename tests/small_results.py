@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from short_runs import CPU
 
+import bat
 from bat import config, data, scoring
 from bat.files import read_table, write_bytes, write_json, write_table, write_torch
 from bat.files.specifications import read_specification, specification_name
@@ -252,6 +253,12 @@ def _poison(of: str, folder: Path) -> None:
     )
 
 
+def _read_scores(folder: Path) -> None:
+    tables = bat.read_scores(folder).tables
+    text = "\n".join(f"{kind} {_digest(frame)}" for kind, frame in sorted(tables.items()))
+    write_bytes(folder / "shown" / "read.txt", text.encode())
+
+
 def _figure(name: str, folder: Path) -> None:
     spec = spec_of(folder, "figures")
     writer(read_catalogue()[name])(Folder(folder, spec), folder / "shown" / name)
@@ -380,6 +387,7 @@ def stages() -> list[Stage]:
         reads = (_DATA, f"{place}/runs/{of}/best.pt", out)
         found.append(Stage(f"poison {of}", reads, (out,), bound(_poison, of), _run_spec(of)))
     shown = ("shown/*", "shown/*/*")
+    found.append(Stage("read scores", ("scores/*",), shown, _read_scores))
     for figure in [n for n, entry in read_catalogue().items() if entry.scope == "dataset"]:
         by_group = figure in ("groups", "privacy", "privacy_rates")
         more = ("scores/*", _GROUPS) if by_group else ("scores/*",)

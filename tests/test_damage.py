@@ -51,8 +51,8 @@ OF_A_FILE = int(os.environ.get("BAT_DAMAGE_OF_A_FILE", 10))  # damages of each, 
 OF_DATA = ("scores", "ensembles", "groups", "train bat-1-0.2/seed0", "evaluate pgd-at/seed0")
 OF_DATA += ("figure fig5", "figure fig7", "sheet", "table history", "trials", "interrupted")
 
-Damage = Mapping[str, bytes | None]
-"""Content of files by path; None where one is gone."""
+Damage = Mapping[str, bytes | Path | None]
+"""Content of files by path; a path where a link to it lies there, None where one is gone."""
 
 
 class Folder:
@@ -88,7 +88,7 @@ class Folder:
         """The folder as it was, with some files damaged."""
         for file in list(self.path.rglob("*")):
             name = file.relative_to(self.path).as_posix()
-            if file.is_file() and name not in self.content:
+            if file.is_symlink() or (file.is_file() and name not in self.content):
                 file.unlink()
         for name, content in self.content.items():
             if self.states[name] is None or self._state(name) != self.states[name]:
@@ -99,9 +99,11 @@ class Folder:
             if name in self.content:
                 self.states[name] = None
             (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-            if content is None:
+            if content is None or isinstance(content, Path):
                 (self.path / name).unlink()
-            else:
+            if isinstance(content, Path):
+                (self.path / name).symlink_to(content)
+            elif content is not None:
                 (self.path / name).write_bytes(content)
 
     def _run(self, stage: Stage) -> tuple[BaseException | None, str]:
@@ -200,6 +202,9 @@ def folder(tmp_path_factory):
     return Folder(*places)
 
 
+NOWHERE = Path("nowhere")
+
+
 COUNTS: dict[str, Counter] = {}
 
 
@@ -272,6 +277,15 @@ def other_files(
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_file_in_its_place(folder, kind):
     check(folder, "another file", misplaced(folder, kind))
+
+
+# -- a link that leads nowhere --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_link_that_leads_nowhere(folder, kind):
+    links = ((f"{name} leads nowhere", {name: NOWHERE}) for name in victims(folder, kind))
+    check(folder, "links", links)
 
 
 # -- content that changed -------------------------------------------------------------------

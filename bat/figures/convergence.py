@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bat.files import check_label
 from bat.plan.catalogue import Entry
 from bat.report.captions import captioned, of_dataset
 from bat.report.folder import Folder
@@ -37,7 +36,6 @@ from bat.scores import ATYPICAL_ABOVE, INFLUENCE_ABOVE
 from bat.scores.chance import counts_of
 from bat.statistics import above
 from bat.studies.convergence import convergence_study
-from bat.validation import check_convergence
 
 ENTRY = Entry(
     shows="were there enough trials?",
@@ -215,14 +213,10 @@ def write(folder: Folder, out: Path) -> list[Path]:
     list of Path
         The files written, as by `bat.report.saving.save_figure`.
     """
-    path = folder.path / "scores" / "convergence.csv"
-    check_convergence(path)
-    check_label(path, folder.prepared.fingerprint)
-    rows = pd.read_csv(path)
     scores, metadata = folder.scores("memorization")
     about_pairs = folder.scores("influence")[1]
     table = convergence_study(
-        rows,
+        folder.convergence(),
         precision=folder.spec["precision"],
         counts=counts_of(scores, folder.scores("test")[0], about_pairs),
         chosen=above(scores["memorization"].to_numpy(), ATYPICAL_ABOVE),

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bat.files import check_label
 from bat.plan.catalogue import Entry
 from bat.report.captions import captioned, of_dataset
 from bat.report.folder import Folder
@@ -19,7 +18,6 @@ from bat.report.style import BLACK, BLUE, ORANGE, WIDTH, styled
 from bat.report.writing import write_table_files
 from bat.scores.proxies import PROXIES
 from bat.scores.standing_in import TOPS, spearman_brown, standing_in
-from bat.validation import check_convergence
 
 ENTRY = Entry(
     shows="scores of single trainings against memorization, with their cost",
@@ -98,10 +96,7 @@ def _scores(folder: Folder) -> tuple[dict[str, np.ndarray], dict[str, float]]:
 
 def _reliability(folder: Folder) -> dict[str, float]:
     """How far memorization would agree with itself, from halves of as many trials."""
-    path = folder.path / "scores" / "convergence.csv"
-    check_convergence(path)
-    check_label(path, folder.prepared.fingerprint)
-    last = pd.read_csv(path).iloc[-1]
+    last = folder.convergence().iloc[-1]
     return {
         "spearman": spearman_brown(last["split_half_spearman"]),
         "pearson": spearman_brown(last["split_half_correlation"]),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bat.errors import REMAKE, ArtifactError, DamagedError
 from bat.files.digests import json_digest, sha256_of
+from bat.files.identity import check_inputs
 from bat.files.schemas import FORMAT_VERSION
 from bat.files.writing import write_bytes
-from bat.reading import parse_json, regular_file
+from bat.reading import Expected, check_values, lies_there, parse_json, regular_file
 
 
 def read_json(path: str | Path) -> Any:
@@ -63,17 +65,39 @@ def write_label(path: Path, **label: Any) -> None:
     write_json(_label_of(path), signed(content))
 
 
-def check_label(path: Path, fingerprint: str) -> dict:
-    """Refuse a file that is not what its label says (`write_label`); the label, empty if none."""
-    if not _label_of(path).exists():
-        return {}
+def check_label(
+    path: Path, fingerprint: str | None = None, made_of: Mapping[str, str] | None = None
+) -> None:
+    """Refuse a file that is not what its label says (`write_label`); without one, all is taken.
+
+    Parameters
+    ----------
+    path : path
+        Of the file; its label lies beside it.
+    fingerprint : str, optional
+        Of the data set in use; by default the file may be of any.
+    made_of : mapping of str to str, optional
+        Digests of what it would be made of now, by name, as for `check_inputs`.
+
+    Raises
+    ------
+    ArtifactError
+        If the label is damaged, or not of this file, data set or inputs.
+    """
+    if not lies_there(_label_of(path)):
+        return
     label = read_signed(_label_of(path))
-    if label.get("fingerprint") != fingerprint or label.get("sha256") != sha256_of(path):
+    check_values(str(_label_of(path)), label, _LABEL, ArtifactError)
+    of_others = fingerprint is not None and label.get("fingerprint") != fingerprint
+    if of_others or label.get("sha256") != sha256_of(path):
         raise ArtifactError(
             f"{path}: is not the file that {_label_of(path).name} beside it speaks of (edited, or "
             f"of other data); {REMAKE}"
         )
-    return label
+    check_inputs(path, label, made_of or {})
+
+
+_LABEL: Expected = {"identity": (dict,), "inputs": (dict,)}
 
 
 def _label_of(path: Path) -> Path:

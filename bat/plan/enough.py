@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bat.config import Scores
+from bat.errors import REMAKE, ArtifactError
 from bat.files import read_signed
 from bat.files.specifications import specification_text
 from bat.plan.shards import rounds
+from bat.reading import lies_there
 
 
 class Reached(NamedTuple):
@@ -50,21 +52,42 @@ def reached(scores: Scores, folder: Path, asked: dict | None) -> Reached:
     Raises
     ------
     ArtifactError
-        If a decision is damaged.
+        If a decision is damaged, or says what none of its number of trials can say.
     """
     if scores.trials != "auto":
         return Reached(scores.trials)
-    n_trials, text = rounds(scores)[0], specification_text(asked)
+    possible, text = rounds(scores), specification_text(asked)
+    n_trials = possible[0]
     decisions: tuple[str, ...] = ()
     while True:
         decisions += (decision_file(n_trials),)
         path = folder / decisions[-1]
-        decision = read_signed(path) if path.exists() else {}
+        decision = read_signed(path) if lies_there(path) else {}
         if specification_text(decision.get("asked", {})) != text:
             return Reached(n_trials, decisions, final=False)
-        if decision["next"] is None:
+        following = _following(path, decision, n_trials, possible)
+        if following is None:
             return Reached(n_trials, decisions)
-        n_trials = decision["next"]
+        n_trials = following
+
+
+def _following(path: Path, decision: dict, n_trials: int, possible: list[int]) -> int | None:
+    """The round that a decision says comes next, None for none."""
+    if decision.get("trials") != n_trials:
+        raise ArtifactError(
+            f"{path}: says what follows {decision.get('trials')!r:.80} trials, expected "
+            f"{n_trials}: a file was put in another's place, or edited; {REMAKE}"
+        )
+    later = [number for number in possible if number > n_trials]
+    following = decision.get("next", ...)
+    known = isinstance(following, int) and following in later
+    if following is not None and not known:
+        found = "nothing" if following is ... else f"{following!r:.80}"
+        raise ArtifactError(
+            f"{path}: says that {found} comes next, expected null or a later round "
+            f"({', '.join(map(str, later[:5])) or 'there is none'}); {REMAKE}"
+        )
+    return following
 
 
 def trials_in_words(scores: Scores) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from pathlib import Path
 from statistics import fmean
@@ -12,6 +13,7 @@ from bat.errors import ArtifactError
 from bat.files import column, read_metadata, read_table
 from bat.plan.shards import trial_counts
 from bat.plan.specifications import trial_recipe
+from bat.reading import regular_file
 
 
 def seconds_per_trial(config: Config) -> dict[str, dict[str, float]]:
@@ -48,7 +50,9 @@ def finished_trials(folder: Path, dataset: Dataset, architecture: str) -> dict[i
 def read_benchmark(path: Path) -> float | None:
     """Seconds that a benchmark file of Snakemake tells, the mean over its rows."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return fmean(float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))
-    except (OSError, KeyError, ValueError):
+        with regular_file(path).open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file, delimiter="\t")
+            seconds = fmean(float(row["s"] or "nan") for row in rows)
+    except (OSError, KeyError, ValueError, csv.Error):
         return None  # absent, or the job was killed while it was written
+    return seconds if 0 <= seconds < math.inf else None

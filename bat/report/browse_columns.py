@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bat.files import PREDICTED
+from bat.reading import lies_there
 from bat.report.folder import Folder
 from bat.scores import SCORES
 from bat.scores.proxies import PROXIES
@@ -84,7 +85,7 @@ def splits(folder: Folder, distance: np.ndarray) -> dict[str, dict]:
     prepared, pairs = folder.prepared, folder.scores("influence")[0]
     train = [folder.scores("memorization")[0]]
     for kind in OPTIONAL:
-        if (folder.path / "scores" / f"{kind}.parquet").exists():
+        if lies_there(folder.path / "scores" / f"{kind}.parquet"):
             train.append(folder.scores(kind)[0])
     test = [folder.scores("test")[0]]
     thresholds = folder.groups("test")[1].get("thresholds", {})

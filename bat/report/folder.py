@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from bat import data
-from bat.files import check_inputs, check_label, read_metadata, table_digest
+from bat.files import check_inputs, read_metadata, table_digest
+from bat.reading import lies_there
 from bat.report.captions import ranked_text, sentences
 from bat.scores.chance import caution
 from bat.scores.fit import fit_sentence
-from bat.validation import check_rates, groups_inputs, read_checked
+from bat.validation import check_convergence, check_rates, groups_inputs, read_checked
 
 
 class Folder:
@@ -41,15 +42,24 @@ class Folder:
             check_inputs(self.path / name, metadata, made_of)
         return table, metadata
 
+    def convergence(self) -> pd.DataFrame:
+        """``convergence.csv`` of this data set, made of its scores' trials."""
+        path = self.path / "scores" / "convergence.csv"
+        check_convergence(path, self.prepared.fingerprint, self._inputs("memorization", "trials"))
+        return pd.read_csv(path)
+
     def rates(self) -> pd.DataFrame:
         """``privacy.csv`` of this data set, made of its scores' trials and its groups."""
         path, groups = self.path / "scores" / "privacy.csv", self.path / "groups" / "train.parquet"
-        check_rates(path)
-        label, made_of = check_label(path, self.prepared.fingerprint), self.scores("privacy")[1]
-        present = {name: made_of["inputs"][name] for name in ("trials", "margins")}
+        present = self._inputs("privacy", "trials", "margins")
         present["groups"] = table_digest(groups, "groups", ["typical", "atypical"])
-        check_inputs(path, label, present)
+        check_rates(path, self.prepared.fingerprint, present)
         return pd.read_csv(path)
+
+    def _inputs(self, kind: str, *names: str) -> dict[str, str]:
+        """Digests of what a score table was made of, those that it states."""
+        stated = self.scores(kind)[1].get("inputs", {})
+        return {name: stated[name] for name in names if name in stated}
 
     def chances(self) -> dict[str, dict]:
         """What is expected by chance of the atypical groups, by split; empty if not stated."""
@@ -72,7 +82,7 @@ class Folder:
     def noted(self, caption: str, name: str) -> str:
         """A caption, and what must be known of scores or groups that its artefact is made by."""
         kind = "groups" if name.startswith("groups/") else Path(name).stem
-        if not (self.path / name).exists():  # a table without a run that goes by them
+        if not lies_there(self.path / name):  # a table without a run that goes by them
             return caption
         metadata = read_metadata(self.path / name, kind, fingerprint=self.prepared.fingerprint)
         return f"{caption} {fit_sentence(metadata)}".strip()

@@ -16,7 +16,7 @@ from bat.errors import ArtifactError
 from bat.files import read_json, read_metadata
 from bat.files.bits import unpack
 from bat.plan.names import study_name
-from bat.reading import regular_file
+from bat.reading import lies_there, regular_file
 from bat.report import paper
 from bat.report.words import counted, difference_text, mean_text
 from bat.scores.chance import caution
@@ -73,7 +73,7 @@ def _caution(results: Path, pair: Pair) -> str:
     paths = {
         split: results / pair[0] / "groups" / f"{split}.parquet" for split in ("train", "test")
     }
-    about = {s: read_metadata(path, "groups") for s, path in paths.items() if path.exists()}
+    about = {s: read_metadata(path, "groups") for s, path in paths.items() if lies_there(path)}
     text = caution(about)
     return f"; {text}" if text else ""
 
@@ -131,10 +131,10 @@ def read_values(results: Path, pair: Pair, name: str, columns: str) -> pd.DataFr
     Raises
     ------
     ArtifactError
-        If it cannot be read, or lacks a column.
+        If it cannot be read, lacks a column, or holds what no table of ours does.
     """
     path, wanted = results.joinpath(*pair, name), columns.split()
-    if not path.exists():
+    if not lies_there(path):
         return pd.DataFrame(columns=wanted)
     try:
         table = pd.read_csv(regular_file(path, ArtifactError))
@@ -143,7 +143,32 @@ def read_values(results: Path, pair: Pair, name: str, columns: str) -> pd.DataFr
     missing = set(wanted) - set(table.columns)
     if missing:
         raise ArtifactError(f"{path}: lacks the columns {sorted(missing)}; make it again")
+    for column in wanted:
+        _check_cells(path, table[column], "attack" in wanted)
     return table
+
+
+_TEXTS = ("series", "attack", "method", "run", "label", "measure", "group", "answer")
+_COUNTS = ("epoch", "n", "n_seeds", "n_images", "n_annotators")
+
+
+def _check_cells(path: Path, cells: pd.Series, of_accuracies: bool) -> None:
+    """Refuse cells of a column of ours that are no text, count or share, or lie out of range."""
+    name, empty, numbers = cells.name, cells.isna(), pd.to_numeric(cells, errors="coerce")
+    if name in _TEXTS:
+        wrong, expected = empty, "a text"
+    elif name in _COUNTS:
+        wrong, expected = ~((numbers >= 0) & (numbers % 1 == 0)), "a whole number, 0 or more"
+    else:
+        share = name == "share" or (name == "mean" and of_accuracies)
+        low, high = (0, 1) if share else (0, 2) if name == "sd" else (-2, 2)
+        wrong, expected = ~numbers.between(low, high) & ~empty, f"a number in [{low}, {high}]"
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise ArtifactError(
+            f"{path}: {name} is {cells.iloc[row]!s:.80} in row {row + 1}, expected {expected}; "
+            "make it again"
+        )
 
 
 def _made(results: Path, pair: Pair, run: str, n_seeds: int) -> str:

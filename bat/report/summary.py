@@ -7,7 +7,9 @@ from pathlib import Path
 from bat import data
 from bat.config import Config
 from bat.data.duplicates import duplicate_notes
+from bat.errors import ArtifactError
 from bat.files import read_metadata
+from bat.reading import lies_there, regular_file
 from bat.report.captions import provenance
 from bat.report.folder import Folder
 from bat.report.words import percent
@@ -22,7 +24,7 @@ def summary(config: Config) -> list[str]:
         root = config.results / name
         lines += ["", f"{name}", "-" * len(name), *_duplicates(root / "data")]
         start = len(lines)
-        if not (root / "scores" / "memorization.parquet").exists():
+        if not lies_there(root / "scores" / "memorization.parquet"):
             lines.append("no scores yet")
             continue
         folder = Folder(root)
@@ -38,9 +40,9 @@ def summary(config: Config) -> list[str]:
             f"above {dataset.groups.atypical_above:g}, {by_chance}."
         )
         pairs = root / "scores" / "influence.parquet"
-        if pairs.exists():
+        if lies_there(pairs):
             lines.append(pairs_by_chance(read_metadata(pairs, "influence")))
-        if all((root / "groups" / f"{split}.parquet").exists() for split in ("train", "test")):
+        if all(lies_there(root / "groups" / f"{split}.parquet") for split in ("train", "test")):
             lines += [
                 f"{split} atypical samples: {chance_text(chance)}"
                 for split, chance in folder.chances().items()
@@ -59,13 +61,14 @@ def summary(config: Config) -> list[str]:
             if files:
                 lines.append(f"{title}: {', '.join(files)}")
         for table in sorted(root.glob("*/tables/methods.md")):
-            lines += ["", table.read_text(encoding="utf-8").strip()]
+            text = regular_file(table, ArtifactError).read_text(encoding="utf-8", errors="replace")
+            lines += ["", text.strip()]
     return lines[1:]
 
 
 def _duplicates(folder: Path) -> list[str]:
     """A line on exact copies in a prepared folder; none where they were not counted (0.1.0)."""
-    if not (folder / data.INFO).exists():
+    if not lies_there(folder / data.INFO):
         return []
     info = data.load(folder).info
     notes = duplicate_notes(info["duplicates"], info["n_test"]) if "duplicates" in info else []

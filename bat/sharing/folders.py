@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from bat.errors import ArtifactError
 from bat.files import column, read_json, read_table, sha256_of
 from bat.files.zips import DAMAGED, Limits, open_zip
-from bat.reading import Expected, check_values
+from bat.reading import Expected, check_values, lies_there
 from bat.scores import ENSEMBLE_SCORES
 from bat.sharing import published
 from bat.sharing.lists import is_score_list
@@ -136,7 +136,7 @@ def naming(folder: str, name: str | Path) -> Iterator[None]:
 def _look(folder: Path, name: str) -> Source:
     root = folder / "scores" if (folder / "scores").is_dir() else folder
     data = next((p for p in (root, root.parent / "data") if (p / INFO).is_file()), root)
-    tables = {kind: root / file for kind, file in FILE_NAMES.items() if (root / file).is_file()}
+    tables = {kind: root / file for kind, file in FILE_NAMES.items() if lies_there(root / file)}
     if not tables:
         arrays = [p for p in sorted(root.glob("*.npz")) if published.is_published(p)]
         if not arrays:
@@ -206,8 +206,10 @@ def check_info(source: Source) -> None:
     stated = source.info | {"number of class_names": len(source.info["class_names"])}
     for key, value in found.items():
         if stated.get(key, value) != value:
+            of = "test" if key == "n_test" else "memorization"
             raise ArtifactError(
-                f"{source.name}: the {key} in {INFO} is {stated[key]}, and {value} in the tables; "
+                f"{source.name}: the {key} in {INFO} is {stated[key]}, and {value} in the tables "
+                f"({source.tables[of].name}); "
                 "they speak of different data: get them from their maker again, or run the "
                 "workflow, which makes them anew"
             )

@@ -10,9 +10,11 @@ import pyarrow as pa
 
 from bat import validation
 from bat.data import PreparedData
+from bat.data.names import NAMES
 from bat.errors import ArtifactError
 from bat.escaping import plain
 from bat.files import column
+from bat.reading import lies_there
 from bat.sharing import published
 from bat.sharing.cards import description, facts
 from bat.sharing.folders import (
@@ -90,7 +92,8 @@ def validate(path: Path, prepared: PreparedData | None = None) -> Iterator[tuple
     Parameters
     ----------
     path : path
-        A table, a list of scores, a folder (all tables below it), or an archive.
+        A table, a list of scores, a folder (all tables below it, but for the file names of
+        prepared images, which are no scores), or an archive.
     prepared : PreparedData, optional
         The data set; the tables must be of it.
 
@@ -111,10 +114,12 @@ def validate(path: Path, prepared: PreparedData | None = None) -> Iterator[tuple
         for file, text in validation.check_files([path], prepared):
             yield str(file), text
     elif path.is_dir():
-        files = [p for p in sorted(path.rglob("*.parquet")) if not _hidden(p, path)]
+        files = [
+            p for p in sorted(path.rglob("*.parquet")) if not _hidden(p, path) and p.name != NAMES
+        ]
         names = {REQUIRED[0]: FILE_NAMES["convergence"], "privacy": "privacy.csv"}
         beside = [p.with_name(names[p.stem]) for p in files if p.stem in names]
-        files += [p for p in beside if p.is_file()]
+        files += [p for p in beside if lies_there(p)]
         if not files:
             raise ArtifactError(f"{path}: no table there")
         for folder in sorted({file.parent for file in files}):

@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 from bat import data
-from bat.errors import BatError
+from bat.errors import ArtifactError, BatError
 from bat.files import column, read_json, write_bytes, write_json
-from bat.reading import regular_file
+from bat.reading import lies_there, regular_file
 from bat.report.annotation_page import Item, page
 from bat.report.paper import ANNOTATED, ANSWERS
 from bat.scores.chance import caution
@@ -147,7 +147,7 @@ def write_sheet(
         "checkpoint_sha256": metadata["checkpoint_sha256"],
         "items": items.to_dict("records"),
     }
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
+    name = _name(key)
     key = {"sheet": name, **key, "caution": caution({"train": about})}
     _keep_answered(out, name)
     classes = prepared.class_names
@@ -162,6 +162,30 @@ def write_sheet(
     return key
 
 
+def _name(key: Mapping[str, Any]) -> str:
+    """The name of a sheet, by what its key says of the items."""
+    said = {name: value for name, value in key.items() if name not in ("sheet", "caution")}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def read_key(path: Path) -> dict[str, Any]:
+    """Read the key of a sheet, from `write_sheet`.
+
+    Raises
+    ------
+    ArtifactError
+        If it is missing, damaged, or not what the name of its sheet says.
+    """
+    key = read_json(path)
+    if not isinstance(key, dict) or "items" not in key or key.get("sheet") != _name(key):
+        raise ArtifactError(
+            f"{path}: is no key of a sheet, or was edited (the name of the sheet is that of other "
+            "items); put the one back that was written with the sheet: answers mean nothing "
+            "without it"
+        )
+    return key
+
+
 def answer_files(folder: Path) -> list[Path]:
     """The annotators' files in an annotation folder, by name."""
     return sorted((folder / "answers").glob("*.csv"))
@@ -170,9 +194,9 @@ def answer_files(folder: Path) -> list[Path]:
 def _keep_answered(out: Path, name: str) -> None:
     """Refuse to replace the key that answers on disk need."""
     answers = answer_files(out)
-    if not answers or not (out / "key.json").exists():
+    if not answers or not lies_there(out / "key.json"):
         return
-    before = read_json(out / "key.json")["sheet"]
+    before = read_key(out / "key.json")["sheet"]
     if before != name:
         raise BatError(
             f"{out}: {len(answers)} answer files lie beside the sheet {before}, and the images, "

@@ -20,7 +20,7 @@ import numpy as np
 from bat.errors import ArtifactError, BatError, MisplacedError
 from bat.files import changed_inputs, check_identity, read_signed
 from bat.progress import log
-from bat.reading import Expected, check_values
+from bat.reading import Expected, check_values, lies_there
 from bat.statistics import proportion_variance
 
 KIND = "representation"
@@ -242,7 +242,7 @@ def made_already(path: Path, recipe: dict, inputs: Mapping[str, str]) -> dict | 
 
     Those of version 0.1.0, which name no inputs, are taken again: it costs seconds.
     """
-    if not path.exists():
+    if not lies_there(path):
         return None
     try:
         content = read_measures(path, inputs["data"])

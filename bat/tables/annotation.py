@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 
 from bat.errors import BatError
-from bat.files import read_json
 from bat.plan.catalogue import Entry
 from bat.report.comparison import Comparison
 from bat.report.paper import ANNOTATED, ANNOTATION_SHARES, ANSWERS
 from bat.report.words import counted, percent
 from bat.report.writing import write_table_files
 from bat.statistics import wilson_interval
-from bat.studies.annotation import agreement, answer_files, read_answers
+from bat.studies.annotation import agreement, answer_files, read_answers, read_key
 
 ENTRY = Entry(
     shows="the answers of the annotation study, and how far annotators agree",
@@ -153,7 +152,7 @@ def write_answer_tables(key: Path, answers: Sequence[Path], out: Path) -> list[P
             f"no answers yet; this waits for CSV files in {key.parent / 'answers'}: open "
             f"{key.parent / 'sheet.html'} in a browser, answer, and put the saved file there"
         )
-    content = read_json(key)
+    content = read_key(key)
     found = read_answers(answers, content)
     table, agreed = answer_shares(found), agreement(found)
     text = caption(table, agreed, content)

@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 
 from bat.config.attacks import ATTACKS
+from bat.errors import ArtifactError
 from bat.escaping import for_markdown
 from bat.figures.fig6 import memorization_histogram, range_text
 from bat.files import read_json, write_bytes
 from bat.plan.catalogue import Entry
+from bat.reading import lies_there, regular_file
 from bat.report import paper
 from bat.report.captions import provenance
 from bat.report.paper_ours import (
@@ -184,7 +186,7 @@ def _scores(results: Path, names: list[str]) -> list[dict]:
     rows = []
     for name in dict.fromkeys([*printed, *names]):
         path, ours = results / name / "scores" / "memorization.parquet", Ours(NOT_RUN, "")
-        if path.exists():
+        if lies_there(path):
             table, metadata = read_checked(path, "memorization", None)
             found = memorization_histogram(table.to_pandas(), atypical_above=ATYPICAL_ABOVE).iloc[0]
             text = f"{percent(found['share_above'])} {range_text(found)}"
@@ -274,7 +276,8 @@ def _methods(results: Path, pair: Pair) -> list[str]:
 def _caption(results: Path, pair: Pair) -> str:
     """What our table's own file says of data, models, epochs and seeds."""
     path = results.joinpath(*pair, "tables", "methods.md")
-    if not path.exists():
+    if not lies_there(path):
         return f"Ours: {NOT_RUN}.\n"
-    line = path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0]
+    text = regular_file(path, ArtifactError).read_text(encoding="utf-8", errors="replace")
+    line = text.split("\n", 1)[0]
     return f"Ours: {line.replace('<', '&lt;')}\n"  # it is Markdown already, of whoever wrote it

@@ -11,6 +11,7 @@ from bat.checkpoints.formats import checkpoint_digest
 from bat.data import PreparedData
 from bat.errors import ArtifactError, MisplacedError
 from bat.progress import log
+from bat.reading import lies_there
 from bat.training.inputs import MadeOf, identity
 from bat.validation import read_checked
 
@@ -18,7 +19,7 @@ from bat.validation import read_checked
 def is_complete(out: Path, prepared: PreparedData, spec: dict, made_of: MadeOf) -> bool:
     """Whether a run lies there whole, of these settings and of what it would be made of now."""
     path = out / "history.parquet"
-    if not path.exists():
+    if not lies_there(path):
         return False
     try:
         table, metadata = read_checked(path, "history", prepared)

@@ -14,6 +14,7 @@ from bat.data import DeviceData, PreparedData, to_device
 from bat.devices import Runtime
 from bat.errors import ArtifactError, MisplacedError
 from bat.progress import log, progress
+from bat.reading import lies_there
 from bat.scores.proxies import OF_HALVES, PASSES
 from bat.training.dynamics import Dynamics
 from bat.training.halves import forget_halves
@@ -136,7 +137,7 @@ def _bytes(values: np.ndarray) -> bytes | None:
 
 
 def _is_there(path: Path, prepared: PreparedData, spec: dict, seed: int) -> bool:
-    if not path.exists():
+    if not lies_there(path):
         return False
     try:
         table, about = read_checked(path, "courses", prepared)

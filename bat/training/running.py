@@ -24,7 +24,7 @@ from bat.files.bits import pack
 from bat.models import OwnNetwork
 from bat.objectives import build_objective
 from bat.progress import log
-from bat.reading import Expected, check_values
+from bat.reading import Expected, check_values, lies_there
 from bat.scores.subsets import HISTORY_SAMPLES, measured_samples
 from bat.streams import torch_seed
 from bat.training.averaging import averaged
@@ -103,7 +103,7 @@ class Run:
 
     def resume_from(self, path: Path) -> None:
         """Go on from the state in a file, where it is one of this run, these data and inputs."""
-        if not path.exists():
+        if not lies_there(path):
             return
         state = read_checkpoint(path)
         if not isinstance(state, dict) or not {"spec", "training", "rows", "best"} <= state.keys():

@@ -23,6 +23,7 @@ from bat.errors import ArtifactError, BatError, MisplacedError
 from bat.models import build_for
 from bat.objectives import ERM
 from bat.progress import log, progress
+from bat.reading import lies_there
 from bat.scores import trials_for_coverage
 from bat.scores.margins import margins as margins_of
 from bat.scores.subsets import subset
@@ -128,7 +129,7 @@ def _find(
         if first <= wanted[-1] and last >= wanted[0]:
             paths.append(path)
     rows: dict[int, pa.Table] = {}
-    for path in filter(Path.exists, paths):
+    for path in filter(lies_there, paths):
         try:
             found = _rows_of(path, prepared, recipe)
         except MisplacedError:

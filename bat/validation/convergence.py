@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from bat.errors import ArtifactError
-from bat.validation.rows import csv_rows
+from bat.files import check_label
+from bat.validation.csv_tables import csv_rows
 
 CONVERGENCE_COLUMNS = ("n_trials", "split_half_correlation", "se_p95")
 
@@ -16,21 +18,51 @@ DRAWN_COLUMNS = (
 )
 
 
-def check_convergence(path: Path) -> int:
-    """Check ``convergence.csv``; the number of its rows."""
-    rows = csv_rows(path)
+def check_convergence(
+    path: Path, fingerprint: str | None = None, made_of: Mapping[str, str] | None = None
+) -> int:
+    """Check ``convergence.csv``; the number of its rows.
+
+    Parameters
+    ----------
+    path : path
+    fingerprint, made_of
+        As for `bat.files.check_label`.
+
+    Raises
+    ------
+    ArtifactError
+        If it is no such table, or not the one that its label speaks of.
+    """
+    rows = csv_rows(path, "a table of numbers")
     columns = set(rows[0]) if rows else set()
     for name in CONVERGENCE_COLUMNS:
         if name not in columns:
             raise ArtifactError(f"{path}: has no column {name!r}")
     try:
         trials = [int(row["n_trials"]) for row in rows]
-        values = [float(row[name] or "nan") for row in rows for name in columns]
-    except (ValueError, TypeError) as error:
+        values = {name: [float(row[name] or "nan") for row in rows] for name in columns}
+    except ValueError as error:
         raise ArtifactError(f"{path}: not a table of numbers ({error})") from None
-    if trials != sorted(set(trials)) or any(map(math.isinf, values)):
+    if trials != sorted(set(trials)) or any(math.isinf(v) for of in values.values() for v in of):
         raise ArtifactError(f"{path}: n_trials must rise, and every value must be a number")
     missing = [name for name in DRAWN_COLUMNS if name not in columns]
     if missing:
         raise ArtifactError(f"{path}: has no column {', '.join(missing)}, which the figure draws")
+    for name, (low, high) in _RANGES.items():
+        wrong = [value for value in values[name] if value < low or value > high]
+        if wrong:
+            raise ArtifactError(
+                f"{path}: {name} is {wrong[0]:g}, expected a number in [{low:g}, {high:g}]"
+            )
+    check_label(path, fingerprint, made_of)
     return len(rows)
+
+
+_RANGES = {
+    "n_trials": (1, math.inf),
+    **dict.fromkeys(("se_p95", "se_mean"), (0, 1)),
+    **dict.fromkeys(("split_half_correlation", "split_half_spearman"), (-1, 1)),
+    **dict.fromkeys(("split_half_correlation_sd", "split_half_spearman_sd"), (0, 2)),
+}
+"""Of what every such table has; an empty cell is not known."""

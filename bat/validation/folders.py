@@ -36,13 +36,14 @@ def check_files(
     ArtifactError
         At the first file that does not, with the rule that it breaks.
     """
+    fingerprint = prepared.fingerprint if prepared else None
     by_folder: dict[Path, dict[str, tuple[pa.Table, dict]]] = {}
     for path in paths:
         if path.name == "privacy.csv":
-            yield path, f"privacy, {check_rates(path)} rows"
+            yield path, f"privacy, {check_rates(path, fingerprint)} rows"
             continue
         if path.suffix == ".csv":
-            yield path, f"convergence, {check_convergence(path)} rows"
+            yield path, f"convergence, {check_convergence(path, fingerprint)} rows"
             continue
         kind, table, metadata = check_table(path, prepared)
         if kind not in ("trials", "groups"):

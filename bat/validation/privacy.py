@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from bat.data import PreparedData
 from bat.errors import ArtifactError
-from bat.validation.rows import Rows, csv_rows
+from bat.files import check_label
+from bat.validation.csv_tables import csv_rows
+from bat.validation.rows import Rows
 
 RATES_COLUMNS = (
     *("part", "n_samples", "auc", "auc_low", "auc_high"),
@@ -26,28 +29,37 @@ def check_privacy(rows: Rows, metadata: dict, prepared: PreparedData | None) -> 
     rows.every(np.isnan(area) == np.isnan(error), "auc and auc_se are known, or neither is")
 
 
-def check_rates(path: Path) -> int:
+def check_rates(
+    path: Path, fingerprint: str | None = None, made_of: Mapping[str, str] | None = None
+) -> int:
     """Check ``privacy.csv``: parts with rates in [0, 1] or none; the number of its rows.
+
+    Parameters
+    ----------
+    path : path
+    fingerprint, made_of
+        As for `bat.files.check_label`.
 
     Raises
     ------
     ArtifactError
-        If it is no such table.
+        If it is no such table, or not the one that its label speaks of.
     """
-    rows = csv_rows(path)
+    rows = csv_rows(path, "a table of rates")
     columns = list(rows[0]) if rows else []
     if tuple(columns) != RATES_COLUMNS:
         raise ArtifactError(
-            f"{path}: has the columns {', '.join(map(str, columns)) or 'of no row'}, expected "
+            f"{path}: has the columns {', '.join(columns) or 'of no row'}, expected "
             f"{', '.join(RATES_COLUMNS)}"
         )
     try:
         counts = [int(row["n_samples"]) for row in rows]
         values = [float(row[name] or "nan") for row in rows for name in RATES_COLUMNS[2:]]
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise ArtifactError(f"{path}: not a table of rates ({error})") from None
     if min(counts) < 1 or any(not math.isnan(value) and not 0 <= value <= 1 for value in values):
         raise ArtifactError(f"{path}: n_samples must be 1 or more, and every rate lie in [0, 1]")
     if not any(row["part"] == "all" for row in rows):
         raise ArtifactError(f"{path}: has no rows of the part 'all', which the figure draws")
+    check_label(path, fingerprint, made_of)
     return len(rows)

@@ -13,6 +13,7 @@ from bat.data import PreparedData
 from bat.errors import ArtifactError, MisplacedError
 from bat.files import read_table
 from bat.progress import log
+from bat.reading import lies_there
 from bat.validation.kinds import CHECKS, SPLIT, kind_of
 from bat.validation.metadata import check_metadata
 from bat.validation.rows import Rows
@@ -119,7 +120,7 @@ def made_already(
     MisplacedError
         If a file of another run lies there; it is not overwritten.
     """
-    if not path.exists():
+    if not lies_there(path):
         return None
     try:
         table, metadata = read_checked(path, kind, prepared)

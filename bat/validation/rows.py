@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -10,26 +9,9 @@ import pyarrow as pa
 
 from bat.errors import ArtifactError
 from bat.files import column
-from bat.reading import regular_file
 
 ROUNDING = 1e-9
 """Differences of float64 values that come from the order of operations alone."""
-
-
-def csv_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file, each a text by column.
-
-    Raises
-    ------
-    ArtifactError
-        If there is no file, or what is there is no CSV in UTF-8.
-    """
-    regular_file(path, ArtifactError)
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise ArtifactError(f"{path}: not a table of numbers ({error})") from None
 
 
 class Rows:

@@ -17,7 +17,7 @@ from bat.plan.runs import all_runs, study_runs
 from bat.plan.sizes import trials_to_stand
 from bat.plan.specifications import trial_recipe
 from bat.plan.stages import CORRECT, Place, Row
-from bat.plan.timings import seconds_per_trial
+from bat.plan.timings import read_benchmark, seconds_per_trial
 
 
 @pytest.fixture
@@ -159,6 +159,13 @@ def test_benchmarks_of_runs_scale_the_others(config, tmp_path):
     assert measured.hours / expected.hours == pytest.approx(
         2.0 / run_hours(config, "pgd-at"), rel=1e-6
     )
+
+
+@pytest.mark.parametrize("content", ["s\th:m:s\n", "s\th:m:s\n\t0:1\n", "h:m:s\ts\n0:1\n"])
+@pytest.mark.parametrize("more", ["", "nan\t1\n", "inf\t1\n", "-5\t1\n", "\0\n"])
+def test_a_benchmark_that_tells_no_time_is_none(tmp_path, content, more):
+    (tmp_path / "run.tsv").write_text(content + more)
+    assert read_benchmark(tmp_path / "run.tsv") is None
 
 
 def run_hours(config, name: str, **changes) -> float:

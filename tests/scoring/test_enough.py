@@ -63,7 +63,7 @@ AUTO = {"trials": "auto", "min_trials": 20, "max_trials": 70}
 
 
 def decide(folder, n_trials, following, asked):
-    decision = {"next": following, "asked": asked}
+    decision = {"trials": n_trials, "next": following, "asked": asked}
     write_json(folder / decision_file(n_trials), signed(decision))
 
 
@@ -87,6 +87,32 @@ def test_the_trials_that_were_reached_follow_the_decisions(tmp_path):
     (tmp_path / files[0]).write_text("{")
     with pytest.raises(ArtifactError, match="enough-000030"):
         now()
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({"trials": 45}, r"enough-000030\.json: says what follows 45 trials, expected 30"),
+        ({"next": 30}, "says that 30 comes next, expected null or a later round"),
+        ({"next": 7}, "says that 7 comes next"),
+        ({"next": 60.0}, r"says that 60\.0 comes next"),
+        ({"next": []}, r"says that \[\] comes next"),
+    ],
+)
+def test_a_decision_that_none_could_be_is_refused(tmp_path, changed, found):
+    dataset = configured(tmp_path, **AUTO).datasets["digits"]
+    asked = enough_specification("digits", dataset, tmp_path)
+    path = tmp_path / decision_file(30)
+    write_json(path, {"trials": 30, "next": 60, "asked": asked} | changed)
+    with pytest.raises(ArtifactError, match=found):
+        reached(dataset.scores, tmp_path, asked)
+    write_json(path, {"trials": 30, "asked": asked})
+    with pytest.raises(ArtifactError, match="says that nothing comes next"):
+        reached(dataset.scores, tmp_path, asked)
+    path.unlink()
+    path.symlink_to("nowhere")
+    with pytest.raises(ArtifactError, match="is a link that leads to no file"):
+        reached(dataset.scores, tmp_path, asked)
 
 
 def test_what_was_decided_for_other_images_does_not_count(tmp_path):

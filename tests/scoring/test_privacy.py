@@ -7,7 +7,7 @@ import pytest
 from bat import scoring
 from bat.errors import ArtifactError
 from bat.figures import privacy as figure
-from bat.files import check_label, column, read_table, write_json, write_table
+from bat.files import column, read_signed, read_table, write_json, write_table
 from bat.files.bits import pack
 from bat.report.folder import Folder
 from bat.scores.subsets import subset
@@ -179,7 +179,8 @@ def test_files_are_validated_together(made, few_digits):
     said = {path.name: text for path, text in check_files(paths, few_digits)}
     assert said["privacy.parquet"] == "privacy, 200 rows"
     assert said["privacy.csv"].startswith("privacy, ")
-    label = check_label(made / "scores" / "privacy.csv", few_digits.fingerprint)
+    label = read_signed(made / "scores" / "privacy.json")
+    assert label["fingerprint"] == few_digits.fingerprint
     assert set(label["inputs"]) == {"trials", "margins", "groups"}
 
 

@@ -19,16 +19,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import bat
 from bat import config, data, scoring, sharing
 from bat.__main__ import main
 from bat.addresses import address_variable
 from bat.config import ConfigError, load_config
+from bat.data.names import write_names
 from bat.data.revisions import scores_revision
 from bat.errors import ArtifactError
 from bat.files import SCHEMAS, column, read_table, sha256_of, write_table
 from bat.files.bits import pack
 from bat.plan.runs import substitution_runs
 from bat.plan.specifications import all_specifications, trial_recipe
+from bat.report.folder import Folder
 from bat.scores.subsets import subset
 from bat.scoring import merging
 from bat.sharing import folders as score_files
@@ -971,6 +974,76 @@ def test_every_rule_can_fail(copy, few_digits, damage, rule):
             pass
     assert rule in str(caught.value)
     assert str(path.parent) in str(caught.value)
+
+
+def _every(change):
+    """Change the lines of ``convergence.csv``, which are valid afterwards."""
+
+    def damage(folder):
+        path = folder / "scores" / "convergence.csv"
+        path.write_text("".join(change(path.read_text().splitlines(keepends=True))))
+        return path
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        (_every(lambda lines: lines[:-1]), "is not the file that convergence.json beside it"),
+        (_every(lambda lines: [*lines[:-1], lines[-1][:20]]), "fewer or more cells than the head"),
+        (_every(lambda lines: [*lines[:-1], "7" + lines[-1]]), "is not the file that"),
+    ],
+)
+def test_a_cut_or_edited_convergence_is_refused_by_all_that_read_it(copy, tmp_path, damage, found):
+    damage(copy)
+    for read in (
+        lambda: list(sharing.validate(copy)),
+        lambda: list(sharing.validate(copy / "scores" / "convergence.csv")),
+        lambda: bat.read_scores(copy),
+        lambda: sharing.export(copy, tmp_path / "scores.zip"),
+    ):
+        with pytest.raises(ArtifactError, match=rf"convergence\.csv: .*{found}"):
+            read()
+
+
+def test_a_convergence_without_a_label_keeps_its_ranges(copy):
+    table = pd.read_csv(copy / "scores" / "convergence.csv")
+    (copy / "scores" / "convergence.json").unlink()
+    for name, value in (("split_half_correlation", 1.5), ("se_p95", -0.1), ("n_trials", 0)):
+        changed = table.astype({name: type(value)})
+        changed.loc[0, name] = value
+        changed.to_csv(copy / "scores" / "convergence.csv", index=False)
+        with pytest.raises(
+            ArtifactError, match=rf"convergence\.csv: {name} is {value:g}, expected"
+        ):
+            bat.read_scores(copy)
+
+
+def test_the_convergence_of_other_trials_is_not_drawn(made, copy, few_digits):
+    assert len(Folder(made).convergence())
+    shard = write_shard(copy / "trials", few_digits, range(N_TRIALS - 2))
+    spec = {"trials": N_TRIALS - 2, "recipe": RECIPE} | MERGE
+    scoring.write_convergence([shard], few_digits, spec, copy / "scores" / "convergence.csv")
+    with pytest.raises(ArtifactError, match=r"convergence\.csv: it was made of other trials"):
+        Folder(copy).convergence()
+
+
+@pytest.mark.parametrize("name", ["disagreement.parquet", "convergence.csv"])
+def test_an_optional_table_that_leads_nowhere_is_named(copy, name):
+    (copy / "scores" / name).unlink()
+    (copy / "scores" / name).symlink_to("nowhere")
+    for read in (bat.read_scores, lambda folder: list(sharing.validate(folder))):
+        with pytest.raises(ArtifactError, match=rf"{name}: is a link that leads to no file"):
+            read(copy)
+
+
+def test_file_names_of_images_are_no_scores(copy, few_digits):
+    names = {split: ["a.png"] * few_digits.info[f"n_{split}"] for split in ("train", "test")}
+    write_names(copy / "data", names, few_digits.fingerprint)
+    said = [Path(name).name for name, _ in sharing.validate(copy, few_digits)]
+    assert "memorization.parquet" in said
+    assert "names.parquet" not in said
 
 
 def test_groups_and_trials_are_checked_too(copy, few_digits):

@@ -10,8 +10,8 @@ import pytest
 from chromium import Browser, downloaded
 from sklearn.metrics import cohen_kappa_score
 
-from bat.errors import BatError
-from bat.files import SCHEMAS, read_json, write_table
+from bat.errors import ArtifactError, BatError
+from bat.files import SCHEMAS, read_json, write_json, write_table
 from bat.plan.inputs import ANNOTATED_RUN
 from bat.report.annotation_page import Item, page
 from bat.report.paper import ANSWERS
@@ -219,6 +219,32 @@ def test_missing_files_and_no_files_are_refused(study, tmp_path):
         annotation.read_answers([tmp_path / "none.csv"], study["key"])
     with pytest.raises(BatError, match=r"waits for CSV files in .*answers.*sheet\.html"):
         answers_table.write_answer_tables(study["out"] / "key.json", [], tmp_path / "annotation")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda key: {},
+        lambda key: [],
+        lambda key: None,
+        lambda key: key | {"items": "text"},
+        lambda key: key | {"items": key["items"][1:]},
+        lambda key: key | {"dataset": "another"},
+        lambda key: {name: value for name, value in key.items() if name != "run"},
+    ],
+)
+def test_a_key_that_is_none_or_was_edited_is_refused(study, tmp_path, change):
+    key = tmp_path / "key.json"
+    write_json(key, study["key"])
+    (tmp_path / "answers").mkdir()
+    file = answer_file(tmp_path / "answers" / "a.csv", study["key"], {1: "both"})
+    answers_table.write_answer_tables(key, [file], tmp_path / "right")
+    write_json(key, change(study["key"]))
+    with pytest.raises(ArtifactError, match=r"key\.json: is no key of a sheet, or was edited"):
+        answers_table.write_answer_tables(key, [file], tmp_path / "wrong")
+    with pytest.raises(ArtifactError, match=r"key\.json: is no key of a sheet"):
+        annotation.write_sheet(*study["inputs"], tmp_path)
+    assert read_json(key) == change(study["key"])  # not written over
 
 
 # -- tables ---------------------------------------------------------------------------------

@@ -257,6 +257,29 @@ def test_damaged_tables_are_named(tmp_path, content, words):
         paper_page.page(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("mean", "text", r"mean is text in row 1, expected a number in \[0, 1\]"),
+        ("mean", "99", "mean is 99 in row 1"),
+        ("sd", "-1", r"sd is -1 in row 1, expected a number in \[0, 2\]"),
+        ("difference", "inf", "difference is inf in row 1"),
+        ("run", "", "run is nan in row 1, expected a text"),
+    ],
+)
+def test_cells_that_no_table_of_ours_holds_are_named(tmp_path, name, value, found):
+    path = tmp_path / "digits" / "small_cnn" / "tables" / "methods.csv"
+    path.parent.mkdir(parents=True)
+    row = {"run": "pgd-at", "attack": "pgd", "mean": "0.5", "sd": "", "difference": "0.1"}
+    pd.DataFrame([row | {name: value}]).to_csv(path, index=False)
+    with pytest.raises(ArtifactError, match=rf"methods\.csv: {found}"):
+        paper_page.page(tmp_path)
+    path.unlink()
+    path.symlink_to("nowhere")
+    with pytest.raises(ArtifactError, match=r"methods\.csv: is a link that leads to no file"):
+        paper_page.page(tmp_path)
+
+
 def test_command_writes_the_page(tmp_path, run_bat):
     write_methods(tmp_path, ("digits", "small_cnn"), trades=(0.25,))
     run_bat("paper", "--results", tmp_path, "--out", tmp_path / "docs" / "page.md")
