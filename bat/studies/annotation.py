@@ -23,8 +23,8 @@ from bat.errors import BatError
 from bat.files import column, read_json, write_bytes, write_json
 from bat.reading import regular_file
 from bat.report.annotation_page import Item, page
+from bat.report.captions import about_groups
 from bat.report.paper import ANNOTATED, ANSWERS
-from bat.scores.chance import caution
 from bat.streams import generator
 from bat.validation import read_checked
 
@@ -120,8 +120,8 @@ def write_sheet(
     dict
         What the key holds: ``sheet`` (its name), ``dataset``, ``architecture``,
         ``run``, ``run_seed``, ``seed``, ``fingerprint``, ``checkpoint_sha256``,
-        ``items`` as in `choose_items`, and ``caution``, which says where the
-        atypical group is built on chance.
+        ``items`` as in `choose_items`, and ``caution``, which says what the
+        atypical group goes by, and where it is built on chance.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def write_sheet(
         "items": items.to_dict("records"),
     }
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
-    key = {"sheet": name, **key, "caution": caution({"train": about})}
+    key = {"sheet": name, **key, "caution": about_groups({"train": about})}
     _keep_answered(out, name)
     classes = prepared.class_names
     shown = []

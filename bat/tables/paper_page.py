@@ -24,10 +24,9 @@ from bat.plan.catalogue import Entry
 from bat.plan.names import study_name
 from bat.reading import regular_file
 from bat.report import paper
-from bat.report.captions import provenance
+from bat.report.captions import about_groups, provenance
 from bat.report.words import LABELS, cell_text, difference_text, mean_text, percent
 from bat.report.writing import markdown_text, with_suffix
-from bat.scores.chance import caution
 from bat.scores.subsets import followed_samples
 from bat.statistics import mean_and_sd
 from bat.validation import read_checked
@@ -272,12 +271,12 @@ def _atypical(results: Path, pair: Pair) -> dict[str, Ours]:
 
 
 def _caution(results: Path, pair: Pair) -> str:
-    """Which groups behind a number are built on chance, if any."""
+    """What the groups behind a number go by, and which are built on chance, if any."""
     paths = {
         split: results / pair[0] / "groups" / f"{split}.parquet" for split in ("train", "test")
     }
     about = {s: read_metadata(path, "groups") for s, path in paths.items() if path.exists()}
-    text = caution(about)
+    text = about_groups(about)
     return f"; {text}" if text else ""
 
 
