@@ -21,7 +21,7 @@ import pandas as pd
 from bat import data
 from bat.errors import BatError
 from bat.files import column, read_json, write_bytes, write_json
-from bat.reading import regular_file
+from bat.reading import is_visible, regular_file
 from bat.report.annotation_page import Item, page
 from bat.report.captions import about_groups
 from bat.report.paper import ANNOTATED, ANSWERS
@@ -164,7 +164,7 @@ def write_sheet(
 
 def answer_files(folder: Path) -> list[Path]:
     """The annotators' files in an annotation folder, by name."""
-    return sorted((folder / "answers").glob("*.csv"))
+    return sorted(path for path in (folder / "answers").glob("*.csv") if is_visible(path.name))
 
 
 def _keep_answered(out: Path, name: str) -> None:
