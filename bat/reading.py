@@ -7,7 +7,7 @@ import math
 import os
 import stat
 import tokenize
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bat.errors import BatError
@@ -18,7 +18,20 @@ if TYPE_CHECKING:
 HEADER_ERRORS = (ValueError, SyntaxError, tokenize.TokenError)
 """What numpy raises at the header of a damaged ``.npy`` file, which is a literal of Python."""
 
+LEFT_BY_PROGRAMS = {"__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "lost+found"}
+"""Names that systems give to what they leave in folders, beside hidden ones."""
+
 MAX_DEPTH = 64  # of lists and mappings within each other
+
+
+def is_visible(path: str | PurePath) -> bool:
+    """Whether people put a file into a folder, by its path in there: it is not hidden.
+
+    >>> is_visible("a.npz"), is_visible("._a.npz"), is_visible("__MACOSX/a.npz")
+    (True, False, False)
+    """
+    parts = PurePath(path).parts
+    return not any(part.startswith(".") or part in LEFT_BY_PROGRAMS for part in parts)
 
 
 def regular_file(path: str | Path, error: type[BatError] = BatError) -> Path:

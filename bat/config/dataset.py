@@ -23,6 +23,7 @@ from bat.config.runs import (
     History,
     Selection,
 )
+from bat.config.samples import MEMORIZATION
 from bat.config.scores import Ensemble, Groups, Scores
 from bat.config.studies import Ablation, External, Studies
 from bat.config.trainers import with_trainer
@@ -107,7 +108,7 @@ class Dataset(Section):
     @model_validator(mode="before")
     @classmethod
     def _networks(cls, raw: Any, info: ValidationInfo) -> Any:
-        """Take networks of one's own from where they are named, and make their names known."""
+        """Take networks of one's own from where they are named; say what sections ask for."""
         if not isinstance(raw, dict):
             return raw
         raw = with_trainer(gathered(raw))
@@ -116,6 +117,9 @@ class Dataset(Section):
         if info.context is not None:
             trainer = (raw.get("scores") or {}).get("trainer") or {}
             info.context["networks"] = {*(raw.get("networks") or ()), trainer.get("name")}
+            groups = raw.get("groups")
+            score = groups.get("score") if isinstance(groups, dict) else None
+            info.context["groups"] = score or MEMORIZATION
         return raw
 
     @model_validator(mode="after")

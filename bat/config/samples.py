@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from bat.config.places import Place
 from bat.config.proxies import AnyScore
@@ -102,17 +102,20 @@ class Samples(Section):
         return self
 
 
+MEMORIZATION = "memorization"  # what groups and BAT go by unless they name another score
+
 WITHOUT_MEMORIZED = (
     "bat lets poisoning samples among the memorized ones weigh less, and these leave none of them "
     "in; choose another method, or alpha: 0 for its second loss alone"
 )
 
 
-def not_typical(raw: Any) -> Any:
-    """Refuse BAT of weights for memorized samples on those that are not memorized."""
+def not_typical(raw: Any, info: ValidationInfo) -> Any:
+    """Refuse BAT of weights for memorized samples on those that are typical by the same score."""
     if not isinstance(raw, dict) or raw.get("samples") != "typical":
         return raw
-    if raw.get("score", "memorization") == "memorization" and raw.get("alpha") != 0:
+    grouped_by = (info.context or {}).get("groups", MEMORIZATION)
+    if raw.get("score", MEMORIZATION) == grouped_by and raw.get("alpha") != 0:
         raise ValueError(f"samples: {WITHOUT_MEMORIZED}")
     return raw
 

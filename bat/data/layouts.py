@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from bat.errors import DataError
 from bat.escaping import shown
 from bat.files.archives import MAX_DEPTH, refuse_other
+from bat.reading import is_visible
 
 if TYPE_CHECKING:
     from bat import config
@@ -33,7 +34,6 @@ SUFFIXES = {
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif", ".heic", ".ico", ".tga"),
 }
 MAGIC = re.compile(rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*|RIFF....WEBP", re.DOTALL)
-LEFT_BY_PROGRAMS = {"__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "lost+found"}
 
 
 # -- folders of images ----------------------------------------------------------------------
@@ -172,9 +172,9 @@ def _find(path: Path, split: str) -> Path | None:
 def _class_folders(path: Path, layout: ImageFolder) -> list[str]:
     names = []
     for entry in _scan(path):
-        if _is_ours(entry.name) and _is_dir(entry):
+        if is_visible(entry.name) and _is_dir(entry):
             names.append(entry.name)
-        elif _is_ours(entry.name) and _is_image(entry):
+        elif is_visible(entry.name) and _is_image(entry):
             raise _misplaced(Path(entry.path), path)
         else:
             layout.left_out.append(entry.name)
@@ -184,7 +184,7 @@ def _class_folders(path: Path, layout: ImageFolder) -> list[str]:
 def _images(path: Path, layout: ImageFolder) -> Iterator[str]:
     """Names of the images directly in the folder of a class."""
     for entry in _scan(path):
-        if not _is_ours(entry.name):
+        if not is_visible(entry.name):
             layout.left_out.append(entry.name)
         elif entry.is_file(follow_symlinks=False) and _is_named_image(entry.name):
             yield entry.name
@@ -201,7 +201,7 @@ def _images(path: Path, layout: ImageFolder) -> Iterator[str]:
 
 def _images_below(path: Path, depth: int) -> Iterator[Path]:
     for entry in _scan(path):
-        if not _is_ours(entry.name):
+        if not is_visible(entry.name):
             continue
         if not _is_dir(entry):
             if _is_image(entry):
@@ -225,10 +225,6 @@ def _scan(path: Path) -> list[os.DirEntry]:
         raise DataError(
             f"{shown(path)} cannot be listed ({error.strerror}); allow reading it, or remove it"
         ) from None
-
-
-def _is_ours(name: str) -> bool:
-    return not name.startswith(".") and name not in LEFT_BY_PROGRAMS
 
 
 def _is_dir(entry: os.DirEntry) -> bool:
@@ -309,7 +305,7 @@ def _shards(path: Path, split: str, notes: list[str]) -> list[Path]:
         files = files or sorted(
             p for d in range(2, MAX_DEPTH) for p in path.glob("*/" * (d - 1) + "*.parquet")
         )
-        files = [f for f in files if all(map(_is_ours, f.relative_to(path).parts))]
+        files = [f for f in files if is_visible(f.relative_to(path))]
     elif not os.path.lexists(path) and glob.has_magic(str(path)):
         root = below_pattern(path)
         files = [Path(p) for p in sorted(glob.glob(str(path), recursive=True))]

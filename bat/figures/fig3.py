@@ -16,7 +16,7 @@ from bat.errors import BatError
 from bat.escaping import plain
 from bat.plan.catalogue import Entry
 from bat.plan.inputs import runs_of
-from bat.report.captions import sentences
+from bat.report.captions import about_groups, sentences
 from bat.report.comparison import Comparison
 from bat.report.images import (
     canvas,
@@ -30,7 +30,6 @@ from bat.report.saving import save_figure
 from bat.report.seeds import over_seeds
 from bat.report.style import BLACK, GREY, SERIES, WIDTH, new_axes, percent_ticks, styled
 from bat.report.words import counted, percent
-from bat.scores.chance import caution as group_caution
 from bat.scores.fit import fit_sentence
 from bat.streams import generator
 
@@ -379,7 +378,7 @@ def write(comparison: Comparison, out: Path) -> list[Path]:
         If a table is missing, damaged, of another data set or of another model.
     """
     folder, (run,) = comparison.folder, runs_of(ENTRY.runs, comparison.spec)
-    groups, about = folder.table("groups/train.parquet", "groups")
+    groups, about = folder.groups("train")
     scores = comparison.poisoning(run)
     frames = {seed: frame for seed, (frame, _) in scores.items()}
     _, first = next(iter(scores.values()))
@@ -391,7 +390,7 @@ def write(comparison: Comparison, out: Path) -> list[Path]:
         out,
         chosen,
         sentences(
-            caption(chosen, spread, first), group_caution({"train": about}), fit_sentence(about)
+            caption(chosen, spread, first), about_groups({"train": about}), fit_sentence(about)
         ),
         more_tables={"distribution": spread},
     )

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from bat.errors import BatError
 from bat.intervals import accuracy_interval
 from bat.plan.catalogue import Entry
-from bat.plan.inputs import runs_of, score_file, score_kinds
+from bat.plan.inputs import runs_of
 from bat.report.captions import sentences
 from bat.report.comparison import Comparison
 from bat.report.judged import COLUMNS, accuracies, attack_labels, attacked_text, protocol_text
@@ -187,7 +187,6 @@ def write(comparison: Comparison, out: Path) -> list[Path]:
     attack, specs = strongest(accuracies(evaluations)), comparison.specs(runs)
     table = ladder(evaluations, attack)
     text = sentences(caption(table, evaluation, specs), comparison.caution(runs))
-    for file in sorted({score_file(kind) for kind in score_kinds(specs.values())}):
-        text = comparison.folder.noted(text, file)
+    text = comparison.noted(text, runs)
     label = attack_labels(evaluation["attacks"])[attack]
     return save_figure(plot_ladder(table, label=label).figure, out, table, text)

@@ -230,5 +230,7 @@ def write(comparison: Comparison, out: Path) -> list[Path]:
     max_samples = specs[runs[0]]["history"]["max_samples"]
     table = accuracy_curves(histories, info, max_samples)
     lost = gaps(histories, info, max_samples)
-    text = caption(table, lost, specs, comparison.dataset, comparison.architecture)
+    text = comparison.noted(
+        caption(table, lost, specs, comparison.dataset, comparison.architecture), runs
+    )
     return save_figure(draw_overfitting(table, lost), out, table, text, more_tables={"gaps": lost})

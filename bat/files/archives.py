@@ -17,6 +17,7 @@ from bat.errors import DataError
 from bat.escaping import shown
 from bat.files.digests import checksum_of
 from bat.files.zips import DAMAGED, Limits, open_zip
+from bat.reading import is_visible
 
 MAX_FILE = 256 * 2**20  # bytes of one image file or member of an archive
 MAX_ARCHIVE = 8 * 2**30  # bytes of all members of an archive, unpacked
@@ -100,7 +101,7 @@ class Folder:
             below = Path(parent).relative_to(self.path)
             if len(below.parts) == MAX_DEPTH:
                 folders.clear()  # also the end of links that lead in a circle
-            found += [(below / n).as_posix() for n in names if not n.startswith(".")]
+            found += [(below / n).as_posix() for n in names if is_visible(n)]
         return sorted(found)
 
     def label(self, name: str) -> str:

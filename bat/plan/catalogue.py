@@ -124,7 +124,7 @@ def read_catalogue() -> dict[str, Entry]:
     package = Path(__file__).parents[1]  # what lies there is not imported, so not asked for
     found: dict[str, Entry] = {}
     for folder in _FOLDERS:
-        for path in sorted((package / folder).glob("[!_]*.py")):
+        for path in sorted((package / folder).glob("[!._]*.py")):
             entry = read_entry(path)
             if entry.name in found:
                 raise BatError(f"{path}: there is a {found[entry.name].folder} of this name too")

@@ -237,15 +237,15 @@ def other_seed(seed: int, run: str, comparison: Mapping[str, Any]) -> int | None
     return seeds[(at + 1) % len(seeds)] if len(seeds) > 1 else None
 
 
-def score_kinds(run_specs: Iterable[dict]) -> set[str]:
-    """The scores that some runs go by, in their loss or in the choice of their samples."""
-    found = set()
-    for spec in run_specs:
-        named = (spec["score"] or {}, spec.get("samples", {}).get("drop", {}))
-        found |= {score["kind"] for score in named if "kind" in score}
-        if "groups" in run_inputs(spec):
-            found.add("memorization")
-    return found
+def tables_behind(run_specs: Iterable[dict]) -> list[str]:
+    """The score tables and groups that runs go by, in their loss or the choice of their samples."""
+    read = (run_inputs(spec) for spec in run_specs)
+    return sorted({files[key] for files in read for key in files.keys() - {"start"}})
+
+
+def shows_groups(tables: Iterable[str]) -> bool:
+    """Whether tables of runs show groups of test samples too, by the files `tables_behind` them."""
+    return bool({score_file("memorization"), *OF_DATASET["train_groups"]} & set(tables))
 
 
 def inputs_of(
@@ -271,11 +271,12 @@ def inputs_of(
             for run in read_runs(need, entry, comparison)
             for seed in seeds_of(run, comparison)
         ]
-    if "evaluations" in entry.needs and "memorization" in score_kinds(run_specs):
-        files.append(score_file("memorization"))  # the caption says what is so by chance
-        if entry.folder == "tables":  # which show the groups of the test samples too
+    if {"evaluations", "history"} & set(entry.needs):
+        behind = tables_behind(run_specs)
+        files += behind  # of which the caption speaks
+        if "evaluations" in entry.needs and entry.folder == "tables" and shows_groups(behind):
             files += OF_DATASET["groups"]
-    return files
+    return list(dict.fromkeys(files))
 
 
 def annotation_job(comparison: Mapping[str, Any]) -> tuple[str, int]:

@@ -32,6 +32,7 @@ STAGES = {
     "scores": 2,
     "ensembles": 1,
     "groups": 2,
+    "groups of a score": 3,
     "convergence": 2,
     "privacy": 1,
     "source": 1,
@@ -103,7 +104,7 @@ def _score_stages(name: str, dataset: Dataset) -> dict[str, dict]:
         "samples": ensemble.samples,
     }
     stages["groups"] = common | {
-        "stage_version": STAGES["groups"],
+        "stage_version": STAGES["groups" if dataset.groups.score is None else "groups of a score"],
         "groups": thresholds(dataset.groups),
     }
     stages["figures"] = common | {

@@ -9,7 +9,7 @@ import numpy as np
 from bat.data import PreparedData, read_names
 from bat.report.browse_columns import packed, pairs_of, splits
 from bat.report.browse_neighbours import nearest
-from bat.report.captions import provenance
+from bat.report.captions import provenance, ranked_text, sentences
 from bat.report.folder import Folder
 from bat.report.images import checked_images
 
@@ -34,6 +34,7 @@ def gather(folder: Folder) -> tuple[dict[str, Any], PreparedData, dict[str, np.n
     for split in ("train", "test"):
         images = getattr(prepared, f"{split}_images")
         checked_images(images, influence[f"{split}_index"], split)
+    _, groups = folder.groups("train")
     orders = {
         "train": np.argsort(-memorization["memorization"].to_numpy(), kind="stable"),
         "test": np.argsort(folder.scores("test")[0]["accuracy"].to_numpy(), kind="stable"),
@@ -44,7 +45,7 @@ def gather(folder: Folder) -> tuple[dict[str, Any], PreparedData, dict[str, np.n
         of_splits[split]["names"] = list(of_split)
     content = {
         "dataset": folder.spec["dataset"],
-        "note": provenance(about),
+        "note": sentences(provenance(about), ranked_text(groups.get("thresholds", {}))),
         "fingerprint": prepared.fingerprint,
         "splits": of_splits,
         "nearest": {

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bat.report.words import exact_percent, percent
+from bat.scores.chance import caution
 from bat.scores.fit import fit_sentence
 from bat.scores.ranking import atypical_end
 
@@ -99,4 +100,17 @@ def ranked_text(thresholds: Mapping[str, Any]) -> str:
     return (
         f"Training samples are grouped by {kind}: atypical are the {top} of {first}, typical the "
         f"{bottom} of {last}."
+    )
+
+
+def about_groups(metadata: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say what training groups go by, where not memorization, and which are built on chance.
+
+    Parameters
+    ----------
+    metadata : mapping of str to mapping
+        Of group tables, by split.
+    """
+    return sentences(
+        ranked_text(metadata.get("train", {}).get("thresholds", {})), caution(metadata)
     )

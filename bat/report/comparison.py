@@ -9,7 +9,14 @@ import pandas as pd
 
 from bat.errors import ArtifactError
 from bat.files import NO_SOURCE, check_inputs, table_digest
-from bat.plan.inputs import checkpoint_file, other_seed, result_file, score_file, seeds_of
+from bat.plan.inputs import (
+    checkpoint_file,
+    other_seed,
+    result_file,
+    score_file,
+    seeds_of,
+    tables_behind,
+)
 from bat.report.folder import Folder
 from bat.scores.chance import memorization_by_chance, warning_text
 from bat.statistics import above
@@ -159,6 +166,12 @@ class Comparison:
     def specs(self, runs: Iterable[str]) -> dict[str, dict]:
         """The specification of each run that was trained here, the same for all its seeds."""
         return {run: self._run_specs[run] for run in runs if run not in self.spec["external"]}
+
+    def noted(self, caption: str, runs: Iterable[str]) -> str:
+        """A caption, and what must be known of the scores and groups that runs go by."""
+        for file in tables_behind(self.specs(runs).values()):
+            caption = self.folder.noted(caption, file)
+        return caption
 
     def caution(self, runs: Iterable[str]) -> str:
         """For captions: whether the samples that BAT treats apart are so by chance."""

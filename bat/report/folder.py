@@ -9,8 +9,7 @@ import pandas as pd
 from bat import data
 from bat.files import check_inputs, read_metadata, table_digest
 from bat.reading import lies_there
-from bat.report.captions import ranked_text, sentences
-from bat.scores.chance import caution
+from bat.report.captions import about_groups, ranked_text, sentences
 from bat.scores.fit import fit_sentence
 from bat.validation import check_convergence, check_rates, groups_inputs, read_checked
 
@@ -68,8 +67,7 @@ class Folder:
 
     def caution(self) -> str:
         """For captions: what the training groups go by, and which are built on chance, if any."""
-        about = self._about_groups()
-        return sentences(ranked_text(about["train"].get("thresholds", {})), caution(about))
+        return about_groups(self._about_groups())
 
     def _about_groups(self) -> dict[str, dict]:
         return {split: self.groups(split)[1] for split in ("train", "test")}
@@ -85,4 +83,5 @@ class Folder:
         if not lies_there(self.path / name):  # a table without a run that goes by them
             return caption
         metadata = read_metadata(self.path / name, kind, fingerprint=self.prepared.fingerprint)
-        return f"{caption} {fit_sentence(metadata)}".strip()
+        known = (ranked_text(metadata.get("thresholds", {})), fit_sentence(metadata))
+        return sentences(caption, *(text for text in known if text not in caption))

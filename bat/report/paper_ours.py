@@ -18,8 +18,8 @@ from bat.files.bits import unpack
 from bat.plan.names import study_name
 from bat.reading import lies_there, regular_file
 from bat.report import paper
+from bat.report.captions import about_groups
 from bat.report.words import counted, difference_text, mean_text
-from bat.scores.chance import caution
 from bat.scores.subsets import followed_samples
 from bat.statistics import mean_and_sd
 from bat.validation import read_checked
@@ -69,12 +69,12 @@ def of_atypical(results: Path, pair: Pair) -> dict[str, Ours]:
 
 
 def _caution(results: Path, pair: Pair) -> str:
-    """Which groups behind a number are built on chance, if any."""
+    """What the groups behind a number go by, and which are built on chance, if any."""
     paths = {
         split: results / pair[0] / "groups" / f"{split}.parquet" for split in ("train", "test")
     }
     about = {s: read_metadata(path, "groups") for s, path in paths.items() if lies_there(path)}
-    text = caution(about)
+    text = about_groups(about)
     return f"; {text}" if text else ""
 
 

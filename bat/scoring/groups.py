@@ -24,6 +24,7 @@ from bat.validation import (
     read_checked,
 )
 
+SPLITS = ("train", "test")
 Masks = tuple[np.ndarray, np.ndarray]  # typical and atypical samples
 
 
@@ -67,9 +68,10 @@ def write_groups(
         )
     if sentence := fit_sentence(metadata):
         log.warning("%s So are the groups made of them", sentence)
-    ranked = thresholds.get("score") is not None
+    ranked, facts = thresholds.get("score") is not None, dict.fromkeys(SPLITS, fit_facts(metadata))
     if ranked:
-        groups = {"train": _of_score(scores, prepared, thresholds)}
+        masks, facts["train"] = _of_score(scores, prepared, thresholds)
+        groups = {"train": masks}
     else:
         groups = {"train": _of_training(train, thresholds, counts)}
     train_atypical = groups["train"][1]
@@ -100,12 +102,12 @@ def write_groups(
             identity={"dataset": spec["dataset"], "split": split},
             inputs=groups_inputs(scores, thresholds),
             **stated,
-            **fit_facts(metadata),
+            **facts[split],
         )
 
 
-def _of_score(scores: Path, prepared: PreparedData, thresholds: dict) -> Masks:
-    """The ends of another score than the thresholds are of."""
+def _of_score(scores: Path, prepared: PreparedData, thresholds: dict) -> tuple[Masks, dict]:
+    """The ends of another score than the thresholds are of, and how its models fitted."""
     kind = thresholds["score"]
     path = scores / f"{table_of(kind)}.parquet"
     table, metadata = read_checked(path, table_of(kind), prepared)
@@ -114,7 +116,7 @@ def _of_score(scores: Path, prepared: PreparedData, thresholds: dict) -> Masks:
     atypical, typical = ends(
         kind, column(table, kind), top=thresholds["top"], bottom=thresholds["bottom"]
     )
-    return typical, atypical
+    return (typical, atypical), fit_facts(metadata)
 
 
 def _of_training(train: pa.Table, thresholds: dict, counts: Counts | None) -> Masks:

@@ -12,6 +12,7 @@ from bat.data import PreparedData
 from bat.errors import ArtifactError
 from bat.files import column, read_metadata, write_table
 from bat.progress import log
+from bat.reading import is_visible
 from bat.scoring.tables import write_scores
 from bat.validation.trials import holding
 
@@ -111,7 +112,7 @@ def shards_of(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     folder = path / "trials" if (path / "trials").is_dir() else path
-    found = sorted(p for p in folder.glob("*.parquet") if not p.name.startswith("."))
+    found = sorted(p for p in folder.glob("*.parquet") if is_visible(p.name))
     if not found:
         raise ArtifactError(f"{path}: no shard of trials there (*.parquet, or trials/*.parquet)")
     return found

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from bat.errors import ArtifactError
 from bat.files import column, read_json, read_table, sha256_of
 from bat.files.zips import DAMAGED, Limits, open_zip
-from bat.reading import Expected, check_values, lies_there
+from bat.reading import Expected, check_values, is_visible, lies_there
 from bat.scores import ENSEMBLE_SCORES
 from bat.sharing import published
 from bat.sharing.lists import is_score_list
@@ -138,9 +138,10 @@ def _look(folder: Path, name: str) -> Source:
     data = next((p for p in (root, root.parent / "data") if (p / INFO).is_file()), root)
     tables = {kind: root / file for kind, file in FILE_NAMES.items() if lies_there(root / file)}
     if not tables:
-        arrays = [p for p in sorted(root.glob("*.npz")) if published.is_published(p)]
+        files = [p for p in sorted(root.iterdir()) if is_visible(p.name)]
+        arrays = [p for p in files if p.suffix == ".npz" and published.is_published(p)]
         if not arrays:
-            lists = [p.name for p in sorted(root.iterdir()) if is_score_list(p)]
+            lists = [p.name for p in files if is_score_list(p)]
             found = f" ({', '.join(lists)} may be a list of scores: name that file)" * bool(lists)
             raise ArtifactError(
                 f"{name}: no table of scores there; expected {', '.join(FILE_NAMES.values())}, "

@@ -14,7 +14,7 @@ from bat.data.names import NAMES
 from bat.errors import ArtifactError
 from bat.escaping import plain
 from bat.files import column
-from bat.reading import lies_there
+from bat.reading import is_visible, lies_there
 from bat.sharing import published
 from bat.sharing.cards import description, facts
 from bat.sharing.folders import (
@@ -115,7 +115,9 @@ def validate(path: Path, prepared: PreparedData | None = None) -> Iterator[tuple
             yield str(file), text
     elif path.is_dir():
         files = [
-            p for p in sorted(path.rglob("*.parquet")) if not _hidden(p, path) and p.name != NAMES
+            p
+            for p in sorted(path.rglob("*.parquet"))
+            if is_visible(p.relative_to(path)) and p.name != NAMES
         ]
         names = {REQUIRED[0]: FILE_NAMES["convergence"], "privacy": "privacy.csv"}
         beside = [p.with_name(names[p.stem]) for p in files if p.stem in names]
@@ -147,7 +149,3 @@ def _score_list(path: Path, prepared: PreparedData | None) -> str:
             f"{path}: {n} scores, and the data set has {prepared.info['n_train']} training samples"
         )
     return f"list of scores ({', '.join(scores.columns)}), {n} rows; use it with scores.match"
-
-
-def _hidden(path: Path, below: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(below).parts)

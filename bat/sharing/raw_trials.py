@@ -27,7 +27,7 @@ import numpy as np
 from bat.data import PreparedData
 from bat.errors import ArtifactError
 from bat.progress import log
-from bat.reading import parse_json
+from bat.reading import is_visible, parse_json
 from bat.sharing.arrays import Arrays
 from bat.sharing.raw_arrays import (
     check_finite,
@@ -114,7 +114,10 @@ def read_raw_trials(paths: Sequence[Path], prepared: PreparedData) -> RawTrials:
 def _files(paths: Sequence[Path]) -> list[Path]:
     found = []
     for path in map(Path, paths):
-        files = sorted(path.rglob("*.npz")) if path.is_dir() else [path]
+        files = [path]
+        if path.is_dir():
+            below = sorted(path.rglob("*.npz"))
+            files = [file for file in below if is_visible(file.relative_to(path))]
         if not files:
             raise ArtifactError(f"{path}: no trials there; expected npz files in it or below")
         found += files

@@ -21,10 +21,10 @@ import pandas as pd
 from bat import data
 from bat.errors import ArtifactError, BatError
 from bat.files import column, read_json, write_bytes, write_json
-from bat.reading import lies_there, regular_file
+from bat.reading import is_visible, lies_there, regular_file
 from bat.report.annotation_page import Item, page
+from bat.report.captions import about_groups
 from bat.report.paper import ANNOTATED, ANSWERS
-from bat.scores.chance import caution
 from bat.streams import generator
 from bat.validation import read_checked
 
@@ -120,8 +120,8 @@ def write_sheet(
     dict
         What the key holds: ``sheet`` (its name), ``dataset``, ``architecture``,
         ``run``, ``run_seed``, ``seed``, ``fingerprint``, ``checkpoint_sha256``,
-        ``items`` as in `choose_items`, and ``caution``, which says where the
-        atypical group is built on chance.
+        ``items`` as in `choose_items`, and ``caution``, which says what the
+        atypical group goes by, and where it is built on chance.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def write_sheet(
         "items": items.to_dict("records"),
     }
     name = _name(key)
-    key = {"sheet": name, **key, "caution": caution({"train": about})}
+    key = {"sheet": name, **key, "caution": about_groups({"train": about})}
     _keep_answered(out, name)
     classes = prepared.class_names
     shown = []
@@ -188,7 +188,7 @@ def read_key(path: Path) -> dict[str, Any]:
 
 def answer_files(folder: Path) -> list[Path]:
     """The annotators' files in an annotation folder, by name."""
-    return sorted((folder / "answers").glob("*.csv"))
+    return sorted(path for path in (folder / "answers").glob("*.csv") if is_visible(path.name))
 
 
 def _keep_answered(out: Path, name: str) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from bat.errors import BatError
 from bat.plan.catalogue import Entry
 from bat.plan.effort import step_cost
-from bat.plan.inputs import runs_of, score_file, score_kinds
+from bat.plan.inputs import runs_of, shows_groups, tables_behind
 from bat.report.along_training import GROUPS
 from bat.report.captions import sentences
 from bat.report.comparison import Comparison
@@ -212,7 +212,7 @@ def write_methods(
     """
     evaluation, specs = comparison.spec["evaluation"], comparison.specs(runs)
     attacks = evaluation["attacks"]
-    grouped = "memorization" in score_kinds(specs.values())
+    grouped = shows_groups(tables_behind(specs.values()))
     steps = attack_steps(specs)
     table = methods_table(
         comparison.evaluations(runs),
@@ -224,8 +224,7 @@ def write_methods(
     )
     text = caption(table, evaluation, specs, baseline=baseline, paper=paper)
     text = sentences(text, note, comparison.caution(runs))
-    for file in sorted({score_file(kind) for kind in score_kinds(specs.values())}):
-        text = comparison.folder.noted(text, file)
+    text = comparison.noted(text, runs)
     if table["cost"].notna().any():
         text += f" {cost_text(steps)}"
     shown, marked = presentation(table, attacks)

@@ -111,3 +111,13 @@ def test_bat_of_typical_samples_alone_is_refused_where_it_weighs_memorized_ones(
     for run in ({"alpha": 0}, {"score": "confidence"}, {"method": "pgd-at"}):
         assert of_run(samples="typical", **run) == []
     assert of_run(train_on={"atypical": 0}) == []  # as before: its memorized ones may be none
+
+
+def test_bat_of_samples_that_are_typical_by_another_score_has_memorized_ones_to_weigh():
+    other = {"proxies": {"names": ["csl"]}, "groups": {"score": "csl", "top": 0.1}}
+    run = {"method": "bat", "samples": "typical"}
+    assert problems(runs={"x": run}, **other) == []
+    (problem,) = problems(runs={"x": run | {"score": "csl", "top": 0.1}}, **other)
+    assert problem.startswith("runs.x: samples: bat lets poisoning samples")
+    (problem,) = problems(runs={"x": run}, groups={"score": "memorization", "top": 0.1})
+    assert problem.startswith("runs.x: samples: bat lets poisoning samples")

@@ -90,17 +90,18 @@ def test_files_are_of_every_seed_and_of_the_scores_that_runs_go_by(some, compari
         inputs.inputs_of(read_catalogue()["substitution"], comparison, by_confidence)
     )
     only = {"d": {"data": {"source": "digits"}, "runs": {"x": {"method": "pgd-at"}}}}
-    for samples, is_by_memorization in (
-        ("all", False),
-        ({"drop": {"score": "confidence"}}, False),
-        ({"drop": {"score": "memorization", "top": 0.1}}, True),
-        ({"drop": "atypical"}, True),
-        ("typical", True),
+    groups, confidence = set(by_memorization[1:]), "scores/confidence.parquet"
+    for samples, behind in (
+        ("all", set()),
+        ({"drop": {"score": "confidence"}}, {confidence}),
+        ({"drop": {"score": "memorization", "top": 0.1}}, set(by_memorization)),
+        ({"drop": "atypical"}, groups),
+        ("typical", groups),
     ):
         only["d"]["runs"]["x"]["samples"] = samples
         run = all_specifications(load_config({"datasets": only}))["d", "resnet18-run-x"]
         made_of = inputs.inputs_of(read_catalogue()["methods"], comparison, [run])
-        assert set(by_memorization).issubset(made_of) == is_by_memorization, samples
+        assert set(made_of) & {*by_memorization, confidence} == behind, samples
     assert files("fig1") == [
         "groups/train.parquet",
         "groups/test.parquet",

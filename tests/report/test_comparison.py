@@ -81,3 +81,21 @@ def test_a_run_of_other_scores_of_single_trainings_is_refused(folder, few_digits
     comparison(place).histories(["first", "then"])
     with pytest.raises(ArtifactError, match=r"made of other (csl|aum) and (csl|aum)"):
         comparison(place).histories(["ranked"])
+
+
+def test_captions_say_which_score_the_groups_of_runs_go_by_and_how_its_models_fitted(
+    few_digits, tmp_path
+):
+    shutil.copytree(few_digits.folder, tmp_path / "digits" / "data")
+    index = np.arange(few_digits.info["n_train"])
+    columns = {"index": index, "typical": index >= 30, "atypical": index < 30}
+    about = {"fingerprint": few_digits.fingerprint, "recipe": {}, "command": "test"}
+    path = tmp_path / "digits" / "groups" / "train.parquet"
+    thresholds = {"score": "csl", "top": 0.1, "bottom": 0.5}
+    write_table(path, "groups", columns, thresholds=thresholds, **about)
+    runs = {"x": {"method": "erm", "training": SHORT, "samples": "typical"}}
+    spec = {"dataset": "digits", "architecture": "small_cnn-4", "seeds": [0], "external": {}}
+    seen = Comparison(Folder(tmp_path / "digits"), spec, [specification("x", runs=runs)])
+    text = seen.noted("A caption.", ["x"])
+    assert text.startswith("A caption. Training samples are grouped by csl: atypical are the 10")
+    assert seen.noted(text, ["x"]) == text  # said once

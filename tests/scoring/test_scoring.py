@@ -21,7 +21,7 @@ from bat.plan.specifications import thresholds, trial_recipe
 from bat.progress import log
 from bat.report.captions import provenance
 from bat.scores import memorization
-from bat.scores.fit import fit_sentence
+from bat.scores.fit import fit_facts, fit_sentence
 from bat.scores.subsets import subset
 from bat.training import trials
 from bat.validation import check_convergence, check_together, groups_inputs, read_checked
@@ -340,6 +340,8 @@ def test_groups_by_another_score_are_its_ends(shards, objects, tmp_path):
     carried, about_test = read_checked(tmp_path / "groups" / "test.parquet", "groups", objects)
     assert about_test["chance"]["false_discovery"] == 0.1
     assert np.flatnonzero(column(carried, "atypical")).tolist() == [0, 1, 2, 3]
+    assert not fit_facts(metadata)  # how the models of memorization fitted says nothing of csl
+    assert fit_facts(about_test)["accuracies"]["included"] == 1
     assert metadata["inputs"].items() >= groups_inputs(out, metadata["thresholds"]).items()
     columns["csl"] = csl[::-1].copy()
     write_table(out / "proxies.parquet", "proxies", columns, **about)

@@ -291,3 +291,16 @@ def test_options_that_a_configuration_would_refuse_are_refused(
     assert main(["scores", action, str(saved()), *where, *option.split()]) == 2
     assert re.search(f"scores {action}: {OPTIONS[option]}", capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_systems_leave_in_a_folder_of_trials_is_passed_over(few_digits, arrays, tmp_path):
+    folder = tmp_path / "theirs"
+    for name in ("a.npz", "._a.npz", "__MACOSX/._a.npz", ".cache/b.npz", ".DS_Store", "Thumbs.db"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"\0\5\x16\7 not a file of trials")
+    np.savez(folder / "a.npz", **arrays)
+    trials = read_raw_trials([folder], few_digits)
+    assert (trials.included == arrays["trainset_mask"]).all()
+    (folder / "a.npz").unlink()
+    with pytest.raises(ArtifactError, match="no trials there"):
+        read_raw_trials([folder], few_digits)

@@ -489,3 +489,10 @@ def test_a_browser_that_keeps_nothing_says_so(study, window):
     assert window.js("document.getElementById('warning').hidden") is False
     window.type("12")
     assert window.text("count") == "2 of 10"
+
+
+def test_what_systems_leave_beside_answers_is_no_answer(tmp_path):
+    (tmp_path / "answers").mkdir()
+    for name in ("anna.csv", "._anna.csv", ".DS_Store"):
+        (tmp_path / "answers" / name).write_bytes(b"\0")
+    assert [path.name for path in annotation.answer_files(tmp_path)] == ["anna.csv"]
