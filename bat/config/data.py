@@ -110,8 +110,8 @@ class TorchvisionData(Data):
     )
     folder: Place = Field(
         Path("resources/data"),
-        description="where its files lie, or are downloaded to, as torchvision lays them out; ~ and "
-        "$VARIABLES are expanded",
+        description="where its files lie, as torchvision lays them out, or are downloaded to; ~ "
+        "and $VARIABLES are expanded",
     )
     download: bool = Field(True, description="false: never; where files are missing, say so")
 
