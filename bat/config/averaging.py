@@ -13,7 +13,7 @@ from bat.config.values import Number, Section, Share
 class Ema(Section):
     """Exponential moving average of the weights, after each step."""
 
-    kind: Literal["ema"]
+    kind: Literal["ema"] = Field(description="names the average")
     decay: Annotated[Number, Field(ge=0, lt=1)] = Field(
         0.999,
         description="share of the old average in the new one, which so looks back on about "
@@ -25,7 +25,7 @@ class Ema(Section):
 class Swa(Section):
     """Stochastic weight averaging: mean of the weights after each epoch."""
 
-    kind: Literal["swa"]
+    kind: Literal["swa"] = Field(description="names the average")
     start: Share = Field(
         0.275,
         description="share of the training before it; in the reference 55 of 200 epochs",

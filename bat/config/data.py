@@ -22,11 +22,15 @@ class Subsample(Section):
     and ``test_per_class`` numbers for each class.
     """
 
-    train: Count | None = None
-    test: Count | None = None
-    train_per_class: Count | None = None
-    test_per_class: Count | None = None
-    seed: Seed = 0
+    train: Count | None = Field(None, description="training samples in all; unset: every one")
+    test: Count | None = Field(None, description="test samples in all; unset: every one")
+    train_per_class: Count | None = Field(
+        None, description="in place of train: training samples of each class"
+    )
+    test_per_class: Count | None = Field(
+        None, description="in place of test: test samples of each class"
+    )
+    seed: Seed = Field(0, description="of the draw")
 
     @model_validator(mode="after")
     def _one_of(self):
@@ -39,8 +43,8 @@ class Subsample(Section):
 class LabelNoise(Section):
     """Make a share of the training labels wrong, by seed (for validation studies)."""
 
-    share: Share = 0.0
-    seed: Seed = 0
+    share: Share = Field(0.0, description="of the training labels, from 0 to 1")
+    seed: Seed = Field(0, description="of the draw")
 
 
 class Data(Section):
@@ -71,9 +75,11 @@ class HeldOut(Section):
     equally from every class.
     """
 
-    share: Annotated[Number, Field(gt=0, lt=1)] | None = None
-    samples: Count | None = None
-    seed: Seed = 0
+    share: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+        None, description="of each class, between 0 and 1; or samples"
+    )
+    samples: Count | None = Field(None, description="in all, equally from every class; or share")
+    seed: Seed = Field(0, description="of the draw")
 
     @model_validator(mode="after")
     def _one_of(self):
@@ -91,7 +97,7 @@ OptionalHeldOut = Annotated[
 class DigitsData(Data):
     """The 1,797 handwritten digits (8 x 8) that come with scikit-learn."""
 
-    source: Literal["digits"] = "digits"
+    source: Literal["digits"] = Field("digits", description="embedded: nothing is downloaded")
     n_test: Count = Field(500, description="samples held out as the test set, equally by class")
     seed: Seed = Field(0, description="seed of the split into training and test set")
 
@@ -99,17 +105,26 @@ class DigitsData(Data):
 class TorchvisionData(Data):
     """A data set of torchvision, downloaded with its checksums into ``folder``."""
 
-    source: Literal["fashion_mnist", "cifar10", "cifar100"]
-    folder: Place = Path("resources/data")
-    download: bool = True
+    source: Literal["fashion_mnist", "cifar10", "cifar100"] = Field(
+        description="which data set of torchvision"
+    )
+    folder: Place = Field(
+        Path("resources/data"),
+        description="where its files lie, as torchvision lays them out, or are downloaded to; ~ "
+        "and $VARIABLES are expanded",
+    )
+    download: bool = Field(True, description="false: never; where files are missing, say so")
 
 
 class TinyImagenetData(Data):
     """Tiny ImageNet from its official zip or the folder unpacked from it."""
 
-    source: Literal["tiny_imagenet"]
-    path: Place = Path("resources/data/tiny-imagenet-200.zip")
-    download: bool = True
+    source: Literal["tiny_imagenet"] = Field(description="names this source")
+    path: Place = Field(
+        Path("resources/data/tiny-imagenet-200.zip"),
+        description="the zip, or the folder unpacked from it; ~ and $VARIABLES are expanded",
+    )
+    download: bool = Field(True, description="false: never; where the zip is missing, say so")
     classes: Annotated[int, Field(ge=2, le=200), NO_TRUTH] = Field(
         50, description="the first N classes"
     )
@@ -125,9 +140,11 @@ class ImageFolderData(Data):
     classes may lie directly in ``path``. Files that are no images are left out and counted.
     """
 
-    source: Literal["image_folder"]
-    path: Place
-    channels: Literal[1, 3] = 3
+    source: Literal["image_folder"] = Field(description="names this source")
+    path: Place = Field(
+        description="the folder that holds them, which is only read; ~ and $VARIABLES are expanded"
+    )
+    channels: Literal[1, 3] = Field(3, description="3: colour; 1: every image is made grey")
     held_out: OptionalHeldOut = None
 
 
@@ -138,12 +155,17 @@ class ParquetData(Data):
     these. Of a folder that holds the shards of several splits each takes its own, by file name.
     """
 
-    source: Literal["parquet"]
-    train: Files
-    test: Files | None = Field(None, description="required unless a test set is held out")
-    image_column: str = "image"
-    label_column: str = "label"
-    channels: Literal[1, 3] = 3
+    source: Literal["parquet"] = Field(description="names this source")
+    train: Files = Field(
+        description="the training images: file, folder, pattern, or a list of these; ~ and "
+        "$VARIABLES are expanded"
+    )
+    test: Files | None = Field(
+        None, description="the test images, named alike; required unless a test set is held out"
+    )
+    image_column: str = Field("image", description="name of the column of images")
+    label_column: str = Field("label", description="name of the column of labels")
+    channels: Literal[1, 3] = Field(3, description="3: colour; 1: every image is made grey")
     held_out: OptionalHeldOut = None
 
     @model_validator(mode="after")
@@ -159,7 +181,9 @@ class ParquetData(Data):
 class OwnData(Data):
     """A function of one's own that gives arrays, written ``source: mydata.py:load``."""
 
-    source: Literal["own"]
+    source: Literal["own"] = Field(
+        description="written as the function, path/to/file.py:attribute; filled in as own"
+    )
     load: Code
     settings: Settings = Field({})
 

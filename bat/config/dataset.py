@@ -53,7 +53,11 @@ class Dataset(Section):
         description="networks of your own by name; one may also be defined where it is first "
         "named, as {name: tiny, network: 'nets.py:Tiny'}",
     )
-    architectures: tuple[Architecture, ...] = Field(("resnet18",), min_length=1)
+    architectures: tuple[Architecture, ...] = Field(
+        ("resnet18",),
+        min_length=1,
+        description="networks that the runs, studies and tables are made of, each for itself",
+    )
     seeds: tuple[Seed, ...] = Field(
         (0,), min_length=1, description="each run is made once for each"
     )
@@ -261,7 +265,9 @@ class Dataset(Section):
 class Compute(Section):
     """Where and how jobs run. Nothing here makes a finished job run again."""
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: a GPU where there is one, else the CPU"
+    )
     compile: bool = Field(True, description="torch.compile on a GPU")
     jobs_per_gpu: Count = Field(1, description="jobs that may share one GPU")
 
@@ -269,6 +275,11 @@ class Compute(Section):
 class Config(Section):
     """The whole configuration."""
 
-    results: Annotated[WorkflowPlace, AfterValidator(no_option)] = Path("results")
+    results: Annotated[WorkflowPlace, AfterValidator(no_option)] = Field(
+        Path("results"),
+        description="folder of everything that is made; ~ and $VARIABLES are expanded",
+    )
     compute: Compute = Compute()
-    datasets: dict[Name, Dataset] = Field(min_length=1)
+    datasets: dict[Name, Dataset] = Field(
+        min_length=1, description="the name is that of the folder below results"
+    )

@@ -45,8 +45,8 @@ def problem_of(error: dict, datasets: Any, defaults: dict) -> str:
         if not loc[:-1]:
             known = [*known, "defaults"]
         near = difflib.get_close_matches(str(loc[-1]), known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"{path}: unknown key; {hint}(known keys: {', '.join(known)})"
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{path}: unknown key{hint} (known keys: {', '.join(known)})"
     if error["type"] == "missing":
         return f"{path}: required, and not given"
     if error["type"] == "too_short":

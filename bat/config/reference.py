@@ -9,7 +9,7 @@ from bat.config.dataset import Config, Section
 
 _HEAD = """# Configuration
 
-Made by `make schema`; edit `bat.config.dataset.py`, not this page.
+Made by `make schema`; edit the sections in `bat/config/`, not this page.
 
 A configuration is one YAML file: `snakemake TARGET --cores 2 --configfile FILE`, with
 `--configfile` last, since it takes several files. Without one, `config/config.yaml` is read.

@@ -30,13 +30,20 @@ from bat.config.values import (
 )
 from bat.scores.registry import default_sigmas
 
+METHOD = "names the method"
+GAUSSIAN = "deviation of the noise that the attack starts from, on the [0, 1] pixel scale"
+SLOPE = "of the weight 3 sigmoid(slope (margin + bias)), of a sample"
+BIAS = "added to the margin, the largest wrong probability less that of the label"
+
 
 class Adversary(Section):
     """The attack of adversarial training; methods may set their own values."""
 
-    eps: Epsilon = 8 / 255
-    step: Step = 2 / 255
-    steps: Count = 10
+    eps: Epsilon = Field(
+        8 / 255, description="l_inf radius of the ball around an image; 8/255 or 0.031, not 8"
+    )
+    step: Step = Field(2 / 255, description="size of a step of PGD, on the same scale")
+    steps: Count = Field(10, description="steps of PGD")
 
 
 class Selection(Section):
@@ -98,22 +105,28 @@ class Masking(Section):
 class Evaluation(Section):
     """The columns of the tables; unset values are those of the adversary."""
 
-    eps: Epsilon | None = None
-    pgd_steps: Count = 100
-    pgd_step: Step | None = None
-    pgd_restarts: Count = 1
+    eps: Epsilon | None = Field(
+        None, description="l_inf radius of every attack; unset: the adversary's"
+    )
+    pgd_steps: Count = Field(100, description="steps of PGD")
+    pgd_step: Step | None = Field(None, description="size of a step of PGD; unset: the adversary's")
+    pgd_restarts: Count = Field(
+        1, description="starts of PGD; a sample counts as robust if it withstands all of them"
+    )
     pgd_more: tuple[Count, ...] = Field(
         (),
         description="steps of further PGD attacks, each with a column of its own: [20] beside the "
         "100 of pgd_steps",
     )
-    cw_steps: Count = 100
-    cw_step: Step | None = None
+    cw_steps: Count = Field(100, description="steps of PGD on the margin loss of CW")
+    cw_step: Step | None = Field(None, description="size of a step of CW; unset: the adversary's")
     autoattack: Literal["standard", "aa-fast", "none"] = Field(
-        "standard", description="aa-fast: APGD-CE and targeted APGD only"
+        "standard",
+        description="standard: the whole AutoAttack; aa-fast: APGD-CE and targeted APGD only; "
+        "none: no such column",
     )
-    batch_size: Count = 500
-    seed: Seed = 0
+    batch_size: Count = Field(500, description="images attacked at once")
+    seed: Seed = Field(0, description="of random starts, of AutoAttack and of max_samples")
     max_samples: Count | None = Field(
         None, description="evaluate only this many test samples, the first of a draw by seed"
     )
@@ -148,7 +161,7 @@ class Run(Chosen):
 class ErmRun(Run):
     """Empirical risk minimization on clean images."""
 
-    method: Literal["erm"] = "erm"
+    method: Literal["erm"] = Field("erm", description=METHOD)
 
     _without_awp = model_validator(mode="before")(without_awp)
 
@@ -167,7 +180,7 @@ class AttackRun(Run):
 class PgdAtRun(AttackRun):
     """PGD adversarial training."""
 
-    method: Literal["pgd-at"] = "pgd-at"
+    method: Literal["pgd-at"] = Field("pgd-at", description=METHOD)
     mode: Literal["train", "eval"] = Field("train", description="mode during the attack")
 
 
@@ -180,26 +193,28 @@ class ReferenceRun(AttackRun):
 class TradesRun(ReferenceRun):
     """TRADES; beta is 1 / lambda."""
 
-    method: Literal["trades"] = "trades"
-    beta: NotNegative = 5.0
-    gaussian: Epsilon = 0.001
+    method: Literal["trades"] = Field("trades", description=METHOD)
+    beta: NotNegative = Field(5.0, description="weight of the divergence beside the clean loss")
+    gaussian: Epsilon = Field(0.001, description=GAUSSIAN)
 
 
 class MartRun(ReferenceRun):
     """MART."""
 
-    method: Literal["mart"] = "mart"
+    method: Literal["mart"] = Field("mart", description=METHOD)
     beta: NotNegative | None = Field(
-        None, description="unset: the reference's 6 for wide residual networks, 5 for others"
+        None,
+        description="weight of the divergence; unset: the reference's 6 for wide residual "
+        "networks, 5 for others",
     )
-    gaussian: Epsilon = 0.001
+    gaussian: Epsilon = Field(0.001, description=GAUSSIAN)
 
 
 class GairatRun(ReferenceRun):
     """GAIRAT; shift is its Lambda."""
 
-    method: Literal["gairat"] = "gairat"
-    shift: Number = -1.0
+    method: Literal["gairat"] = Field("gairat", description=METHOD)
+    shift: Number = Field(-1.0, description="Lambda of its weights")
     begin: Share = Field(
         0.5,
         description="the weights set in with the epoch at this share of the training, as in the "
@@ -208,8 +223,8 @@ class GairatRun(ReferenceRun):
 
 
 class Mail(Section):
-    slope: Number
-    bias: Number
+    slope: Number = Field(description=SLOPE)
+    bias: Number = Field(description=BIAS)
     begin: Share = Field(
         0.625,
         description="share of the training without weights; in the reference 75 of 120 epochs",
@@ -220,36 +235,46 @@ class Mail(Section):
 class MailAtRun(Mail, ReferenceRun):
     """Adversarial training weighted by probability margins; slope and bias as in the paper."""
 
-    method: Literal["mail-at"] = "mail-at"
-    gaussian: Epsilon = 0.001
-    slope: Number = 10.0
-    bias: Number = -0.5
+    method: Literal["mail-at"] = Field("mail-at", description=METHOD)
+    gaussian: Epsilon = Field(0.001, description=GAUSSIAN)
+    slope: Number = Field(10.0, description=SLOPE)
+    bias: Number = Field(-0.5, description=BIAS)
 
 
 class MailTradesRun(Mail, TradesRun):
     """TRADES whose divergence is weighted by probability margins; defaults as in the paper."""
 
-    method: Literal["mail-trades"] = "mail-trades"
-    slope: Number = 2.0
-    bias: Number = 0.0
+    method: Literal["mail-trades"] = Field("mail-trades", description=METHOD)
+    slope: Number = Field(2.0, description=SLOPE)
+    bias: Number = Field(0.0, description=BIAS)
 
 
 class MailMartRun(Mail, MartRun):
     """MART whose boosted cross-entropy is so weighted; defaults of the authors' script."""
 
-    method: Literal["mail-mart"] = "mail-mart"
-    slope: Number = 1.0
-    bias: Number = -1.5
+    method: Literal["mail-mart"] = Field("mail-mart", description=METHOD)
+    slope: Number = Field(1.0, description=SLOPE)
+    bias: Number = Field(-1.5, description=BIAS)
 
 
 class BatRun(PgdAtRun):
     """Benign adversarial training."""
 
-    method: Literal["bat"] = "bat"
-    alpha: NotNegative = 1.0
-    beta: NotNegative = 0.2
-    temperature: Positive = 0.1
-    form: Literal["printed_normalized", "printed_raw", "infonce"] = "printed_normalized"
+    method: Literal["bat"] = Field("bat", description=METHOD)
+    alpha: NotNegative = Field(
+        1.0,
+        description="how strongly a memorized sample that is misclassified under attack loses "
+        "weight (equation 7); 0: all weigh the same",
+    )
+    beta: NotNegative = Field(
+        0.2, description="weight of the discrimination loss (equation 8); 0: none"
+    )
+    temperature: Positive = Field(0.1, description="of the discrimination loss")
+    form: Literal["printed_normalized", "printed_raw", "infonce"] = Field(
+        "printed_normalized",
+        description="of the discrimination loss: as printed, of features of length 1; as printed, "
+        "of the features as they are; InfoNCE, with the positive pair in the denominator",
+    )
     score: AnyScore = Field("memorization", description="that says which samples are memorized")
     sigma: Share | None = Field(
         None,
@@ -272,7 +297,9 @@ class OwnRun(AttackRun):
     signature has them, ``eps``, ``step`` and ``steps``.
     """
 
-    method: Literal["own"]
+    method: Literal["own"] = Field(
+        description="written as the class, path/to/file.py:attribute; filled in as own"
+    )
     objective: Code
     settings: Settings = Field({})
     score: AnyScore | None = Field(

@@ -20,7 +20,7 @@ class TrainOn(Section):
         description="unset: the whole training set; else all typical samples and this share of "
         "the atypical ones, drawn by seed (paper, 3.2)",
     )
-    seed: Seed = 0
+    seed: Seed = Field(0, description="of the draw")
 
 
 def with_threshold(section):

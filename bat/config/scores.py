@@ -41,7 +41,9 @@ class Influence(Section):
 class Scores(Section):
     """Memorization and influence from trainings on random subsets (paper, A.1)."""
 
-    architecture: Architecture = "resnet9"
+    architecture: Architecture = Field(
+        "resnet9", description="what the trials train: a built-in network, or one of your own"
+    )
     trainer: Trainer | None = Field(
         None,
         description="a training of your own in place of the architecture, as my_training.py:train",
@@ -67,8 +69,10 @@ class Scores(Section):
         "architecture then get as many trials as job_minutes hold, in place of trials_per_job",
     )
     job_minutes: Count = Field(60, description="minutes that a job of trials is meant to take")
-    subset_ratio: Annotated[Number, Field(gt=0, lt=1)] = 0.7
-    seed: Seed = 0
+    subset_ratio: Annotated[Number, Field(gt=0, lt=1)] = Field(
+        0.7, description="share of the training samples that each trial is trained on"
+    )
+    seed: Seed = Field(0, description="of subsets and trainings, with the number of the trial")
     training: SubsetTraining = SubsetTraining()
     margins: bool = Field(
         True,
@@ -136,7 +140,10 @@ class Scores(Section):
 class Ensemble(Section):
     """Disagreement and confidence over subset trainings of several architectures."""
 
-    architectures: tuple[Architecture, ...] = ("resnet9", "wrn-16-2")
+    architectures: tuple[Architecture, ...] = Field(
+        ("resnet9", "wrn-16-2"),
+        description="two or more; trials of scores.architecture are members where it is among them",
+    )
     members: Annotated[int, Field(ge=2), NO_TRUTH] = Field(
         50, description="models of each architecture"
     )
@@ -167,11 +174,24 @@ class Groups(Section):
     bottom: TopShare = Field(
         0.5, description="share of the training samples that are typical by that score"
     )
-    atypical_above: Share = ATYPICAL_ABOVE
-    typical_below: Share = 0.02
-    influence_above: Share = INFLUENCE_ABOVE
-    influence_touch: Share = 0.02
-    min_accuracy: Share = 0.8
+    atypical_above: Share = Field(
+        ATYPICAL_ABOVE, description="memorization above which a training sample is atypical"
+    )
+    typical_below: Share = Field(
+        0.02, description="memorization below which a training sample is typical"
+    )
+    influence_above: Share = Field(
+        INFLUENCE_ABOVE,
+        description="influence of an atypical training sample of its class above which a test "
+        "sample is atypical",
+    )
+    influence_touch: Share = Field(
+        0.02,
+        description="influence up to which atypical training samples leave a test sample typical",
+    )
+    min_accuracy: Share = Field(
+        0.8, description="share of the models that get a typical test sample right, at least"
+    )
     significance: Positive | None = Field(
         None,
         description="ask also that value / standard error exceed this number; with another score "

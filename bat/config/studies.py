@@ -34,8 +34,8 @@ class External(Section):
 class Ablation(Section):
     """BAT over a grid; its (0, 0) cell is the run ``pgd-at`` (paper, figure 4)."""
 
-    alpha: tuple[NotNegative, ...] = (0, 1, 2, 3)
-    beta: tuple[NotNegative, ...] = (0, 0.1, 0.2, 0.3)
+    alpha: tuple[NotNegative, ...] = Field((0, 1, 2, 3), description="values of BAT's alpha")
+    beta: tuple[NotNegative, ...] = Field((0, 0.1, 0.2, 0.3), description="values of BAT's beta")
 
 
 class Studies(Section):

@@ -11,6 +11,18 @@ from bat.config.values import NO_TRUTH, Count, NotNegative, Number, Positive, Se
 LATER = {"warmup_epochs": None, "label_smoothing": 0.0}
 """Keys that recipes of before lack, with what stands for that."""
 
+Schedule = Literal["piecewise", "cosine", "one_cycle", "constant"]
+
+EPOCHS = "passes over the training samples"
+BATCH_SIZE = "samples of one step"
+LR = "highest learning rate of the schedule"
+NESTEROV = "Nesterov's form of the momentum"
+SCHEDULE = (
+    "piecewise: falls at milestones; cosine: along half a cosine to 0; one_cycle: a straight line "
+    "up and one down to 0, with warmup 0 down alone; constant: stays"
+)
+MILESTONES = "piecewise: epochs after which the rate is multiplied by gamma"
+
 
 class Augmentation(Section):
     """Random shifts and mirror images, drawn anew for every batch."""
@@ -24,20 +36,19 @@ class Augmentation(Section):
 class Optimization(Section):
     """Stochastic gradient descent with momentum and a learning-rate schedule."""
 
-    epochs: Count = 200
-    batch_size: Count = 128
-    lr: Positive = 0.1
-    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
-    nesterov: bool = False
-    weight_decay: NotNegative = 5e-4
-    schedule: Literal["piecewise", "cosine", "one_cycle", "constant"] = Field(
-        "piecewise",
-        description="one_cycle: a straight line up and one down to 0; with warmup 0 down alone",
+    epochs: Count = Field(200, description=EPOCHS)
+    batch_size: Count = Field(128, description=BATCH_SIZE)
+    lr: Positive = Field(0.1, description=LR)
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = Field(0.9, description="of SGD; 0: none")
+    nesterov: bool = Field(False, description=NESTEROV)
+    weight_decay: NotNegative = Field(
+        5e-4, description="L2 penalty of all parameters, as torch's SGD takes it"
     )
-    milestones: tuple[Count, ...] = Field(
-        (100, 150), description="piecewise: epochs after which the rate is multiplied by gamma"
+    schedule: Schedule = Field("piecewise", description=SCHEDULE)
+    milestones: tuple[Count, ...] = Field((100, 150), description=MILESTONES)
+    gamma: Annotated[Number, Field(gt=0, le=1)] = Field(
+        0.1, description="piecewise: factor of the rate at each milestone"
     )
-    gamma: Annotated[Number, Field(gt=0, le=1)] = 0.1
     warmup: Share = Field(0.2, description="one_cycle: share of the steps in which the rate rises")
     warmup_epochs: Count | None = Field(
         None,
@@ -96,21 +107,19 @@ class Optimization(Section):
 class SubsetTraining(Optimization):
     """ERM to interpolation, the recipe of the models behind the scores."""
 
-    epochs: Count = 30
-    lr: Positive = 0.2
-    batch_size: Count = 256
-    nesterov: bool = True
-    schedule: Literal["piecewise", "cosine", "one_cycle", "constant"] = "one_cycle"
-    milestones: tuple[Count, ...] = ()
+    epochs: Count = Field(30, description=EPOCHS)
+    lr: Positive = Field(0.2, description=LR)
+    batch_size: Count = Field(256, description=BATCH_SIZE)
+    nesterov: bool = Field(True, description=NESTEROV)
+    schedule: Schedule = Field("one_cycle", description=SCHEDULE)
+    milestones: tuple[Count, ...] = Field((), description=MILESTONES)
 
 
 class Training(Optimization):
     """The paper's settings for the comparison of methods (section 5)."""
 
-    epochs: Count = 160
-    milestones: tuple[Count, ...] = Field(
-        (80, 120), description="piecewise: epochs after which the rate is multiplied by gamma"
-    )
+    epochs: Count = Field(160, description=EPOCHS)
+    milestones: tuple[Count, ...] = Field((80, 120), description=MILESTONES)
     label_smoothing: Annotated[Number, Field(ge=0, lt=1)] = Field(
         0.0,
         description="weight of the uniform distribution in the labels of the cross-entropy, on "
@@ -121,5 +130,5 @@ class Training(Optimization):
 class StudyTraining(Training):
     """The paper's settings for the studies of section 3 and appendix B."""
 
-    epochs: Count = 200
-    milestones: tuple[Count, ...] = (150,)
+    epochs: Count = Field(200, description=EPOCHS)
+    milestones: tuple[Count, ...] = Field((150,), description=MILESTONES)
