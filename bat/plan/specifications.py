@@ -41,6 +41,7 @@ STAGES = {
     "masking": 1,
     "poisoning": 1,
     "representation": 2,
+    "comparison": 2,
     "courses": 1,
     "proxies": 1,
 }
@@ -320,6 +321,7 @@ def comparison_specification(name: str, dataset: Dataset, architecture: str) -> 
         asked["masking"] = masking_specification(name, dataset)
     return {
         "dataset": name,
+        "stage_version": STAGES["comparison"],
         "architecture": architecture,
         "runs": list(dataset.runs),
         "shares": list(dataset.studies.atypical),
