@@ -194,7 +194,7 @@ def test_numbers_that_yaml_reads_as_text():
         ),
         (
             {"runs": {"x": {"method": "erm", "averaging": {"kind": "swa", "decay": 0.9}}}},
-            "runs.x.averaging.decay: unknown key; (known keys: kind, start)",
+            "runs.x.averaging.decay: unknown key (known keys: kind, start)",
         ),
         ({"scores": {"architecture": "wrn-27-2"}}, "depth must be 6 n + 4"),
         ({"scores": {"architecture": "small_cnn-0"}}, "the width must be 1 or more"),
