@@ -46,6 +46,8 @@ def problem_of(error: dict, datasets: Any, defaults: dict) -> str:
             known = [*known, "defaults"]
         near = difflib.get_close_matches(str(loc[-1]), known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
+        if not (hint or datasets or loc[:-1]) and isinstance(error["input"], dict):
+            hint = f"; a data set stands under datasets, as datasets: {{{path}: ...}}"
         return f"{path}: unknown key{hint} (known keys: {', '.join(known)})"
     if error["type"] == "missing":
         return f"{path}: required, and not given"
@@ -60,11 +62,21 @@ def problem_of(error: dict, datasets: Any, defaults: dict) -> str:
         key = error["ctx"]["discriminator"].strip("'")
         if error["type"] == "union_tag_not_found":
             return f"{path}.{key}: required, and not given"
-        known = error["ctx"]["expected_tags"]
-        return f"{path}.{key}: {error['input'].get(key)!r} is none of {known}"
+        return f"{path}.{key}: {_none_of(error['input'].get(key), error['ctx']['expected_tags'])}"
     if isinstance(error["input"], int | float | str | bool) and error["type"] != "value_error":
         message += f" (found {error['input']!r})"
     return f"{path}: {message}"
+
+
+def _none_of(found: Any, tags: str) -> str:
+    """That a value is no tag of a union, of which pydantic's list is given."""
+    names = [tag.strip("'") for tag in tags.split(", ")]
+    near = difflib.get_close_matches(str(found), [name for name in names if name != "own"], n=1)
+    listed = ", ".join(
+        "or code of your own, as path/to/file.py:NAME" if name == "own" else repr(name)
+        for name in names
+    )
+    return f"{found!r} is none of {listed}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 _NO_SECTION = ("model_type", "model_attributes_type", "dict_type")

@@ -68,6 +68,7 @@ def read_yaml(path: str | Path) -> tuple[Any, list[str]]:
         if regular_file(path).stat().st_size > MAX_YAML:
             raise ConfigError(str(path), [f"is larger than {MAX_YAML >> 20} MiB"])
         loader = _Loader(Path(path).read_text(encoding="utf-8"))
+        loader.name = str(path)  # as errors say it
         document = loader.get_single_data()
         _check_values(document)
     except ConfigError:

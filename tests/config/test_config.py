@@ -67,6 +67,18 @@ def test_unknown_key_without_a_near_one_lists_those_known():
     assert "atypical_above" in problem
 
 
+def test_a_data_set_at_the_top_of_a_file_is_told_its_place():
+    found = problems({"digits": DIGITS})
+    assert any("a data set stands under datasets, as datasets: {digits: ...}" in p for p in found)
+    assert not any("stands under" in p for p in problems(dataset() | {"zzz": {}}))
+
+
+def test_an_unknown_source_is_told_the_nearest_and_how_to_name_code():
+    (problem,) = problems({"datasets": {"d": {"data": {"source": "imagefolder"}}}})
+    assert "did you mean 'image_folder'?" in problem
+    assert "path/to/file.py:NAME" in problem and "'own'" not in problem
+
+
 def test_unknown_key_of_the_defaults_is_said_once_and_placed_there():
     raw = {"defaults": {"scores": {"trails": 3}}, "datasets": {"a": DIGITS, "b": DIGITS}}
     (problem,) = problems(raw)
@@ -314,6 +326,7 @@ def test_unreadable_files_are_named(tmp_path, content, part):
     with pytest.raises(ConfigError, match=part) as caught:
         read_config(path)
     assert str(path) in str(caught.value)
+    assert "<unicode string>" not in str(caught.value)  # PyYAML's name of what it reads
 
 
 def test_keys_given_twice_are_refused_with_their_lines_beside_all_else(tmp_path):
