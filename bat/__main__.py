@@ -72,7 +72,9 @@ def _run(argv: list[str]) -> int:
             log.handlers[:] = log.handlers[1:] or log.handlers
         log.warning("%s. To go on: %s", stop, shlex.join(["python", "-m", "bat", *argv]))
         return stop.code
-    except SystemExit as end:  # no command of ours ends so: code of somebody's own did
+    except SystemExit as end:
+        if end.code not in (0, None):  # rich ends so where nobody reads
+            raise
         log.error("error: code that the command runs ended it (SystemExit: %s)", end)
         return 2
     return 0
