@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from small_scores import write_results
 from torch import nn
 
 from bat import files
@@ -13,6 +14,7 @@ from bat.files import read_table
 from bat.models import build_model
 from bat.objectives import poisoning_weights
 from bat.studies import poisoning
+from bat.validation import groups_inputs
 
 torch.set_num_threads(1)
 CPU = Runtime(torch.device("cpu"))
@@ -139,9 +141,7 @@ def test_the_figure_on_disk(scored, few_digits, tmp_path, run_bat, raised):
     table, metadata = read_table(scored, "poisoning")
     frame = table.to_pandas()
     frame["score"] = np.linspace(0, 1, 200) if raised else 0.5
-    place = tmp_path / "digits"
-    (place / "groups").mkdir(parents=True)
-    (place / "data").symlink_to(few_digits.folder)
+    place = write_results(tmp_path / "digits", few_digits)
     facts = {"fingerprint": few_digits.fingerprint, "command": "test"}
     columns = {name: frame[name].to_numpy() for name in files.SCHEMAS["poisoning"].names}
     files.write_table(
@@ -158,6 +158,7 @@ def test_the_figure_on_disk(scored, few_digits, tmp_path, run_bat, raised):
         "groups",
         {"index": np.arange(200), "typical": ~atypical, "atypical": atypical},
         recipe={},
+        inputs=groups_inputs(place / "scores", {}),
         **facts,
     )
     out = tmp_path / "fig3"
