@@ -160,6 +160,32 @@ def test_options_are_read():
 # -- the workflow's head --------------------------------------------------------------------
 
 
+STOPPED_WITHIN_A_LOCK = """
+import os, signal, sys, threading
+UNDER_WORKFLOW = "BAT_UNDER_WORKFLOW"
+exec(compile(open(sys.argv[1]).read(), sys.argv[1], "exec"))
+lock, told = threading.Lock(), threading.Event()
+def graceful(number, frame):  # as Snakemake's: its lock is none that the same thread takes twice
+    with lock:
+        told.set()
+signal.signal(signal.SIGTERM, graceful)
+stop_on_signals()
+try:
+    with lock:
+        os.kill(os.getpid(), int(sys.argv[2]))
+except KeyboardInterrupt:
+    print("interrupted", told.wait(20))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_head_stopped_while_its_scheduler_holds_its_lock_ends_too(number, repository):
+    rules = repository / "workflow" / "rules" / "stopping.smk"
+    command = [sys.executable, "-c", STOPPED_WITHIN_A_LOCK, str(rules), str(int(number))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "interrupted True\n", done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.xdist_group("workflow")
 @pytest.mark.parametrize(
