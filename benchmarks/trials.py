@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -96,40 +97,30 @@ def recipe(options: argparse.Namespace, precision: str) -> dict:
     return trial_recipe(options.architecture, scores)
 
 
-class Ours:
-    """Trains trials of this package, one in this process or one in each of several."""
-
-    def __init__(self, options: argparse.Namespace, precision: str, device: Runtime):
-        prepared = samples(options.train, options.test, options.edge)
-        self.trainer = TrialTrainer(prepared, recipe(options, precision), device)
-
-    def __call__(self, trial: int) -> float:
-        """The accuracy of a trial on the samples trained on."""
-        return self.trainer.train(trial, keep_probabilities=False)["included_accuracy"][0]
+def our_trial(prepared: PreparedData, recipe: dict, device: Runtime) -> Callable[[int], float]:
+    """What trains a trial here, and gives its accuracy on the samples trained on."""
+    trainer = TrialTrainer(prepared, recipe, device)
+    return lambda trial: trainer.train(trial, keep_probabilities=False)["included_accuracy"][0]
 
 
-class SideBySide:
-    """Trains as many trials at once as there are jobs, each in a process with one thread."""
-
-    def __init__(self, pool: Executor, options: argparse.Namespace, precision: str):
-        self.pool, self.options, self.precision = pool, options, precision
-
-    def __call__(self, turn: int) -> float:
-        """The mean accuracy of a turn's trials on the samples trained on."""
-        jobs = self.options.jobs
-        trials = range(turn * jobs, (turn + 1) * jobs)
-        train = partial(_in_a_job, self.options, self.precision)
-        return statistics.mean(self.pool.map(train, trials))
+def side_by_side(
+    pool: Executor, options: argparse.Namespace, precision: str
+) -> Callable[[int], float]:
+    """What trains a trial in each job at once, and gives their mean accuracy."""
+    train = partial(_in_a_job, options, precision)
+    jobs = options.jobs
+    return lambda turn: statistics.mean(pool.map(train, range(turn * jobs, (turn + 1) * jobs)))
 
 
 def _in_a_job(options: argparse.Namespace, precision: str, trial: int) -> float:
     if precision not in _OF_THIS_JOB:
+        prepared = samples(options.train, options.test, options.edge)
         with runtime("cpu", threads=1) as device:
-            _OF_THIS_JOB[precision] = Ours(options, precision, device)
+            _OF_THIS_JOB[precision] = our_trial(prepared, recipe(options, precision), device)
     return _OF_THIS_JOB[precision](trial)
 
 
-_OF_THIS_JOB: dict[str, Ours] = {}
+_OF_THIS_JOB: dict[str, Callable[[int], float]] = {}
 
 
 def parse() -> argparse.Namespace:
@@ -169,9 +160,9 @@ def main() -> None:
             name = f"ours, {precision}"
             name += f" ({device.precision('auto')})" if precision == "auto" else ""
             loops[name] = (
-                SideBySide(pool, options, precision)
+                side_by_side(pool, options, precision)
                 if options.jobs > 1
-                else Ours(options, precision, device)
+                else our_trial(prepared, recipe(options, precision), device)
             )
         seconds: dict[str, list[float]] = {name: [] for name in loops}
         accuracy: dict[str, list[float]] = {name: [] for name in loops}

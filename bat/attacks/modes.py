@@ -69,8 +69,14 @@ def full_precision() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def global_draws(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators, from which code of others may draw; put them back after."""
+def global_draws(seed: int | None, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators, from which code of others may draw; put them back after.
+
+    Without a seed, where no such code takes part, they are left alone.
+    """
+    if seed is None:
+        yield
+        return
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield

@@ -8,7 +8,6 @@ Both by `torch.optim.swa_utils`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -68,9 +67,8 @@ class WeightAverage(Recorder):
     def _measure_statistics(self, training: Training) -> None:
         stream = f"averaging-{training.epoch}"
         seed = torch_seed(training.seed, training.trial, stream)
-        draws: AbstractContextManager[None] = nullcontext()
-        if isinstance(training.model, OwnNetwork):  # which may draw, as dropout does
-            draws = global_draws(seed, training.device.device)
+        own = isinstance(training.model, OwnNetwork)  # which may draw, as dropout does
+        draws = global_draws(seed if own else None, training.device.device)
         with draws, training.device.autocast(training.precision):
             update_bn(_batches(training, seed), self.model)
 

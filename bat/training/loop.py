@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -221,11 +220,8 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, position, self.steps_per_epoch)
         self.model.train()  # whatever the step before left, so that a step is the same when resumed
-        draws: AbstractContextManager[None] = nullcontext()
-        if self.may_draw:
-            seed = torch_seed(self.seed, self.trial, f"network-{position}")
-            draws = global_draws(seed, self.device.device)
-        with draws:
+        drawn = torch_seed(self.seed, self.trial, f"network-{position}") if self.may_draw else None
+        with global_draws(drawn, self.device.device):
             with self.device.autocast(self.precision):
                 given = self.objective(
                     self.forward,

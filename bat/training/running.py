@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -236,12 +235,13 @@ class Run:
     ) -> dict[str, np.ndarray]:
         adversary = self.spec["adversary"]
         attack = PGD(eps=adversary["eps"], step=adversary["step"], steps=steps)
-        draws: AbstractContextManager[None] = nullcontext()
-        if isinstance(self.model, OwnNetwork):  # which may draw, in eval mode too
-            seed = torch_seed(self.spec["seed"], 0, f"{what}-{self.training.epoch}")
-            draws = global_draws(seed, self.device.device)
+        own = isinstance(self.model, OwnNetwork)  # which may draw, in eval mode too
+        drawn = torch_seed(self.spec["seed"], 0, f"{what}-{self.training.epoch}") if own else None
         try:
-            with draws, self.device.autocast(self.training.precision):
+            with (
+                global_draws(drawn, self.device.device),
+                self.device.autocast(self.training.precision),
+            ):
                 return evaluate(
                     self.forward,
                     images,

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 
 from bat.errors import ArtifactError
-from bat.files import check_label
-from bat.validation.csv_tables import csv_rows
+from bat.validation.csv_tables import CsvCheck
 
 CONVERGENCE_COLUMNS = ("n_trials", "split_half_correlation", "se_p95")
 
@@ -18,23 +16,7 @@ DRAWN_COLUMNS = (
 )
 
 
-def check_convergence(
-    path: Path, fingerprint: str | None = None, made_of: Mapping[str, str] | None = None
-) -> int:
-    """Check ``convergence.csv``; the number of its rows.
-
-    Parameters
-    ----------
-    path : path
-    fingerprint, made_of
-        As for `bat.files.check_label`.
-
-    Raises
-    ------
-    ArtifactError
-        If it is no such table, or not the one that its label speaks of.
-    """
-    rows = csv_rows(path, "a table of numbers")
+def _rules(path: Path, rows: list[dict[str, str]]) -> None:
     columns = set(rows[0]) if rows else set()
     for name in CONVERGENCE_COLUMNS:
         if name not in columns:
@@ -55,8 +37,6 @@ def check_convergence(
             raise ArtifactError(
                 f"{path}: {name} is {wrong[0]:g}, expected a number in [{low:g}, {high:g}]"
             )
-    check_label(path, fingerprint, made_of)
-    return len(rows)
 
 
 _RANGES = {
@@ -66,3 +46,6 @@ _RANGES = {
     **dict.fromkeys(("split_half_correlation_sd", "split_half_spearman_sd"), (0, 2)),
 }
 """Of what every such table has; an empty cell is not known."""
+
+check_convergence = CsvCheck("a table of numbers", _rules)
+"""Of ``convergence.csv``."""

@@ -3,13 +3,56 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bat.errors import REMAKE, ArtifactError
+from bat.files import check_label
 from bat.reading import regular_file
 
 
-def csv_rows(path: Path, what: str) -> list[dict[str, str]]:
+@dataclass(frozen=True)
+class CsvCheck:
+    """The check of one kind of CSV file.
+
+    Attributes
+    ----------
+    what : str
+        What the file is to be, for messages.
+    rules : callable
+        Called with the path and the rows by column; raises `ArtifactError`.
+    """
+
+    what: str
+    rules: Callable[[Path, list[dict[str, str]]], None]
+
+    def __call__(
+        self,
+        path: Path,
+        fingerprint: str | None = None,
+        made_of: Mapping[str, str] | None = None,
+    ) -> int:
+        """Check a file; the number of its rows.
+
+        Parameters
+        ----------
+        path : path
+        fingerprint, made_of
+            As for `bat.files.check_label`.
+
+        Raises
+        ------
+        ArtifactError
+            If it is no such table, or not the one that its label speaks of.
+        """
+        rows = _rows(path, self.what)
+        self.rules(path, rows)
+        check_label(path, fingerprint, made_of)
+        return len(rows)
+
+
+def _rows(path: Path, what: str) -> list[dict[str, str]]:
     """The rows of a CSV file by column, each with a cell for every column.
 
     Parameters

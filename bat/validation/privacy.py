@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from bat.data import PreparedData
 from bat.errors import ArtifactError
-from bat.files import check_label
-from bat.validation.csv_tables import csv_rows
+from bat.validation.csv_tables import CsvCheck
 from bat.validation.rows import Rows
 
 RATES_COLUMNS = (
@@ -29,23 +27,8 @@ def check_privacy(rows: Rows, metadata: dict, prepared: PreparedData | None) -> 
     rows.every(np.isnan(area) == np.isnan(error), "auc and auc_se are known, or neither is")
 
 
-def check_rates(
-    path: Path, fingerprint: str | None = None, made_of: Mapping[str, str] | None = None
-) -> int:
-    """Check ``privacy.csv``: parts with rates in [0, 1] or none; the number of its rows.
-
-    Parameters
-    ----------
-    path : path
-    fingerprint, made_of
-        As for `bat.files.check_label`.
-
-    Raises
-    ------
-    ArtifactError
-        If it is no such table, or not the one that its label speaks of.
-    """
-    rows = csv_rows(path, "a table of rates")
+def _rules(path: Path, rows: list[dict[str, str]]) -> None:
+    """Parts with rates in [0, 1], or none."""
     columns = list(rows[0]) if rows else []
     if tuple(columns) != RATES_COLUMNS:
         raise ArtifactError(
@@ -61,5 +44,7 @@ def check_rates(
         raise ArtifactError(f"{path}: n_samples must be 1 or more, and every rate lie in [0, 1]")
     if not any(row["part"] == "all" for row in rows):
         raise ArtifactError(f"{path}: has no rows of the part 'all', which the figure draws")
-    check_label(path, fingerprint, made_of)
-    return len(rows)
+
+
+check_rates = CsvCheck("a table of rates", _rules)
+"""Of ``privacy.csv``."""
