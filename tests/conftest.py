@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,25 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 os.environ["MPLBACKEND"] = "Agg"
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+STATES = {}
+
+
+@pytest.fixture(autouse=True)
+def same_draws_in_any_order(request):
+    """Every test draws what it draws alone, whatever ran before it in its process.
+
+    That is what the generators of a process draw, and the ``RNG`` of a test's module.
+    """
+    import numpy as np
+    import torch
+
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 (the global generator is what is meant)
+    torch.manual_seed(0)
+    generator = getattr(getattr(request, "module", None), "RNG", None)
+    if generator is not None:
+        bits = generator.bit_generator
+        bits.state = STATES.setdefault(request.module.__name__, bits.state)
 
 
 @pytest.fixture(scope="session")
