@@ -25,6 +25,19 @@ FLAGS = [
 ]
 
 
+# Images are there and what was asked for has been drawn; a tab out of sight draws nothing.
+SETTLED = """
+const done = arguments[0];
+const drawn = new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)));
+const images = [...document.images].map((image) => image.decode().catch(() => null));
+const hidden = document.hidden ? null : drawn;
+Promise.race([
+  Promise.all([...images, hidden]),
+  new Promise((go) => setTimeout(go, 5000)),
+]).then(() => done());
+"""
+
+
 class Browser:
     """Chromium by the WebDriver protocol."""
 
@@ -46,13 +59,18 @@ class Browser:
             data=json.dumps(body).encode() if method == "POST" else None,
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return json.load(response)["value"]
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return json.load(response)["value"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{path}: {error.read().decode()[:500]}") from error
 
     def open(self, path, view=""):
         self.call("POST", "/url", url=path.as_uri() + view)
 
     def js(self, script):
+        """The value of an expression, once the page shows what it was last asked for."""
+        self.call("POST", "/execute/async", script=SETTLED, args=[])
         return self.call("POST", "/execute/sync", script=f"return {script}", args=[])
 
     def type(self, text):

@@ -22,21 +22,28 @@ STATES = {}
 
 
 @pytest.fixture(autouse=True)
-def same_draws_in_any_order(request):
-    """Every test draws what it draws alone, whatever ran before it in its process.
+def same_in_any_order(request):
+    """Every test computes what it computes alone, whatever ran before it in its process.
 
-    That is what the generators of a process draw, and the ``RNG`` of a test's module.
+    The generators of the process and the ``RNG`` of a test's module draw the same, and torch has
+    one thread; after a test too, for what is made for several of them.
     """
     import numpy as np
     import torch
 
-    random.seed(0)
-    np.random.seed(0)  # noqa: NPY002 (the global generator is what is meant)
-    torch.manual_seed(0)
+    def begin():
+        random.seed(0)
+        np.random.seed(0)  # noqa: NPY002 (the global generator is what is meant)
+        torch.manual_seed(0)
+        torch.set_num_threads(1)
+
     generator = getattr(getattr(request, "module", None), "RNG", None)
     if generator is not None:
         bits = generator.bit_generator
         bits.state = STATES.setdefault(request.module.__name__, bits.state)
+    begin()
+    yield
+    begin()
 
 
 @pytest.fixture(scope="session")

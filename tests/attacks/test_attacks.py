@@ -22,8 +22,6 @@ from bat.attacks import (
     start_noise,
 )
 
-torch.set_num_threads(1)
-
 
 def small_net(n_classes=5, channels=3, dtype=torch.float32, seed=0):
     with torch.random.fork_rng(devices=[]):

@@ -9,8 +9,6 @@ from bat.attacks import PGD, AttackError, AutoAttack, Square, cw, fgsm
 from bat.attacks.evaluation import accuracy, correctness, evaluate
 from bat.errors import BatError
 
-torch.set_num_threads(1)
-
 
 def make_net(n_classes=3, seed=0):
     with torch.random.fork_rng(devices=[]):

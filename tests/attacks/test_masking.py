@@ -10,7 +10,6 @@ from bat.attacks import PGD, AttackError, Square, Transfer, masking_verdicts
 from bat.attacks.evaluation import evaluate
 from bat.report.masking import checks
 
-torch.set_num_threads(1)
 EPS = 0.1
 SETTINGS = {"eps": EPS, "step": 0.025, "few": 10, "many": 40, "queries": 300}
 JUDGED = {"batch_size": 16, "seed": 0}

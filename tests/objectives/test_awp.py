@@ -28,8 +28,6 @@ from bat.objectives import (
     discrimination_loss,
 )
 
-torch.set_num_threads(1)
-
 METHODS = [
     PGDAT(steps=2),
     PGDAT(steps=2, mode="eval"),

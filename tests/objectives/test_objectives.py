@@ -30,8 +30,6 @@ from bat.objectives import (
     weighted_mean,
 )
 
-torch.set_num_threads(1)
-
 FORMS = ["printed_normalized", "printed_raw", "infonce"]
 
 

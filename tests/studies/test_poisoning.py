@@ -16,7 +16,6 @@ from bat.objectives import poisoning_weights
 from bat.studies import poisoning
 from bat.validation import groups_inputs
 
-torch.set_num_threads(1)
 CPU = Runtime(torch.device("cpu"))
 
 
