@@ -109,24 +109,27 @@ def test_a_file_comes_whole_and_once(server, tmp_path):
     assert server.requests == [None]
 
 
-@pytest.mark.parametrize("fault", ["cut", "stall"])
-def test_a_broken_or_stalled_connection_is_taken_up_again(server, tmp_path, fault):
+@pytest.mark.parametrize(("fault", "timeout"), [("cut", 5), ("stall", 0.5)])
+def test_a_broken_or_stalled_connection_is_taken_up_again(server, tmp_path, fault, timeout):
     server.faults = [fault, fault]
     path = tmp_path / "a.zip"
-    fetch(server, path, timeout=0.3)
+    fetch(server, path, timeout=timeout)
     assert path.read_bytes() == CONTENT
     half = len(CONTENT) // 2
     assert server.requests == [None, f"bytes={half}-", f"bytes={half + half // 2}-"]
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"), [("cut", ("ended after", "kept")), ("stall", ("nothing came for 0.2 s",))]
+    ("fault", "timeout", "words"),
+    [("cut", 5, ("ended after", "kept")), ("stall", 0.5, ("nothing came for 0.5 s",))],
 )
-def test_what_keeps_breaking_is_given_up_and_continued_later(server, tmp_path, fault, words):
+def test_what_keeps_breaking_is_given_up_and_continued_later(
+    server, tmp_path, fault, timeout, words
+):
     server.faults, path = [fault] * 2, tmp_path / "a.zip"
     start = time.monotonic()
-    refused(server, path, "failed 2 times", *words, attempts=2, timeout=0.2)
-    assert time.monotonic() - start < 5
+    refused(server, path, "failed 2 times", *words, attempts=2, timeout=timeout)
+    assert time.monotonic() - start < 15  # the server itself lets a stalled one go after 20 s
     kept = (tmp_path / "a.zip.part").stat().st_size
     assert kept == len(CONTENT) * 3 // 4
     fetch(server, path)

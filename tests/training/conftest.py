@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -65,3 +67,32 @@ def kill(before_step):
             yield
 
     return kill
+
+
+KILLED = """
+import os, signal, sys
+from bat.__main__ import main
+from bat.training import Training
+
+where, step = tuple(map(int, sys.argv[1:4])), Training._take_step
+
+def take_step(self, index):
+    step(self, index)
+    if (self.trial, self.epoch, self.step) == where:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Training._take_step = take_step
+main(sys.argv[4:])
+"""
+
+
+@pytest.fixture(scope="session")
+def run_killed():
+    """Run ``python -m bat`` in a process that nothing warns of its end, in a step from 0."""
+
+    def run(*arguments, trial: int, epoch: int, step: int) -> None:
+        command = [sys.executable, "-c", KILLED, trial, epoch, step, *arguments]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+
+    return run

@@ -6,9 +6,6 @@ import json
 import os
 import platform
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -316,21 +313,14 @@ def test_a_gpu_trains_goes_on_and_is_judged(run, few_digits, inputs, tmp_path, g
     assert not (column(table, "aa") & ~column(table, "clean")).any()
 
 
-def test_a_killed_run_goes_on_bit_for_bit(few_digits, inputs, tmp_path):
-    spec = specification(training={"epochs": 12, "milestones": [8]})
-    (tmp_path / "spec.json").write_text(json.dumps(spec))
-    command = [sys.executable, "-m", "bat", "train", "--spec", tmp_path / "spec.json"]
-    command += ["--data", few_digits.folder, "--device", "cpu", "--checkpoint-every", "0", "--out"]
+def test_a_killed_run_goes_on_bit_for_bit(few_digits, tmp_path, run_bat, run_killed):
+    (tmp_path / "spec.json").write_text(json.dumps(specification()))
+    command = ["train", "--spec", tmp_path / "spec.json", "--data", few_digits.folder]
+    command += ["--device", "cpu", "--checkpoint-every", "0", "--out"]
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    subprocess.run([*command, undisturbed], check=True, capture_output=True)
-    process = subprocess.Popen([*command, killed], stderr=subprocess.DEVNULL)
-    while not (killed / "resume.pt").exists() and process.poll() is None:
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    assert not (killed / "history.parquet").exists(), "the kill came too late to test anything"
-    again = subprocess.run([*command, killed], check=True, capture_output=True, text=True)
-    assert "going on in epoch" in again.stderr
+    run_bat(*command, undisturbed)
+    run_killed(*command, killed, trial=0, epoch=1, step=1)
+    assert "going on in epoch 2, step 2" in run_bat(*command, killed).stderr
     assert files(killed) == files(undisturbed)
 
 

@@ -3,10 +3,6 @@
 import logging
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pyarrow as pa
@@ -369,36 +365,24 @@ def test_progress_is_told_within_a_trial(few_digits):
 # -- kill -9 --------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-def test_a_killed_job_goes_on_at_its_next_trial(few_digits, tmp_path, run, run_bat):
-    recipe = trial_recipe(
-        ARCHITECTURE,
-        config.Scores(architecture=ARCHITECTURE, training=SETTINGS["training"] | {"epochs": 8}),
-    )
-    files.write_json(tmp_path / "spec.json", {"recipe": recipe, "members": 3})
+def test_a_killed_job_goes_on_at_its_next_trial(few_digits, tmp_path, run, run_bat, run_killed):
+    files.write_json(tmp_path / "spec.json", {"recipe": RECIPE, "members": 3})
 
-    undisturbed = run(0, 11, folder=tmp_path / "undisturbed", members=3, recipe=recipe)
+    undisturbed = run(0, 11, folder=tmp_path / "undisturbed", members=3)
 
     out = shard_path(tmp_path / "killed", 0, 11)
     options = ["--spec", tmp_path / "spec.json", "--data", few_digits.folder, "--device", "cpu"]
     command = ["trials", *map(str, options), "--out", str(out)]
     partial = out.parent / ".partial" / ARCHITECTURE
-    process = subprocess.Popen([sys.executable, "-m", "bat", *command], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while len(list(partial.glob("[0-9]*.parquet"))) < 3:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    run_killed(*command, trial=4, epoch=1, step=1)
     assert not out.exists()
     finished = {}
     for path in partial.glob("[0-9]*.parquet"):
         finished |= rows(path, seconds=True)
-    assert 3 <= len(finished) < 12
+    assert sorted(finished) == [0, 1, 2, 3]
 
     rerun = run_bat(*command)
-    assert f"{len(finished)} of 12 are there already" in rerun.stderr
+    assert "4 of 12 are there already" in rerun.stderr
     assert rows(out) == rows(undisturbed)
     after = rows(out, seconds=True)
     assert {trial: after[trial] for trial in finished} == finished  # not trained again
