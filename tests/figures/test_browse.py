@@ -73,7 +73,7 @@ def page(chromium, folder):
 
 def until(page, script, value):
     """Wait until a script gives a value."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (found := page.js(script)) != value:
         assert time.monotonic() < deadline, f"{script} gives {found!r}, expected {value!r}"
         time.sleep(0.05)

@@ -4,7 +4,6 @@ import io
 import random
 import stat
 import struct
-import time
 import warnings
 import zipfile
 
@@ -132,7 +131,8 @@ def test_sizes_that_are_not_so(tmp_path, stated):
     pytest.fail("read")
 
 
-def test_200_000_members_are_refused_soon(tmp_path):
+def test_200_000_members_are_refused_before_they_are_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr(zipfile, "ZipFile", None)
     entry = b"PK\1\2" + bytes(24) + struct.pack("<H", 6) + bytes(16)
     directory = b"".join(entry + f"{i:06}".encode() for i in range(200_000))
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 65535, 65535, len(directory), 0, 0)
@@ -142,10 +142,8 @@ def test_200_000_members_are_refused_soon(tmp_path):
     locator = struct.pack("<4sLQL", b"PK\6\7", 0, len(directory), 1)
     hidden = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 3, 3, len(directory), 0, 0)
     for tail, limit in ((record + locator + end, 150_000), (hidden, 1000)):
-        start = time.monotonic()
         found = opened(tmp_path / "a.zip", directory + tail, Limits(limit, 1 << 24, 1 << 23))
         assert found and "members" in found
-        assert time.monotonic() - start < 2
 
 
 def test_damage_of_every_kind_is_an_error_of_ours(tmp_path):
