@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bat.config import AnyRun, Config, Dataset, names_file
@@ -32,16 +33,18 @@ def starts(dataset: Dataset) -> dict[str, dict[str, str]]:
 
 def start_problems(config: Config) -> list[str]:
     """What is wrong with what runs start from, a line for each, by the run's key."""
-    return [
-        f"datasets.{name}.runs.{run}.start_from: {problem}"
-        for name, dataset in config.datasets.items()
-        for run in all_runs(dataset)
-        if (problem := _problem(dataset, run)) is not None
-    ]
+    found = []
+    for name, dataset in config.datasets.items():
+        runs = all_runs(dataset)
+        found += [
+            f"datasets.{name}.runs.{run}.start_from: {problem}"
+            for run in runs
+            if (problem := _problem(run, runs, dataset.runs)) is not None
+        ]
+    return found
 
 
-def _problem(dataset: Dataset, name: str) -> str | None:
-    runs = all_runs(dataset)
+def _problem(name: str, runs: Mapping[str, AnyRun], configured: Iterable[str]) -> str | None:
     start = runs[name].start_from
     if start is None:
         return None
@@ -53,7 +56,7 @@ def _problem(dataset: Dataset, name: str) -> str | None:
     while start is not None and not names_file(start):
         if start not in runs:
             return (
-                f"{start!r} is no run; expected a file or one of {', '.join(dataset.runs)}"
+                f"{start!r} is no run; expected a file or one of {', '.join(configured)}"
                 if len(passed) == 1
                 else None  # said of the run that names it
             )
