@@ -298,6 +298,12 @@ def test_pairs_are_those_of_students_test(pairs, candidates, block):
     np.testing.assert_allclose(scores.influence_margin, difference, rtol=1e-4)
     np.testing.assert_allclose(scores.influence_margin / scores.influence_margin_se, t, rtol=1e-4)
     np.testing.assert_allclose(scores.q_margin, q, rtol=2e-3)
+    alone = influence_from_margins(
+        included, found, labels_train, labels_test, pairs=candidates, block=block
+    )
+    np.testing.assert_array_equal(alone.train_index, i[q <= 0.1])
+    np.testing.assert_array_equal(alone.test_index, j[q <= 0.1])
+    np.testing.assert_array_equal(alone.q_margin, scores.q_margin[q <= 0.1])
 
 
 def test_pairs_that_do_not_stand_are_left_out_unless_kept(pairs):
