@@ -361,8 +361,6 @@ def trials_for_influence(
     >>> trials_for_influence(0.15, 0.8, 1_000_000, 0.7)
     973
     """
-    from scipy.special import ndtr
-
     share = accuracy + influence * (1 - ratio)
     variance = accuracy * (1 - accuracy) / (ratio * (1 - ratio))
     if not 0 < influence <= 1 or share > 1 or accuracy < influence * ratio:
@@ -373,7 +371,8 @@ def trials_for_influence(
 
     def stands(trials):
         if trials > MANY_TRIALS:
-            return ndtr(-influence * np.sqrt(trials / variance)) * candidates <= level
+            tail = math.erfc(influence * math.sqrt(trials / variance / 2)) / 2  # of a normal score
+            return tail * candidates <= level
         n_included = round(ratio * trials)
         total = round(accuracy * trials)
         right = math.ceil(n_included * (total + influence * (trials - n_included)) / trials - 1e-9)
