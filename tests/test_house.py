@@ -43,7 +43,7 @@ ENTRANCES = {"bat", "bat.__main__"}
 
 TORCH = {"models", "attacks", "objectives", "checkpoints", "training"}
 TORCH |= {"bat.devices", "bat.studies.features", "bat.studies.poisoning"}
-TORCH |= {"bat.plan.measuring", "bat.plan.pace"}
+TORCH |= {"bat.plan.measuring", "bat.plan.pace", "bat.plan.seconds"}
 """Rooms and modules that import torch when they are loaded."""
 
 TORCH_IN_FUNCTIONS = {

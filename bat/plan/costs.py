@@ -55,13 +55,13 @@ def plan(
     from bat import devices
     from bat.plan import measuring
 
-    asked = [len(place.pace.asked) for place in places]
+    asked = [len(place.seconds.pace.asked) for place in places]
     with devices.runtime(target.device.type, compile=config.compute.compile) as here:
         for number, place in enumerate(places):
-            place.pace.device = here
+            place.seconds.pace.device = here
             before, share = sum(asked[:number]), measure * asked[number] / max(1, sum(asked))
             measuring.measure(
-                place.pace,
+                place.seconds.pace,
                 place.folder / "data",
                 share,
                 lambda done, before=before: report(before + done, sum(asked)),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bat.config import Config
 from bat.plan.costs import plan, planned_device
-from bat.plan.stages import CORRECT, STAND_IN, Row
+from bat.plan.stages import Row
 from bat.plan.timings import seconds_per_trial
 from bat.progress import progress
 
@@ -61,6 +61,7 @@ def show(config: Config, console, *, device: str | None = None, measure: float =
 def sources(rows: list[Row], device: Runtime) -> list[str]:
     """What stands behind the hours of a plan, a line for each."""
     from bat.plan.pace import SPEEDS, START
+    from bat.plan.seconds import CORRECT, STAND_IN
 
     kind, lines = device.device.type, []
     where = {"cpu": "a CPU core", "cuda": "a data-centre GPU"}[kind]

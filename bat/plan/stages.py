@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING
 
-from bat.config import AnyRun, Config, Dataset, Optimization, is_built_in
-from bat.config.attacks import entry_of
-from bat.config.methods import averaging
-from bat.errors import ArtifactError
-from bat.files import column, read_table
-from bat.files.indices import read_indices
+from bat.config import Config, Dataset
 from bat.plan import inputs
-from bat.plan.effort import LOOKS
 from bat.plan.enough import reached
-from bat.plan.runs import all_runs, objective
+from bat.plan.runs import all_runs
 from bat.plan.shards import shard_files, trial_counts
 from bat.plan.sizes import size
 from bat.plan.specifications import (
@@ -27,17 +19,10 @@ from bat.plan.specifications import (
     evaluation_specification,
 )
 from bat.plan.timings import finished_trials, read_benchmark
-from bat.scores.proxies import OF_HALVES, needed, passes_of
+from bat.scores.proxies import needed
 
 if TYPE_CHECKING:
     from bat.devices import Runtime
-    from bat.plan.pace import Pace
-
-STAND_IN, STAND_IN_METHOD = "resnet18", "pgd-at"
-"""What a network and a method of one's own are taken to cost: a plan runs no code of theirs."""
-
-CORRECT = 0.8
-"""Assumed share of the samples that are classified right, which alone are attacked."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +56,12 @@ class Place:
     """One data set: what it asks for, and what of it is on disk."""
 
     def __init__(self, config: Config, name: str, dataset: Dataset, logs: Path, device: Runtime):
-        from bat.plan.pace import Pace
+        from bat.plan.seconds import Seconds
 
         self.name, self.dataset = name, dataset
         self.folder, self.logs = config.results / name, logs / name
         self.size = size(dataset, self.folder)
-        self.pace: Pace = Pace(device, self.size.n_classes, self.size.shape)
+        self.seconds = Seconds(dataset, self.size, self.folder, device)
 
     def rows(self) -> list[Row]:
         """The stages that have jobs, in the order in which they run."""
@@ -97,12 +82,6 @@ class Place:
                 self.representation(architecture),
             ]
         return [row for row in rows if row.jobs]
-
-    def basis(self, architecture: str) -> str:
-        """Where hours come from that nothing on disk tells."""
-        found = "measured here" if self.pace.measured else "assumed"
-        counted = self.counted(architecture)
-        return found if counted == architecture else f"{found}, as {counted}"
 
     def prepare(self) -> Row:
         """The images as arrays."""
@@ -130,7 +109,7 @@ class Place:
         n_trials, shards = end - first, shard_files(self.dataset, architecture, end)
         shards = shards[len(shard_files(self.dataset, architecture, first)) if first else 0 :]
         seconds = finished_trials(self.folder, self.dataset, architecture)
-        each, basis = self.trial_seconds(architecture, seconds)
+        each, basis = self.seconds.trial(architecture, seconds)
         members = self.dataset.ensemble.members
         if architecture not in self.dataset.ensemble.architectures:
             members = 0
@@ -140,7 +119,7 @@ class Place:
         probabilities = 2 * self.size.n_train * self.size.n_classes
         made = [bool(seconds) and (self.folder / shard).exists() for shard in shards]
         left = sum(trial not in seconds for trial in range(first, end))
-        start = self.pace.start
+        start = self.seconds.pace.start
         return Row(
             self.name,
             f"{n_trials} trials, {architecture}",
@@ -154,78 +133,14 @@ class Place:
 
     def watched(self) -> Row:
         """Single trainings on the whole training set, with what is looked at in them."""
-        proxies, architecture = self.dataset.proxies, self.dataset.watched
-        recipe, n = proxies.training or self.dataset.scores.training, self.size.n_train
-        observed = needed(proxies.names)
-        after_each = {one for name in observed for one in passes_of(name)}
-        passes = sum(
-            LOOKS[one] * (1 if one == "weight_gradient" else recipe.epochs) for one in after_each
-        )
-        trainings = 1 + 2 * len(OF_HALVES.keys() & set(observed))
-        each = self.training_seconds(architecture, recipe, {"method": "erm"}, n)
-        seconds = self.pace.start + trainings * each
-        seconds += passes * n * self.clean(architecture, 500)
-        logs = self.logs / "proxies"
+        proxies, architecture, logs = self.dataset.proxies, self.dataset.watched, self.logs
+        recipe, seconds = proxies.training or self.dataset.scores.training, self.seconds.watched()
         jobs = [
-            (seconds, self.folder / file, logs / f"{Path(file).stem}.tsv")
+            (seconds, self.folder / file, logs / "proxies" / f"{Path(file).stem}.tsv")
             for file in inputs.course_files(self.dataset)
         ]
-        size = 4 * n * recipe.epochs * len(observed)
+        size = 4 * self.size.n_train * recipe.epochs * len(needed(proxies.names))
         return self._row(f"watched training, {architecture}", architecture, jobs, size)
-
-    def trial_seconds(self, architecture: str, measured: dict[int, float]) -> tuple[float, str]:
-        """Seconds of one trial, and where they come from."""
-        if measured:
-            return fmean(measured.values()), f"measured ({len(measured)})"
-        scores = self.dataset.scores
-        configured = scores.seconds_per_trial.get(architecture)
-        if configured is not None:
-            return configured, "configured"
-        if scores.trainer is not None and architecture == scores.trainer.name:
-            return 0.0, "not known before the first trial"
-        included = round(scores.subset_ratio * self.size.n_train)
-        training = self.training_seconds(architecture, scores.training, {"method": "erm"}, included)
-        judged = self.size.n_train + self.size.n_test
-        return training + judged * self.clean(architecture, 1000), self.basis(architecture)
-
-    def training_seconds(
-        self, architecture: str, recipe: Optimization, objective: dict, n_samples: int
-    ) -> float:
-        """Seconds of all steps of one training."""
-        from bat.plan.pace import Step
-
-        batch = min(recipe.batch_size, n_samples)
-        settings = {k: v for k, v in objective.items() if k not in ("method", "code", "awp")}
-        own = objective["method"] == "own"
-        step = Step(
-            self.counted(architecture),
-            self.pace.device.precision(recipe.precision),
-            batch,
-            STAND_IN_METHOD if own else objective["method"],
-            tuple(sorted(settings.items())),
-            recipe,
-        )
-        awp = objective.get("awp", {"gamma": 0})
-        plain = min(awp["warmup"], recipe.epochs) if awp["gamma"] else recipe.epochs
-        epochs = {step: plain, step._replace(awp=True): recipe.epochs - plain}
-        seconds = sum(n * self.pace(work) for work, n in epochs.items() if n)
-        return (n_samples // batch) * seconds
-
-    def clean(self, architecture: str, batch: int) -> float:
-        """Seconds for each sample of a pass in float32."""
-        from bat.plan.pace import Pass
-
-        return self.pace(Pass(self.counted(architecture), "float32", batch, 0))
-
-    def counted(self, architecture: str) -> str:
-        """The network whose steps and passes stand for those of an architecture."""
-        return architecture if is_built_in(architecture) else STAND_IN
-
-    def attack(self, architecture: str, steps: int, batch: int, precision: str) -> float:
-        """Seconds for each sample of an attack, which leaves out those that are wrong already."""
-        from bat.plan.pace import Pass
-
-        return CORRECT * self.pace(Pass(self.counted(architecture), precision, batch, steps))
 
     def tables(self) -> Row:
         """Score tables and groups."""
@@ -249,120 +164,60 @@ class Place:
         from bat.plan.pace import parameter_count
 
         n_classes, channels = self.size.n_classes, self.size.shape[0]
-        parameters = 4 * parameter_count(self.counted(architecture), n_classes, channels)
-        known, start = all_runs(self.dataset), self.pace.start
+        counted, known = self.seconds.counted(architecture), all_runs(self.dataset)
         return self._measured(
             f"training, {architecture}",
             architecture,
             "runs",
-            lambda run: start + self.run_seconds(architecture, known[run]),
-            2 * parameters,
+            lambda run: self.seconds.run(architecture, known[run]),
+            8 * parameter_count(counted, n_classes, channels),  # best and last, in float32
         )
 
     def evaluations(self, architecture: str) -> list[Row]:
         """Attacks on the trained models, and on those of the last epoch where they are judged."""
-        settings = self.dataset.evaluation
-        n_test = min(settings.max_samples or self.size.n_test, self.size.n_test)
-        batch = min(settings.batch_size, n_test)
-        attack = functools.partial(self.attack, architecture, batch=batch, precision="float32")
-        asked, seconds = evaluation_specification(self.name, self.dataset)["attacks"], {}
-        for name, of_attack in asked.items():
-            total = entry_of(name).steps(of_attack)
-            steps = min(total, of_attack.get("steps", settings.pgd_steps))
-            seconds[name] = total / steps * attack(steps)
-        pgd = self.clean(architecture, batch) + seconds["pgd"]
-        every = pgd + sum(each for name, each in seconds.items() if name != "pgd")
+        comparison, size = self.comparison(architecture), 2 * self.seconds.judged()
+        attacks = evaluation_specification(self.name, self.dataset)["attacks"]
         each = {
-            "evaluation": self.pace.start + n_test * every,
-            "evaluation-ablation": self.pace.start + n_test * pgd,
-        }
-        comparison = self.comparison(architecture)
-        return [
-            self._measured(f"{title}, {architecture}", architecture, kind, seconds, 2 * n_test)
-            for title, kind, seconds in (
-                (
-                    "evaluation",
-                    "evaluations",
-                    lambda run: each[inputs.evaluation_stage(run, comparison)],
-                ),
-                ("evaluation of last", "evaluations-last", lambda run: each["evaluation"]),
+            stage: self.seconds.evaluation(architecture, of_stage)
+            for stage, of_stage in (
+                ("evaluation", attacks),
+                ("evaluation-ablation", {"pgd": attacks["pgd"]}),
             )
+        }
+        of_run = {
+            "evaluations": lambda run: each[inputs.evaluation_stage(run, comparison)],
+            "evaluations-last": lambda run: each["evaluation"],
+        }
+        titles = {"evaluations": "evaluation", "evaluations-last": "evaluation of last"}
+        return [
+            self._measured(f"{titles[kind]}, {architecture}", architecture, kind, seconds, size)
+            for kind, seconds in of_run.items()
         ]
 
     def masking(self, architecture: str) -> Row:
         """Checks for a masked gradient, where they are configured."""
-        spec = self.comparison(architecture).get("masking")
+        stage, spec = f"masking, {architecture}", self.comparison(architecture).get("masking")
         if spec is None:
-            return Row(self.name, f"masking, {architecture}", 0, 0, 0, 0, 0, "")
-        n, attack = min(spec["max_samples"], self.size.n_test), spec["attack"]
-        batch, few, many = min(spec["batch_size"], n), attack["few"], attack["many"]
-        # many steps on the model, on that of another seed, and unbounded; a query is one pass
-        steps = (few + 3 * many) / many * self.attack(architecture, many, batch, "float32")
-        queries = CORRECT * attack["queries"] * self.clean(architecture, batch)
-        seconds = self.pace.start + n * (steps + queries)
-        stage = f"masking, {architecture}"
-        return self._measured(stage, architecture, "masking", lambda run: seconds, 2 * n)
+            return Row(self.name, stage, 0, 0, 0, 0, 0, "")
+        seconds = self.seconds.masking(architecture, spec)
+        size = 2 * min(spec["max_samples"], self.size.n_test)
+        return self._measured(stage, architecture, "masking", lambda run: seconds, size)
 
     def poisoning(self, architecture: str) -> Row:
         """Poisoning scores of the training samples, for figure 3 and the annotation study."""
-        each = self.attack(architecture, self.dataset.history.steps, 500, "float32") / CORRECT
-        seconds = self.pace.start + self.size.n_train * each  # of all samples
+        seconds = self.seconds.poisoning(architecture)
         stage, size = f"poisoning scores, {architecture}", 14 * self.size.n_train
         return self._measured(stage, architecture, "poisoning", lambda run: seconds, size)
 
     def representation(self, architecture: str) -> Row:
-        """Features of the studies' models; at most all samples are typical."""
-        samples = self.size.n_train + self.size.n_test
-        seconds = self.pace.start + samples * self.clean(architecture, 500)
+        """Features of the studies' models."""
+        seconds = self.seconds.representation(architecture)
         stage = f"representation, {architecture}"
         return self._measured(stage, architecture, "representation", lambda run: seconds, 3000)
 
     def comparison(self, architecture: str) -> dict:
         """The specification of what compares the runs of an architecture."""
         return comparison_specification(self.name, self.dataset, architecture)
-
-    def run_seconds(self, architecture: str, run: AnyRun) -> float:
-        """Seconds of a run: its steps, the choice of its epoch, what is followed of it."""
-        from bat.training import EVALUATION_BATCH
-
-        selection, history = run.selection or self.dataset.selection, self.dataset.history
-        n_samples, n_selected = self.trained_on(run), 0
-        if selection.by == "validation":
-            n_selected = round(selection.validation * n_samples)
-            n_samples -= n_selected
-        elif selection.by == "test":
-            n_selected = self.size.n_test
-        method = objective(run, architecture, self.dataset)
-        seconds = self.training_seconds(architecture, run.training, method, n_samples)
-        precision, epochs = self.pace.device.precision(run.training.precision), run.training.epochs
-        attack = functools.partial(
-            self.attack, architecture, batch=EVALUATION_BATCH, precision=precision
-        )
-        if run.averaging is not None and run.averaging.kind == "swa":  # statistics, anew each epoch
-            passes = epochs + 1 - averaging(run)["averaging"]["begin_epoch"]
-            seconds += passes * n_samples * self.clean(architecture, run.training.batch_size)
-        if n_selected:
-            seconds += epochs * n_selected * attack(selection.steps)
-        times = -(-epochs // history.every) if history.every else 1
-        limit = history.max_samples or self.size.n_train + self.size.n_test
-        followed = min(limit, self.size.n_train) + min(limit, self.size.n_test)
-        return seconds + times * followed * attack(history.steps)
-
-    def trained_on(self, run: AnyRun) -> int:
-        """Training samples of a run: by the groups where they are made, else all of them."""
-        n, share, samples = self.size.n_train, run.train_on.atypical, run.samples
-        if samples is not None and samples.keep is not None:
-            return len(read_indices(samples.keep))
-        if samples is not None and samples.drop.score is not None:
-            return n - round((samples.drop.top or 0) * n)  # beyond a sigma it is not known
-        if samples is None and share is None:
-            return n
-        try:
-            table, _ = read_table(self.folder / "groups" / "train.parquet", "groups")
-        except ArtifactError:
-            return n
-        typical, atypical = (int(column(table, name).sum()) for name in ("typical", "atypical"))
-        return n - atypical if share is None else max(1, typical + round(share * atypical))
 
     def _measured(
         self,
@@ -404,7 +259,7 @@ class Place:
             for at, (_, _, log) in enumerate(jobs)
             if done[at] and (benchmark := read_benchmark(log)) is not None
         }
-        basis = self.basis(architecture)
+        basis = self.seconds.basis(architecture)
         if measured:
             scale = sum(measured.values()) / sum(seconds[at] for at in measured)
             seconds = [measured.get(at, scale * each) for at, each in enumerate(seconds)]

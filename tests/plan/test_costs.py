@@ -14,9 +14,10 @@ from bat.files import SCHEMAS, write_table
 from bat.plan.costs import plan, planned_device
 from bat.plan.pace import SPEEDS, START, STEP_CALLS, Pace, Pass, Step
 from bat.plan.runs import all_runs, study_runs
+from bat.plan.seconds import CORRECT
 from bat.plan.sizes import trials_to_stand
 from bat.plan.specifications import trial_recipe
-from bat.plan.stages import CORRECT, Place, Row
+from bat.plan.stages import Place, Row
 from bat.plan.timings import read_benchmark, seconds_per_trial
 
 
@@ -174,7 +175,7 @@ def run_hours(config, name: str, **changes) -> float:
     device = planned_device(config)
     place = Place(config, "digits", dataset, config.results / "logs", device)
     run = all_runs(dataset)[name]
-    return (place.run_seconds("small_cnn", run) + place.pace.start) / 3600
+    return place.seconds.run("small_cnn", run) / 3600
 
 
 def test_selection_and_history_cost_what_their_attacks_do(config):
