@@ -241,10 +241,10 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         ) from None
 
 
-def printable(text: Any, limit: int = 200) -> str:
-    """Text of a foreign file with its control characters spelled out."""
+def printable(text: Any) -> str:
+    """The beginning of a text of a foreign file, with its control characters spelled out."""
     text = plain(str(text))
-    return text if len(text) <= limit else f"{text[:limit]}..."
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def advice(path: Path) -> str:

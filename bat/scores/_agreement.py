@@ -28,7 +28,6 @@ def agreement(
     steps,
     repeats: int,
     seed: int,
-    threshold: float = ATYPICAL_ABOVE,
 ) -> list[dict]:
     """Compare memorization from few trials with the plain difference of other trials.
 
@@ -47,8 +46,6 @@ def agreement(
         Random splits.
     seed : int
         Of the splits.
-    threshold : float
-        Of the reference's memorization, for the ROC AUC.
 
     Returns
     -------
@@ -64,8 +61,9 @@ def agreement(
     Pearson's correlation is divided by the square root of the reference's
     reliability, its correlation with the estimate by bits from as many other
     trials, so that 1 is reached without noise (Spearman, 1904, American Journal of
-    Psychology 15); by chance it may lie above. Spearman's correlation and the AUC are
-    as measured. Both estimators are compared on the samples where both have a score.
+    Psychology 15); by chance it may lie above. Spearman's correlation is as measured,
+    and so is the AUC, of a reference above `ATYPICAL_ABOVE`. Both estimators are
+    compared on the samples where both have a score.
     """
     names = [f"agreement_{e}_{m}" for e in ESTIMATORS for m in MEASURES] + ["margins_worth"]
     n_trials = len(included)
@@ -82,7 +80,7 @@ def agreement(
                 where_defined(included[part], correct[part])[0],
                 memorization_from_margins(included[part], margins[part]).memorization_margin,
             )
-            values[repeat, row, :-1] = _compared(estimates, reference, reliability, threshold)
+            values[repeat, row, :-1] = _compared(estimates, reference, reliability)
         values[repeat, :, -1] = worth(sizes, values[repeat, :, 0], values[repeat, :, 3])
     counts = {"reference_trials": n_trials - n_trials // 2}
     return [
@@ -196,7 +194,7 @@ def _reliability(included, correct, draw, reference):
     return found if found > 0 else np.nan
 
 
-def _compared(estimates, reference, reliability, threshold):
+def _compared(estimates, reference, reliability):
     """Measures of both estimators, in the order of their names."""
     from scipy.stats import rankdata
 
@@ -210,7 +208,7 @@ def _compared(estimates, reference, reliability, threshold):
         found += [
             correlation(estimate[known], reference) / np.sqrt(reliability),
             correlation(own, ranks),
-            area_under_roc(own, above(reference, threshold)),
+            area_under_roc(own, above(reference, ATYPICAL_ABOVE)),
         ]
     return found
 

@@ -226,15 +226,15 @@ def chance_text(chance: dict) -> str:
     return f"{members}, about {_number(expected)} by chance"
 
 
-def pairs_by_chance(metadata: dict, threshold: float = INFLUENCE_ABOVE) -> str:
-    """Say how many kept pairs lie above a threshold, and how many of them chance gives.
+def pairs_by_chance(metadata: dict) -> str:
+    """Say how many kept pairs lie above `INFLUENCE_ABOVE`, and how many of them chance gives.
+
+    Where the table has no number for it, above the next higher one that it has.
 
     Parameters
     ----------
     metadata : dict
         Of the influence table; ``chance`` is absent from tables of version 0.1.0.
-    threshold : float
-        Where the table has no number for it, the next higher one that it has.
 
     Returns
     -------
@@ -242,7 +242,7 @@ def pairs_by_chance(metadata: dict, threshold: float = INFLUENCE_ABOVE) -> str:
         A sentence, or nothing where it is not known.
     """
     chance = metadata.get("chance")
-    at = [t for t in chance["thresholds"] if t >= threshold] if chance else []
+    at = [t for t in chance["thresholds"] if t >= INFLUENCE_ABOVE] if chance else []
     if not at:
         return ""
     place = chance["thresholds"].index(at[0])

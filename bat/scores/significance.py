@@ -92,16 +92,15 @@ def _log_factorials(n: int) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
 
 
-def least_count(threshold, totals, n_included, n_trials, dtype=np.float32) -> np.ndarray:
-    """Return the least count of right predictions whose score is above a threshold.
+def least_count(threshold, totals, n_included, n_trials) -> np.ndarray:
+    """Return the least count of right predictions whose influence is above a threshold.
 
     Parameters
     ----------
     threshold : float
+        Compared in float32, as influence is.
     totals : ndarray of int, shape (n,)
     n_included, n_trials : int
-    dtype : numpy dtype
-        In which scores and threshold are compared: influence is float32.
 
     Returns
     -------
@@ -111,7 +110,8 @@ def least_count(threshold, totals, n_included, n_trials, dtype=np.float32) -> np
     exact = (threshold + totals / n_excluded) * (n_included * n_excluded / n_trials)
     least = np.floor(exact).astype(np.int64) - 1  # at most 2 below what is sought
     for _ in range(3):
-        least += ~above(score_from_counts(least, totals, n_included, n_excluded, dtype), threshold)
+        found = score_from_counts(least, totals, n_included, n_excluded, np.float32)
+        least += ~above(found, threshold)
     return least
 
 

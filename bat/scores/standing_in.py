@@ -26,7 +26,6 @@ def standing_in(
     reliability: Mapping[str, float] | None = None,
     threshold: float = ATYPICAL_ABOVE,
     draws: int = DRAWS,
-    seed: int = 0,
 ) -> list[dict]:
     """Compare scores with memorization, and with labels that are known to be wrong.
 
@@ -46,7 +45,6 @@ def standing_in(
         Memorization above which a sample is atypical, for the ROC curve.
     draws : int
         Bootstrap draws of the intervals.
-    seed : int
 
     Returns
     -------
@@ -87,7 +85,7 @@ def standing_in(
             raise BatError(f"{name} has shape {values.shape}; expected {n} finite values of each")
     rows = []
     for name, values in given.items():
-        rng = generator(seed, 0, f"bootstrap-{name}")
+        rng = generator(0, 0, f"bootstrap-{name}")
         mean, drawn = values.mean(axis=0), []
         found = _measure(reference, mean, wrong, threshold)
         for _ in range(draws):

@@ -17,7 +17,6 @@ def convergence_study(
     precision: float,
     counts: Counts | None = None,
     chosen: np.ndarray | None = None,
-    influence_above: float = INFLUENCE_ABOVE,
 ) -> pd.DataFrame:
     """Continue the measured rows to the trials that a wanted precision needs.
 
@@ -34,9 +33,8 @@ def convergence_study(
         kept; without them they fall as 1 / sqrt(``n_trials``), which asks for up to
         twice too many.
     chosen : ndarray of bool, shape (n_train,), optional
-        Training samples whose pairs are looked at, as in `influence_convergence`.
-    influence_above : float
-        Their influence counts above this.
+        Training samples whose pairs above `INFLUENCE_ABOVE` are looked at, as in
+        `influence_convergence`.
 
     Returns
     -------
@@ -73,7 +71,7 @@ def convergence_study(
     if "influence_above" in rows:
         share = rows["influence_by_chance"] / rows["influence_above"].where(lambda n: n > 0)
         measured["share_by_chance"] = share.clip(upper=1)
-    chance = _chance_ahead(last, counts, chosen, influence_above)
+    chance = _chance_ahead(last, counts, chosen)
     needed_influence = _half_measured(measured)
     if chance is not None and np.isnan(needed_influence):
         needed_influence = least_trials(lambda trials: chance(trials) <= 0.5, n_last)
@@ -104,7 +102,7 @@ def _half_measured(measured: pd.DataFrame) -> float:
     return float(np.ceil(trials[at] * (trials[at + 1] / trials[at]) ** between))
 
 
-def _chance_ahead(last, counts, chosen, threshold):
+def _chance_ahead(last, counts, chosen):
     """A function of the trials that gives the share of pairs above that chance gives, or None."""
     if counts is None or not last.get("influence_candidates", 0) > 0 or not chosen.any():
         return None
@@ -114,7 +112,7 @@ def _chance_ahead(last, counts, chosen, threshold):
     def share(trials: int) -> float:
         if trials > MANY_TRIALS:
             return 0.0
-        expected = part * counts.at(trials).by_chance(chosen, threshold)[0]
+        expected = part * counts.at(trials).by_chance(chosen, INFLUENCE_ABOVE)[0]
         return expected / (expected + real)
 
     return share

@@ -22,14 +22,14 @@ FACTOR = 2.0
 """The theorems' ``k`` for these values."""
 
 
-def hardest_error(distance, eta, sigma=1.0) -> np.ndarray:
+def hardest_error(distance, eta) -> np.ndarray:
     """Give the least error on the worse class when the hardest sample is fitted.
 
     ``distance`` is that of the sample from ``theta``, and of all samples with it and
     d_{-1} <= 2 eta the one at `bat.studies.theory.widest_angle` is the hardest. Arrays broadcast.
     """
     x0 = theory.place_sample(distance, theory.widest_angle(distance, eta), eta)
-    return theory.best_fit(x0, 0.0, eta, sigma).error
+    return theory.best_fit(x0, 0.0, eta, 1.0).error
 
 
 def sharp_distance(eta: float) -> float:
