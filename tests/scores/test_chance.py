@@ -17,7 +17,7 @@ from bat.errors import BatError
 from bat.figures import convergence, fig7
 from bat.figures import groups as sizes
 from bat.files import column, read_table, write_table
-from bat.files.bits import pack, unpack
+from bat.files.bits import unpack
 from bat.plan.specifications import trial_recipe
 from bat.progress import log
 from bat.report.folder import Folder
@@ -28,6 +28,7 @@ from bat.sharing.cards import description, facts
 from bat.sharing.folders import opened
 from bat.streams import generator
 from bat.training import trials
+from bat.training.trial_rows import trial_row
 
 N_TRIALS = 60
 RECIPE = {"architecture": "made", "subset_ratio": 0.7, "seed": 5, "training": {}}
@@ -60,36 +61,17 @@ def write_trials(path, prepared, *, carriers=(), margins=False) -> None:
         test_right = rng.random(n_test) < 0.8
         for test, train in zip(CARRIED, carriers, strict=False):
             test_right[test] = included[train]
-        test_margin = None
+        both = None
         if margins:
             test_margin = rng.normal(0.4, 0.7, n_test)
             for test, train in zip(CARRIED, carriers, strict=False):
                 test_margin[test] += 1.4 * included[train]
-            test_right = test_margin > 0
-        rows.append(
-            {
-                "trial": trial,
-                "seed": RECIPE["seed"],
-                "included": pack(included),
-                "train_correct": pack(right),
-                "test_correct": pack(test_right),
-                "included_accuracy": right[included].mean(),
-                "excluded_accuracy": right[~included].mean(),
-                "test_accuracy": test_right.mean(),
-                "seconds": 0.0,
-                "device": "none",
-                "probabilities": None,
-                "train_margin": _margins(np.where(right, 1.0, -1.0)) if margins else None,
-                "test_margin": _margins(test_margin) if margins else None,
-            }
-        )
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
+            test_right, both = test_margin > 0, (np.where(right, 1.0, -1.0), test_margin)
+        verdicts = included, right, test_right
+        rows.append(trial_row(RECIPE, trial, *verdicts, seconds=0.0, device="none", margins=both))
+    columns = {name: [value for row in rows for value in row[name]] for name in rows[0]}
     about = {"fingerprint": prepared.fingerprint, "recipe": RECIPE, "command": "a test"}
     write_table(path, "trials", columns, **about)
-
-
-def _margins(values) -> bytes:
-    return values.astype(np.float16).tobytes()
 
 
 def results(folder, prepared, *, carried: bool, margins: bool = False):

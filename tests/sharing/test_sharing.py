@@ -36,6 +36,7 @@ from bat.scores.subsets import subset
 from bat.scoring import merging
 from bat.sharing import folders as score_files
 from bat.streams import generator
+from bat.training.trial_rows import trial_row
 
 N_TRIALS = 30
 RECIPE = trial_recipe("small_cnn-4", config.Scores())
@@ -59,19 +60,8 @@ def row(prepared, trial: int, recipe=RECIPE) -> dict:
     hard = np.arange(n) % 7 == 0
     right = (rng.random(n) < np.where(hard, 0.5, 0.97)) | included
     test_right = rng.random(n_test) < np.where(included[:n_test], 0.95, 0.8)
-    return {
-        "trial": trial,
-        "seed": recipe["seed"],
-        "included": pack(included),
-        "train_correct": pack(right),
-        "test_correct": pack(test_right),
-        "included_accuracy": right[included].mean(),
-        "excluded_accuracy": right[~included].mean(),
-        "test_accuracy": test_right.mean(),
-        "seconds": 1.0,
-        "device": "none",
-        "probabilities": None,
-    }
+    found = trial_row(recipe, trial, included, right, test_right, seconds=1.0, device="none")
+    return {name: value for name, (value,) in found.items()}
 
 
 def write_shard(folder, prepared, numbers, *, recipe=RECIPE, change=None) -> Path:
