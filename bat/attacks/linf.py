@@ -81,6 +81,8 @@ def linf_attack(
         Mode of the model during the attack.
     update_statistics : bool
         Whether forward passes in train mode update running statistics.
+    gaussian : float
+        Standard deviation of the start "gaussian", on the [0, 1] scale.
     confidence : float
         Margin past which "cw" stops pushing a sample.
     count_correct : bool

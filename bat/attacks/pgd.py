@@ -132,6 +132,8 @@ def start_noise(index: Tensor, shape: tuple[int, ...], seed: int, restart: int =
     index : Tensor of int64, shape (n,)
     shape : tuple of int
         Of one sample.
+    seed, restart : int
+        Not negative.
 
     Returns
     -------

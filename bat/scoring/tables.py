@@ -133,6 +133,19 @@ def write_ensembles(
     ----------
     shards : dict of str to sequence of path
         By architecture.
+    prepared : PreparedData
+    spec : dict
+        ``dataset``, ``recipes`` by architecture, ``members`` of each, and ``samples``,
+        'held_out' or 'in_sample'.
+    out : path
+        Folder of the tables.
+    command : str
+        For the metadata.
+
+    Raises
+    ------
+    BatError
+        If a trial is missing or has no probabilities, or a sample has too few members.
     """
     n, labels = spec["members"], np.asarray(prepared.train_labels)
     n_classes = len(prepared.info["class_names"])

@@ -26,6 +26,24 @@ def _no_clock(name: str) -> Iterator[None]:
 
 
 def of_logits(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """What the logits of a batch tell, of `bat.scores.proxies.OBSERVATIONS`.
+
+    Parameters
+    ----------
+    logits : Tensor of float, shape (batch, n_classes)
+    labels : Tensor of int64, shape (batch,)
+
+    Returns
+    -------
+    dict of str to Tensor of float, shape (batch,)
+        ``loss``, the cross-entropy; ``margin``, the label's logit less the largest
+        other; ``error``, the length of probabilities less one-hot label, in [0, sqrt 2].
+
+    Raises
+    ------
+    BatError
+        If there are fewer than two classes, or a label is none of them.
+    """
     wrong = (labels < 0) | (labels >= logits.shape[1])
     if logits.shape[1] < 2 or wrong.any():
         raise BatError(
