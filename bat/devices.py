@@ -25,6 +25,7 @@ import torch
 from bat.errors import BatError
 from bat.progress import log
 
+DEVICES = ("auto", "cpu", "cuda")
 SLOW = 1.5  # times the other precision's seconds, from which an explicit choice is remarked on
 
 
@@ -183,8 +184,13 @@ def runtime(
     Raises
     ------
     BatError
-        If a GPU is asked for and none is there.
+        If a GPU is asked for and none is there, or the device is something else.
     """
+    if device not in DEVICES:
+        raise BatError(
+            f"the device is {device!r}, expected one of {', '.join(map(repr, DEVICES))} (which of "
+            "several GPUs: CUDA_VISIBLE_DEVICES)"
+        )
     torch.set_num_threads(max(1, threads))
     torch.backends.cudnn.benchmark = True
     if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):

@@ -197,6 +197,12 @@ def test_a_gpu_that_is_not_there():
         pass
 
 
+@pytest.mark.parametrize("device", ["cuda:1", "mps", torch.device("cpu")])
+def test_a_device_by_another_name_is_not_taken_for_any_gpu(device):
+    with pytest.raises(BatError, match="expected one of 'auto', 'cpu', 'cuda'"), runtime(device):
+        pass
+
+
 def test_tests_run_on_one_thread():
     assert torch.get_num_threads() == 1
 

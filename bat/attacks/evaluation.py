@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from bat.attacks.base import EvaluationAttack, batch_of
-from bat.attacks.modes import device_of, eval_mode, forward, full_precision
+from bat.attacks.modes import at_least_float32, device_of, eval_mode, full_precision
 from bat.data import as_tensor
 from bat.errors import BatError
+from bat.extensions import heard
 
 CLEAN = "clean"
 
@@ -80,6 +82,10 @@ def evaluate(
         )
     if CLEAN in attacks:
         raise BatError(f"an attack is named {CLEAN!r}, which is the column without attack: rename")
+    if batch_size < 1 or seed < 0:
+        raise BatError(
+            f"batch_size is {batch_size} and seed {seed}; expected 1 or more, and 0 or more"
+        )
     images, labels = _taken(images, model), as_tensor(labels)
     reports = {name: named(progress, name) for name in (CLEAN, *attacks)}
     with full_precision():
@@ -148,7 +154,10 @@ def correctness(
     with eval_mode(model), torch.no_grad():
         for index in torch.arange(len(images)).split(batch_size):
             x, y = batch_of(images, labels, index, device)
-            logits = forward(model, x)
+            with nullcontext() if correct else heard(f"the model does not take {_form(x)}"):
+                logits = model(x)
+            _check_logits(logits, len(x))
+            logits = at_least_float32(logits)
             if not correct and int(labels.max()) >= logits.shape[1]:
                 raise BatError(
                     f"the model has {logits.shape[1]} classes and the data has a label "
@@ -187,11 +196,29 @@ def named(progress: Progress | None, name: str) -> Callable[[int, int], None] | 
 
 
 def _taken(images: Tensor | np.ndarray, model: nn.Module) -> Tensor:
-    """Images as a tensor; numpy's float64 as float32, unless the model is in float64."""
+    """Images as a tensor; floats of another precision than the model's as float32."""
     images = as_tensor(images)
-    if images.dtype != torch.float64 or any(p.dtype == torch.float64 for p in model.parameters()):
+    if not images.is_floating_point() or any(p.dtype == images.dtype for p in model.parameters()):
         return images
     return images.float()
+
+
+def _form(x: Tensor) -> str:
+    shape, dtype = "x".join(map(str, x.shape[1:])), str(x.dtype).removeprefix("torch.")
+    return f"{dtype} images of shape {shape} (channels x height x width)"
+
+
+def _check_logits(logits: Any, n: int) -> None:
+    if not isinstance(logits, Tensor):
+        raise BatError(
+            f"the model gives {type(logits).__name__}, expected a Tensor of logits: wrap it in a "
+            "module that returns these alone"
+        )
+    if logits.ndim != 2 or len(logits) != n:
+        raise BatError(
+            f"the model gives shape {tuple(logits.shape)} for {n} images, expected logits of shape "
+            f"({n}, classes)"
+        )
 
 
 def _check(images: Tensor, labels: Tensor) -> None:

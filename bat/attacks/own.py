@@ -55,7 +55,7 @@ class OwnAttack:
         """
         text, device = self.code["code"], device_of(model)
         robust = torch.ones(len(index), dtype=torch.bool, device=device)
-        before = {name: value.clone() for name, value in model.state_dict().items()}
+        before, parts = {k: v.clone() for k, v in _tensors(model).items()}, _parts(model)
         for rows in torch.arange(len(index)).split(batch_size):
             chosen = index[rows]
             x, y = batch_of(images, labels, chosen, device)
@@ -68,7 +68,7 @@ class OwnAttack:
             if not isinstance(attacked, Tensor):
                 raise AttackError(f"{text}: gives {type(attacked).__name__}, expected a Tensor")
             first_or_last = int(rows[0]) == 0 or int(rows[-1]) == len(index) - 1
-            if first_or_last and (changed := _changed(model, before)) is not None:
+            if first_or_last and (changed := _changed(model, before, parts)) is not None:
                 raise AttackError(
                     f"{text}: changes the model ({changed}), which other attacks are to judge too; "
                     "attack a copy of it, and leave it in eval mode"
@@ -81,13 +81,36 @@ class OwnAttack:
         return robust
 
 
-def _changed(model: nn.Module, before: Mapping[str, Tensor]) -> str | None:
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """What the model computes with, buffers that no checkpoint holds among it."""
+    return {**model.state_dict(), **dict(model.named_buffers())}
+
+
+def _parts(model: nn.Module) -> dict[str, tuple]:
+    """Each module with what decides how it is run: class, forward of its own, and hooks."""
+    return {
+        name: (
+            module,
+            type(module),
+            vars(module).get("forward"),
+            {key: dict(value) for key, value in vars(module).items() if key.endswith("_hooks")},
+        )
+        for name, module in model.named_modules()
+    }
+
+
+def _changed(
+    model: nn.Module, before: Mapping[str, Tensor], parts: Mapping[str, tuple]
+) -> str | None:
     """A name of what is no longer as it was; None where all is. NaN is equal to itself here."""
-    now = model.state_dict()
+    now, now_parts = _tensors(model), _parts(model)
     for name in [*before, *(now.keys() - before.keys())]:
         found, was = now.get(name), before.get(name)
         if found is None or was is None or (found.dtype, found.shape) != (was.dtype, was.shape):
             return name
         if not torch.equal(found.nan_to_num(), was.nan_to_num()):
             return name
+    for name in [*parts, *(now_parts.keys() - parts.keys())]:
+        if now_parts.get(name) != parts.get(name):
+            return f"module {name!r}, its forward or its hooks" if name else "its forward or hooks"
     return None

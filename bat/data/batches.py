@@ -116,10 +116,11 @@ def as_float(images: torch.Tensor) -> torch.Tensor:
 
 
 def as_tensor(values) -> torch.Tensor:
-    """A tensor; read-only arrays, as those of prepared data are, are copied."""
+    """A tensor; arrays that torch cannot share, read-only ones and reversed views, are copied."""
     import torch
 
     if isinstance(values, torch.Tensor):
         return values
     values = np.asarray(values)
-    return torch.from_numpy(values if values.flags.writeable else np.array(values))
+    shared = values.flags.writeable and min(values.strides, default=0) >= 0
+    return torch.from_numpy(values if shared else np.array(values))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
@@ -57,7 +59,8 @@ class OwnTrainer:
             finite logits of all training and test samples.
         """
         report(0.0, f"trial {trial}")
-        start, data, text = time.monotonic(), self.prepared, self.recipe["trainer"]["code"]
+        start, text = time.monotonic(), self.recipe["trainer"]["code"]
+        data = _own_copy(self.prepared)
         included = subset(
             self.recipe["seed"], trial, data.info["n_train"], self.recipe["subset_ratio"]
         )
@@ -112,6 +115,12 @@ class OwnTrainer:
             judged(values, np.asarray(of_split), n_classes, f"{text}, {split} samples")
             for values, (split, of_split) in zip(found, labels.items(), strict=True)
         ]
+
+
+def _own_copy(data: PreparedData) -> PreparedData:
+    """The data with labels and ``info`` of their own, which may be written to; images may not."""
+    labels = {name: np.array(getattr(data, name)) for name in ("train_labels", "test_labels")}
+    return dataclasses.replace(data, info=copy.deepcopy(data.info), **labels)
 
 
 def judged(values: Any, labels: np.ndarray, n_classes: int, what: str) -> Judged:

@@ -175,6 +175,49 @@ def test_bad_input_is_refused(case, change, message):
         evaluate(net, images, labels, {}, batch_size=16, seed=0)
 
 
+class Gives(nn.Module):
+    """A model that gives something else than logits."""
+
+    def __init__(self, net, what):
+        super().__init__()
+        self.net, self.what = net, what
+
+    def forward(self, x):
+        return self.what(self.net(x))
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        (lambda logits: (logits, logits), "the model gives tuple, expected a Tensor of logits"),
+        (lambda logits: {"logits": logits}, "the model gives dict, expected a Tensor of logits"),
+        (lambda logits: logits.argmax(1), r"gives shape \(16,\) for 16 images, expected logits of"),
+        (lambda logits: logits @ torch.ones(7), r"does not take float32 images of shape 1x6x6"),
+    ],
+)
+def test_a_model_of_no_logits_is_refused(case, what, message):
+    net, images, labels = case
+    with pytest.raises(BatError, match=message):
+        evaluate(Gives(net, what), images, labels, {}, batch_size=16, seed=0)
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"seed": -1}])
+def test_settings_out_of_range_are_refused(case, wrong):
+    with pytest.raises(BatError, match=f"{next(iter(wrong))} .*expected"):
+        evaluate(*case, {}, **({"batch_size": 16, "seed": 0} | wrong))
+
+
+def test_arrays_of_any_strides_and_precision(case):
+    net, images, labels = case
+    found = evaluate(net, images, labels, {}, batch_size=16, seed=0)["clean"]
+    turned = evaluate(net, images[::-1], labels[::-1], {}, batch_size=16, seed=0)["clean"]
+    assert np.array_equal(turned[::-1], found)
+    halves = (images / 255).astype(np.float16)
+    as_single = evaluate(net, halves.astype(np.float32), labels, {}, batch_size=16, seed=0)
+    as_half = evaluate(net, halves, labels, {}, batch_size=16, seed=0)
+    assert np.array_equal(as_half["clean"], as_single["clean"])
+
+
 @pytest.mark.parametrize("eps", [8, -0.1, "8/255", float("nan")])
 @pytest.mark.parametrize(
     "attack",

@@ -1,5 +1,6 @@
 """Networks, methods and trainings of somebody's own in trials and runs."""
 
+import copy
 import dataclasses
 import json
 
@@ -499,6 +500,34 @@ def adds(x, model):
     return x
 
 
+def hooks(x, model):
+    model.head.register_forward_hook(lambda module, inputs, output: 2 * output)
+    return x
+
+
+def forwards(x, model):
+    model.forward = lambda x, forward=model.forward: 2 * forward(x)
+    return x
+
+
+def smooths(x, model):
+    name = next(n for n, m in model.named_modules() if isinstance(m, torch.nn.ReLU))
+    model.set_submodule(name, torch.nn.Softplus())
+    return x
+
+
+def shifts(x, model):
+    model.shift.add_(1.0)
+    return x
+
+
+def watches(x, model):
+    with model.head.register_forward_hook(lambda module, inputs, output: None):
+        model(x)
+    model.seen = len(x)
+    return x
+
+
 def late(x, model):
     if len(x) < 30:
         model.head.weight.add_(1.0)
@@ -581,8 +610,32 @@ def test_what_an_attack_does_beside_its_images_reaches_nobody(here, few_digits):
         return robust
 
     assert attacked("relabels").all()
+    model.register_buffer("shift", torch.zeros(1), persistent=False)
+    assert attacked("watches").all()
+    with pytest.raises(AttackError, match=r"shifts: changes the model \(shift\)"):
+        attacked("shifts")
     with pytest.raises(AttackError, match=r"late: changes the model \(head.weight\)"):
         attacked("late")  # in the last batch, of ten
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("hooks", "module 'head', its forward or its hooks"),
+        ("forwards", "its forward or hooks"),
+        ("smooths", "module .*, its forward or its hooks"),
+    ],
+)
+def test_an_attack_that_changes_how_a_model_is_run_is_refused(here, few_digits, name, words):
+    """No parameter and no buffer is another then."""
+    (here / "attacks.py").write_text(ATTACKS)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.ReLU())
+    model.add_module("head", torch.nn.Linear(64, 10))
+    images = torch.from_numpy(np.array(few_digits.test_images[:4]))
+    attack = OwnAttack(0.3, extensions.record(f"attacks.py:{name}", {}, own.ATTACK_GIVEN))
+    labels, index = torch.zeros(4, dtype=torch.int64), torch.arange(4)
+    with pytest.raises(AttackError, match=rf"attacks.py:{name}: changes the model \({words}\)"):
+        attack(model, images, labels, index, seed=1, batch_size=4)
 
 
 # -- trainings ------------------------------------------------------------------------------
@@ -622,6 +675,15 @@ def draws(index):
     import torch
 
     return torch.randn(200, 10, dtype=torch.bfloat16), torch.randn(100, 10)
+
+
+def writes(index, data, train_labels, test_labels):
+    found = train_labels.copy(), test_labels.copy()
+    data.info["class_names"].append("more")
+    data.info["n_train"] = 3
+    data.train_labels[:] = train_labels[:] = 0
+    test_labels[:] = 0
+    return found[0] == data.info["n_train"], found[1] == 0
 
 
 def fails(index, trial):
@@ -710,6 +772,16 @@ def test_correctness_alone_serves_the_scores(shard):
 def test_strange_results_are_refused_with_their_trial(shard, name, settings, words):
     with pytest.raises(BatError, match=f"trial 2: training.py:{name}.*{words}"):
         shard(recipe(name, **settings), 2, 3)
+
+
+def test_what_a_training_writes_into_its_data_reaches_nobody(shard, few_digits):
+    before = copy.deepcopy(few_digits.info)
+    found = shard(recipe("writes"))
+    n = few_digits.info["n_train"]
+    for row in found:
+        assert np.array_equal(unpack(row["train_correct"], n), few_digits.train_labels == 3)
+    assert few_digits.info == before
+    assert len(set(few_digits.train_labels.tolist())) == 10
 
 
 def test_a_failure_leaves_the_trials_before_it(shard, here):
