@@ -5,7 +5,15 @@
 tensors, and `augment` shifts and mirrors a batch there.
 """
 
-from bat.data.batches import DeviceData, as_float, as_tensor, augment, crop_windows, to_device
+from bat.data.batches import (
+    DeviceData,
+    as_array,
+    as_float,
+    as_tensor,
+    augment,
+    crop_windows,
+    to_device,
+)
 from bat.data.fingerprints import fingerprint
 from bat.data.names import read_names
 from bat.data.prepared import AGAIN, ARRAYS, FINGERPRINTED, FORMAT_VERSION, INFO, PreparedData, load
@@ -19,6 +27,7 @@ __all__ = [
     "INFO",
     "DeviceData",
     "PreparedData",
+    "as_array",
     "as_float",
     "as_tensor",
     "augment",

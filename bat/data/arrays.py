@@ -8,9 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 from bat import config
+from bat.data.batches import as_array
 from bat.data.prepared import PreparedData
 from bat.data.preparing import prepare_in_memory
-from bat.data.raw import RawData, check
+from bat.data.raw import RawData, check, names_of_classes
 from bat.errors import DataError
 
 CHANNELS = (1, 3)
@@ -65,13 +66,13 @@ def from_arrays(
     >>> data.class_names, data.shape, data.train_labels
     (['cat', 'dog'], (1, 8, 8), array([0, 1, 0, 1]))
     """
-    names = None if class_names is None else tuple(map(str, class_names))
-    labels = {"train": np.asarray(train_labels), "test": np.asarray(test_labels)}
+    names = None if class_names is None else names_of_classes("class_names", class_names)
+    labels = {"train": _labels("train", train_labels), "test": _labels("test", test_labels)}
     if names is None:
         names = _names(*labels.values())
     arrays = {f"{split}_labels": _numbers(split, of, names) for split, of in labels.items()}
     for split, images in (("train", train_images), ("test", test_images)):
-        arrays[f"{split}_images"] = _bytes(split, np.asarray(images))
+        arrays[f"{split}_images"] = _bytes(split, as_array(images))
     raw = RawData(**arrays, class_names=names)
     check(raw, "the arrays")
     return prepare_in_memory(config.from_arguments(ArraysData, settings, "bat.from_arrays"), raw)
@@ -80,7 +81,27 @@ def from_arrays(
 def _names(train: np.ndarray, test: np.ndarray) -> tuple[str, ...]:
     if train.dtype.kind in "UO":
         return tuple(sorted({*map(str, train), *map(str, test)}))
+    if train.dtype.kind not in "iu":
+        return ()  # which is refused with the labels
     return tuple(map(str, range(int(max(train.max(initial=-1), test.max(initial=-1))) + 1)))
+
+
+def _labels(split: str, values) -> np.ndarray:
+    """Labels as they are; of objects, those that are all numbers or all names."""
+    labels = as_array(values)
+    if labels.dtype.kind == "U" and isinstance(values, list | tuple):
+        labels = np.array(values, dtype=object)  # as which a missing one is no text
+    if labels.dtype.kind != "O":
+        return labels
+    kinds = {type(label) for label in labels.flat}
+    if all(issubclass(kind, int | np.integer) and kind is not bool for kind in kinds):
+        return labels.astype(np.int64)
+    if strange := sorted(kind.__name__ for kind in kinds if not issubclass(kind, str)):
+        raise DataError(
+            f"{split}_labels hold values of {', '.join(strange)} (missing ones are such); expected "
+            "class numbers alone, or names alone"
+        )
+    return labels
 
 
 def _numbers(split: str, labels: np.ndarray, names: tuple[str, ...]) -> np.ndarray:

@@ -124,3 +124,11 @@ def as_tensor(values) -> torch.Tensor:
     values = np.asarray(values)
     shared = values.flags.writeable and min(values.strides, default=0) >= 0
     return torch.from_numpy(values if shared else np.array(values))
+
+
+def as_array(values) -> np.ndarray:
+    """An array; a tensor may be on a GPU, have a gradient, or be bfloat16, which numpy lacks."""
+    if hasattr(values, "detach"):  # which spares those without tensors the import of torch
+        values = values.detach().cpu()
+        values = values.float() if str(values.dtype) == "torch.bfloat16" else values
+    return np.asarray(values)

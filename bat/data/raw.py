@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -118,6 +118,24 @@ def check_labels(
                 f"({names}{', ...' if len(empty) > 5 else ''}); every class needs training and "
                 "test images. Add images, leave the class out, or keep more samples"
             )
+
+
+def names_of_classes(what: str, names: Iterable) -> tuple[str, ...]:
+    """Names of classes by their number, as somebody gives them.
+
+    Raises
+    ------
+    DataError
+        If they have no order by number, or a name is there twice.
+    """
+    if isinstance(names, str | bytes | Mapping | Set) or not isinstance(names, Iterable):
+        raise DataError(
+            f"{what} is {type(names).__name__}, expected a list of names, the first that of class 0"
+        )
+    found = tuple(map(str, names))
+    if len(set(found)) < len(found):
+        raise DataError(f"{what} has a name twice")
+    return found
 
 
 def _size(images: np.ndarray) -> str:

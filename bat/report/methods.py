@@ -77,12 +77,19 @@ def compare(
 
 
 def _by_method(evaluations: Mapping) -> dict[str, dict[int, pd.DataFrame]]:
+    import pandas as pd
+
     if not evaluations:
         raise BatError("there is no evaluation to compare; give at least one")
     first, reference = next(iter(evaluations.items()))
     found: dict[str, dict[int, pd.DataFrame]] = {}
     for key, frame in evaluations.items():
         method, seed = (key, 0) if isinstance(key, str) else key
+        if not isinstance(frame, pd.DataFrame):
+            raise BatError(
+                f"the evaluation of {key} is {type(frame).__name__}, expected a data frame, as "
+                "`bat.evaluate` gives it"
+            )
         if list(frame.columns) != list(reference.columns) or not frame.index.equals(
             reference.index
         ):
@@ -93,6 +100,11 @@ def _by_method(evaluations: Mapping) -> dict[str, dict[int, pd.DataFrame]]:
             )
         if frame.isna().any(axis=None):
             raise BatError(f"the evaluation of {key} has samples without a verdict; expected none")
+        if not frame.isin([0, 1]).all(axis=None):
+            raise BatError(
+                f"the evaluation of {key} holds other values than whether a sample is classified "
+                "right; expected truth values, or 0 and 1 alone"
+            )
         found.setdefault(method, {})[seed] = frame.astype(bool)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bat.data import PreparedData
+from bat.data import PreparedData, as_array
 from bat.errors import ArtifactError, BatError
 from bat.progress import log, messages_shown, progress
 from bat.scores import trials_for_coverage
@@ -110,7 +111,7 @@ excluded 0.000, test 0.500)
         "architecture": name,
         "subset_ratio": ratio,
         "seed": seed,
-        "training": dict(settings or {}),
+        "training": _as_json(settings or {}),
         "n_train": _number_of_samples(n_train, data),
     }
     with messages_shown():
@@ -164,6 +165,7 @@ class _Outcomes:
                 f"trial {trial}: fit returned {type(found).__name__}; expected the pair "
                 "(train_correct, test_correct)"
             )
+        found = [as_array(values) for values in found]
         _refuse_probabilities(trial, found)
         train = _right(f"trial {trial}: train_correct", found[0], n_train)
         test = _right(f"trial {trial}: test_correct", found[1], self.recipe.get("n_test"))
@@ -212,6 +214,16 @@ def _number_of_samples(n_train: int | None, data: PreparedData | None) -> int:
     return int(found)
 
 
+def _as_json(settings: Mapping[str, Any]) -> dict:
+    """The settings as a file gives them back, which they are compared with."""
+    try:
+        return json.loads(json.dumps(dict(settings), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise BatError(
+            f"settings are {dict(settings)!r}; expected values that JSON can hold ({error})"
+        ) from None
+
+
 def _fingerprint(data: PreparedData | None) -> str | None:
     return None if data is None else data.fingerprint
 
@@ -224,7 +236,7 @@ def _file(out: str | Path | None, name: str) -> Path | None:
 
 def _refuse_probabilities(trial: int, found: Sequence) -> None:
     """All of them are above 0, so that as margins they would call everything right."""
-    values = np.concatenate([np.ravel(np.asarray(part)) for part in found])
+    values = np.concatenate([np.ravel(part) for part in found])
     if values.dtype.kind == "f" and ((values >= 0) & (values <= 1)).all() and (values % 1).any():
         raise BatError(
             f"trial {trial}: fit returned numbers from {values.min():g} to {values.max():g}, which "
@@ -233,9 +245,8 @@ def _refuse_probabilities(trial: int, found: Sequence) -> None:
         )
 
 
-def _right(what: str, values, n: int | None) -> np.ndarray:
+def _right(what: str, values: np.ndarray, n: int | None) -> np.ndarray:
     """Truth values as they are, margins as those above 0."""
-    values = np.asarray(values)
     if values.ndim != 1 or n not in (None, len(values)) or len(values) == 0:
         raise BatError(f"{what} has shape {values.shape}; expected ({n or 'n_test'},)")
     if values.dtype.kind != "f":
@@ -251,7 +262,6 @@ def _right(what: str, values, n: int | None) -> np.ndarray:
 
 def _margins(found: Sequence, correct: tuple[np.ndarray, np.ndarray]) -> dict:
     """Margins of both splits in half precision, or of neither."""
-    found = [np.asarray(values) for values in found]
     if any(values.dtype.kind != "f" for values in found):
         return dict.fromkeys(MARGINS)
     kept = [half_precision(*both) for both in zip(found, correct, strict=True)]

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from bat import extensions
 from bat.attacks import global_draws
-from bat.data import PreparedData
+from bat.data import PreparedData, as_array
 from bat.devices import Runtime
 from bat.errors import BatError
 from bat.extensions import TRAINER_NEEDED
@@ -146,11 +144,8 @@ def judged(values: Any, labels: np.ndarray, n_classes: int, what: str) -> Judged
     BatError
         If it is neither, or a row of logits has no finite softmax, naming the sample.
     """
-    if isinstance(values, Tensor):
-        values = values.detach().cpu()
-        values = values.float() if values.dtype == torch.bfloat16 else values  # numpy has none
     try:
-        values = np.asarray(values)
+        values = as_array(values)
     except ValueError as error:  # rows of different lengths
         raise BatError(f"{what}: are no array ({error})") from None
     if values.dtype == bool and values.shape == labels.shape:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import bat
 
@@ -53,6 +54,13 @@ def test_settings_are_those_of_a_configuration():
         ({"train_labels": LABELS / 2}, "train_labels are float64"),
         ({"test_labels": LABELS % 2}, "1 of 3 classes have no test images"),
         ({"train_labels": ["x"] * 6, "class_names": ["a", "b"]}, "hold 'x'"),
+        ({"train_labels": ["a", "b", None] * 2}, "train_labels hold values of NoneType .missing"),
+        ({"train_labels": ["a", "b", float("nan")] * 2}, "train_labels hold values of float"),
+        ({"train_labels": np.array([b"a", b"b"] * 3)}, r"train_labels are \|S1"),
+        ({"class_names": {1: "b", 0: "a", 2: "c"}}, "class_names is dict, expected a list"),
+        ({"class_names": {"a", "b", "c"}}, "class_names is set, expected a list"),
+        ({"class_names": "abc"}, "class_names is str, expected a list"),
+        ({"class_names": ["a", "b", "b"]}, "class_names has a name twice"),
         ({"resise": 32}, "resise: unknown; did you mean 'resize'"),
         ({"resize": 1}, "resize: .* greater than or equal to 4 .found 1."),
     ],
@@ -62,3 +70,21 @@ def test_what_is_wrong_is_refused_by_name(change, words):
     arguments |= {"test_images": IMAGES, "test_labels": LABELS}
     with pytest.raises(bat.BatError, match=words):
         bat.from_arrays(**arguments | change)
+
+
+def test_numbers_as_objects_are_class_numbers():
+    """Not names, which would be sorted as text: 10 before 2."""
+    labels = np.arange(24) % 12
+    images = np.zeros((24, 1, 8, 8), np.uint8)
+    data = bat.from_arrays(images, labels.astype(object), images, labels)
+    assert data.train_labels.tolist() == labels.tolist()
+    assert data.class_names == [str(number) for number in range(12)]
+
+
+def test_tensors_that_numpy_does_not_take_as_they_are():
+    images = torch.linspace(0, 1, 6 * 64).view(6, 1, 8, 8)
+    known = bat.from_arrays(images.bfloat16().float().numpy(), LABELS, images.numpy(), LABELS)
+    found = bat.from_arrays(
+        images.bfloat16(), torch.tensor(LABELS), images.clone().requires_grad_(), LABELS
+    )
+    assert found.fingerprint == known.fingerprint

@@ -65,6 +65,7 @@ def test_arrays_are_prepared_as_they_are_given(prepared):
         ({"shape": [2, 8, 8]}, "with 1 or 3 channels"),
         ({"without": ["class_names"]}, "expected a mapping of class_names, test_images"),
         ({"classes": ["a", "a"]}, "class_names has a name twice"),
+        ({"classes": {"0": "a", "1": "b"}}, "class_names is dict, expected a list of names"),
         ({"classes": ["a", "b", "c"]}, "1 of 3 classes have no training images"),
         ({"labels": "column"}, r"train_labels has shape \(40, 1\), expected \(n,\)"),
         ({"labels": "masked"}, "train_labels has masked values"),

@@ -57,3 +57,16 @@ def test_what_cannot_be_compared_is_refused(evaluations, words):
         bat.compare(evaluations)
     with pytest.raises(bat.BatError, match="the baseline 'c' is none of a"):
         bat.compare({"a": verdicts(0.5)}, baseline="c")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (pd.DataFrame({"clean": [0.5, 1.0]}), "b holds other values than whether"),
+        ({"clean": [True]}, "b is dict, expected a data frame"),
+    ],
+)
+def test_what_is_no_evaluation_is_not_taken_for_one(wrong, words):
+    right = pd.DataFrame({"clean": [True, False]})
+    with pytest.raises(bat.BatError, match=words):
+        bat.compare({"a": right, "b": wrong})

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import comb
 
 import bat
@@ -42,6 +43,8 @@ def trials():
         ({"ratio": 2}, "subset ratio is 2"),
         ({"n_trials": 3.0}, "n_trials is 3.0"),
         ({"n_trials": 0}, "n_trials is 0;"),
+        ({"settings": {"lr": np.float32(1)}}, "settings are .*expected values that JSON can hold"),
+        ({"settings": {"lr": float("inf")}}, "expected values that JSON can hold"),
     ],
 )
 def test_what_makes_no_trials_is_refused_at_once(change, words):
@@ -276,6 +279,25 @@ def test_a_file_of_other_settings_is_refused(change, words, tmp_path):
     with pytest.raises(ArtifactError, match="trials of other settings") as caught:
         bat.run_trials(lookup, n_trials=3, **settings | change)
     assert words in str(caught.value)
+
+
+def test_settings_that_a_file_gives_back_as_others_go_on(tmp_path):
+    """A tuple comes back as a list, the number of a key as text."""
+    settings = {"n_train": N, "ratio": 0.25, "out": tmp_path, "settings": {"sizes": (1, 2), 3: 4}}
+    first = bat.run_trials(lookup, n_trials=2, **settings)
+    assert same(bat.run_trials(lookup, n_trials=2, **settings), first)
+
+
+def test_tensors_of_a_training_are_taken():
+    """With a gradient, or in bfloat16, which numpy lacks."""
+
+    def fit(index, trial):
+        margins = torch.where(torch.from_numpy(np.isin(np.arange(N), index)), 2.0, -1.0)
+        return margins.requires_grad_(), torch.tensor([0.5, -0.5]).bfloat16()
+
+    trials = bat.run_trials(fit, n_train=N, n_trials=2)
+    assert (trials.train_correct == trials.included).all()
+    assert trials.test_correct.tolist() == [[True, False]] * 2
 
 
 def test_order_and_grouping_of_what_is_joined_change_nothing(tmp_path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bat import extensions
-from bat.data.raw import Progress, RawData
+from bat.data.raw import Progress, RawData, names_of_classes
 from bat.data.sources.registry import source
 from bat.errors import DataError
 
@@ -44,9 +44,7 @@ def read(config: config.OwnData, progress: Progress, workers: int) -> RawData:
                 f"{text}: {name} has shape {arrays[name].shape}, expected (n, channels, height, "
                 "width) with 1 or 3 channels"
             )
-    names = tuple(map(str, found["class_names"]))
-    if len(set(names)) < len(names):
-        raise DataError(f"{text}: class_names has a name twice")
+    names = names_of_classes(f"{text}: class_names", found["class_names"])
     return RawData(
         **arrays,
         class_names=names,
