@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
+import numbers
 import signal
 import threading
 import time
@@ -149,6 +151,10 @@ def train(
     chosen = _objective(objective)
     index = _positions(index, data.info["n_train"])
     masks = _masks(chosen, scores, score, sigma, data)
+    if not isinstance(model, nn.Module):
+        raise BatError(
+            f"the model is {model!r}; expected a torch.nn.Module, as bat.build_model gives one"
+        )
     if not isinstance(model, Classifier):
         model = wrap(model, type(model).__name__, len(data.class_names), data.shape)
     about = {
@@ -279,8 +285,13 @@ def _positions(index, n: int) -> np.ndarray:
 def _objective(objective: Objective | str) -> Objective:
     if isinstance(objective, type):
         raise BatError(f"the objective is the class {objective.__name__}; call it, with settings")
-    if not isinstance(objective, str):
+    if isinstance(objective, Objective):
         return objective
+    if not isinstance(objective, str):
+        raise BatError(
+            f"the objective is {type(objective).__name__}; expected a method's name, or an object "
+            "of a class derived from bat.objectives.Objective"
+        )
     if objective not in OBJECTIVES:
         raise BatError(f"the method {objective!r} is none of {', '.join(OBJECTIVES)}")
     return OBJECTIVES[objective]()
@@ -302,6 +313,8 @@ def _masks(
             f"finite number for each of the {n} training samples"
         )
     known = SCORES[score]
+    if sigma is not None and not (isinstance(sigma, numbers.Real) and math.isfinite(sigma)):
+        raise BatError(f"sigma is {sigma!r}; expected a finite number")
     memorized, unmemorized = known.split(scores, known.sigma if sigma is None else sigma)
     return {"memorized": memorized, "unmemorized": unmemorized}
 

@@ -132,6 +132,9 @@ def test_recorders_and_a_part_of_the_samples(few_digits):
         ({"scores": np.zeros(3), "sigma": 0.1}, "a finite number for each of the 200"),
         ({"epoch": 3}, "epoch: unknown; did you mean 'epochs'"),
         ({"lr": -1}, "lr: .*greater than 0"),
+        ({"objective": "bat", "scores": np.zeros(200), "sigma": float("nan")}, "sigma is nan"),
+        ({"objective": nn.CrossEntropyLoss()}, "the objective is CrossEntropyLoss; expected a m"),
+        ({"model": "small_cnn-4"}, "the model is 'small_cnn-4'; expected a torch.nn.Module"),
         ({"objective": bat.objectives.TRADES}, "the class TRADES; call it"),
         ({"index": [0, 200]}, r"index is int64 of shape \(2,\); .* in \[0, 200\)"),
         ({"index": [-1]}, r"in \[0, 200\)"),
@@ -140,9 +143,9 @@ def test_recorders_and_a_part_of_the_samples(few_digits):
     ],
 )
 def test_what_is_wrong_is_refused_before_training(few_digits, change, words):
-    settings = {"objective": "erm", **SHORT} | change
+    settings = {"model": small(), "objective": "erm", **SHORT} | change
     with pytest.raises(bat.BatError, match=words):
-        bat.train(small(), data=few_digits, **settings)
+        bat.train(data=few_digits, **settings)
 
 
 # -- a file to go on from -------------------------------------------------------------------
