@@ -87,6 +87,7 @@ _LATEX = str.maketrans(
         ">": r"\textgreater{}",
         "±": r"$\pm$",
         "−": "$-$",
+        "→": r"$\rightarrow$",
         "–": "--",
         "\u00a0": "~",
         "√": r"$\surd$",

@@ -95,7 +95,7 @@ class Masking(Section):
     """Whether a model is robust or only hides its gradient, asked by attacks that need none of it.
 
     More steps, images made on another seed's model, Square and an unbounded PGD; PGD is that of
-    ``evaluation``, with 10 steps and 100.
+    ``evaluation``, with 10 steps and 100 of eps / 5 or longer, so that 10 cross the ball.
     """
 
     samples: Count = Field(200, description="of the evaluated ones, the first of the draw by seed")

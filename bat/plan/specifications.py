@@ -296,14 +296,17 @@ def evaluation_specification(name: str, dataset: Dataset) -> dict:
 def masking_specification(name: str, dataset: Dataset) -> dict:
     """The attacks that tell robustness from a masked gradient, resolved.
 
-    ``attack`` holds keywords of `bat.attacks.masking_verdicts`.
+    ``attack`` holds keywords of `bat.attacks.masking_verdicts`. Steps are lengthened where few
+    of them would not cross the ball: more would then help against any model.
     """
     evaluation, asked = evaluation_specification(name, dataset), dataset.evaluation.masking
-    pgd = {key: evaluation["attacks"]["pgd"][key] for key in ("eps", "step")}
+    of_tables, few = evaluation["attacks"]["pgd"], 10
+    eps = of_tables["eps"]
+    pgd = {"eps": eps, "step": max(of_tables["step"], 2 * eps / few)}
     return {
         "stage_version": STAGES["masking"],
         "dataset": name,
-        "attack": {**pgd, "few": 10, "many": 100, "queries": asked.queries},
+        "attack": {**pgd, "few": few, "many": 100, "queries": asked.queries},
         "batch_size": evaluation["batch_size"],
         "seed": evaluation["seed"],
         "max_samples": min(asked.samples, evaluation["max_samples"] or asked.samples),

@@ -250,6 +250,17 @@ def test_jobs_that_are_planned_are_those_that_the_workflow_would_run(
     assert planned == {rule: int(listed[rule]) for rule in planned}
 
 
+@pytest.mark.parametrize(
+    ("given", "checked"), [(None, 2 / 255), (4 / 255, 4 / 255), (0.8 / 255, 1.6 / 255)]
+)
+def test_few_steps_of_the_checks_of_gradient_masking_cross_the_ball(given, checked):
+    """Else a hundred break more than ten of any model, which would be called masked."""
+    raw = SOME | {"evaluation": {"pgd_step": given, "masking": {}}}
+    attack = all_specifications(load_config({"datasets": {"d": raw}}))["d", "masking"]["attack"]
+    assert attack["step"] == pytest.approx(checked)
+    assert attack["few"] * attack["step"] >= 2 * attack["eps"] * (1 - 1e-9)
+
+
 def test_checks_of_gradient_masking_are_asked_for_where_they_are_configured(
     some, repository, tmp_path
 ):

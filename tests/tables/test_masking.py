@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from bat.report.masking import checks
+from bat.report.writing import latex_text
 from bat.tables import masking
 
 SPEC = {
@@ -31,6 +32,7 @@ def test_readers_see_accuracies_before_and_after_and_what_fails():
         *("61.0 → 58.0", "58.0 → 57.5", "58.0 → 57.0", "58.0 → 0.0", "pass"),
     ]
     assert list(shown.columns[:4]) == ["PGD-10 → 100", "and transfer", "and Square", "at eps 1"]
+    assert latex_text(shown.reset_index(), "C.").isascii()
     theirs = shown.loc["theirs"]
     assert pd.isna(theirs["and transfer"])  # there is no other seed
     assert theirs["Verdict"] == "fails: Square (seed 0), eps 1 (seed 0)"
