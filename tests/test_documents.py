@@ -42,9 +42,11 @@ def test_a_sites_profile_names_every_rule_that_asks_for_a_gpu(repository):
     rules = "\n".join(path.read_text() for path in (repository / "workflow/rules").glob("*.smk"))
     with_gpu = {
         part.split(":", 1)[0]
-        for part in re.split(r"^ *(?:rule|checkpoint) ", rules, flags=re.M)[1:]
+        for part in re.split(r"^ *(?:use )?(?:rule|checkpoint) ", rules, flags=re.M)[1:]
         if re.search(r'RESOURCES\["(?:trials|training)"\]', part)
     }
+    heirs = re.findall(r"^ *use rule (\w+) as (\w+)", rules, re.M)  # by their own names too
+    with_gpu |= {heir for rule, heir in heirs if rule in with_gpu}
     text = (repository / "docs" / "cluster.md").read_text(encoding="utf-8")
     profile = re.search(r"^    default-resources:.*?(?=^\S)", text, re.M | re.S)[0]
     assert with_gpu == set(yaml.safe_load(profile.replace("\n    ", "\n").strip())["set-resources"])
