@@ -45,7 +45,7 @@ OPTIONS = {
     "threads": (["--threads"], {"type": at_least(1), "default": 1, "help": "CPU threads"}),
     "device": (
         ["--device"],
-        {"choices": ["auto", "cpu", "cuda"], "default": "auto", "help": "where to train"},
+        {"choices": ["auto", "cpu", "cuda"], "default": "auto", "help": "what to compute on"},
     ),
     "compile": (
         ["--compile"],

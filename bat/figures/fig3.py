@@ -28,7 +28,16 @@ from bat.report.images import (
 )
 from bat.report.saving import save_figure
 from bat.report.seeds import over_seeds
-from bat.report.style import BLACK, GREY, SERIES, WIDTH, new_axes, percent_ticks, styled
+from bat.report.style import (
+    BLACK,
+    GREY,
+    SERIES,
+    WIDTH,
+    legend_above,
+    new_axes,
+    percent_ticks,
+    styled,
+)
 from bat.report.words import counted, percent
 from bat.scores.fit import fit_sentence
 from bat.streams import generator
@@ -299,7 +308,7 @@ def plot_distribution(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     percent_ticks(ax.yaxis)
     ax.set(xlim=(0, 1), xlabel="Poisoning score", ylabel="Share of the group")
     ax.set_ylim(bottom=0)
-    ax.legend()
+    legend_above(ax, 2)
     return ax
 
 

@@ -15,7 +15,7 @@ from bat.report.captions import captioned, of_dataset, sentences
 from bat.report.folder import Folder
 from bat.report.fonts import drawable
 from bat.report.saving import save_figure
-from bat.report.style import SERIES, new_axes, percent_ticks, styled
+from bat.report.style import SERIES, legend_above, new_axes, percent_ticks, styled
 from bat.report.writing import write_table_files
 from bat.scores.chance import chance_text
 
@@ -94,7 +94,7 @@ def plot_group_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.grid(axis="y", visible=False)
     percent_ticks(ax.xaxis)
     ax.set(xlim=(0, 1), xlabel="Share of the split")
-    ax.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
+    legend_above(ax, 3)
     return ax
 
 

@@ -19,7 +19,14 @@ from bat.report.comparison import Comparison
 from bat.report.fonts import drawable
 from bat.report.saving import save_figure
 from bat.report.seeds import over_seeds
-from bat.report.style import WIDTH, new_axes, percent_ticks, series_styles, styled
+from bat.report.style import (
+    WIDTH,
+    legend_above,
+    new_axes,
+    percent_ticks,
+    series_styles,
+    styled,
+)
 from bat.report.words import LABELS, counted
 
 
@@ -115,7 +122,7 @@ def plot_accuracy_by_epoch(
     ax.margins(x=0.02)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set(xlabel="Epoch", ylabel=ylabel)
-    ax.legend()
+    legend_above(ax, 2)
     return ax
 
 

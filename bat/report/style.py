@@ -130,6 +130,18 @@ def new_axes(ax: Axes | None, width: float, height: float) -> Axes:
     return Figure(figsize=(width, height), layout="constrained").subplots()
 
 
+def legend_above(ax: Axes, columns: int) -> None:
+    """A legend on top of the frame, where it hides no data."""
+    ax.legend(
+        ncols=columns,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        borderaxespad=0.2,
+        columnspacing=1,
+        handlelength=1.8,
+    )
+
+
 def plain_ticks(axis: Axis) -> None:
     """Label a logarithmic axis 1, 2, 5, 10 and so on."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))

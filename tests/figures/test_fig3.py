@@ -86,3 +86,13 @@ def test_the_distribution_is_a_share_of_each_group_over_seeds():
         assert part["above"].iloc[0] == pytest.approx(np.mean(over))
         assert part["above_sd"].iloc[0] == pytest.approx(np.std(over, ddof=1))
         assert part["n_samples"].iloc[0] == len(values)
+
+
+def test_the_legend_of_the_distribution_hides_no_data():
+    scores, groups = scores_and_groups()
+    other = scores.assign(score=1 - scores["score"])
+    ax = fig3.plot_distribution(fig3.distribution({0: scores, 1: other}, groups))
+    ax.figure.draw_without_rendering()
+    legend, frame = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert legend.y0 >= frame.y1
+    assert ax.figure.bbox.x0 <= legend.x0 < legend.x1 <= ax.figure.bbox.x1

@@ -1,6 +1,7 @@
 """Curves along training, from hand-made histories."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from drawn import EPOCHS
 from followed import RUNS, SHARES, followed
@@ -46,3 +47,16 @@ def test_accuracy_by_epoch():
     assert ax.lines[0].get_color() == style.SERIES["PGD-AT"][0]
     band = ax.collections[0].get_paths()[0].get_extents()
     assert (band.y0, band.y1) == pytest.approx((0.09, 0.31))
+
+
+def test_the_legend_hides_no_data():
+    shares = [f"{share} % atypical" for share in (0, 20, 40, 60, 80, 100)]
+    rows = {"epoch": [1, 2], "mean": [0.0, 1.0], "sd": 0.1}
+    ax = curves.plot_accuracy_by_epoch(
+        pd.concat([pd.DataFrame({"series": name, **rows}) for name in shares])
+    )
+    ax.figure.draw_without_rendering()
+    legend, frame = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert legend.y0 >= frame.y1
+    assert ax.figure.bbox.x0 <= legend.x0 < legend.x1 <= ax.figure.bbox.x1
+    assert legend.y1 <= ax.figure.bbox.y1
