@@ -140,6 +140,8 @@ def read_values(results: Path, pair: Pair, name: str, columns: str) -> pd.DataFr
         table = pd.read_csv(regular_file(path, ArtifactError))
     except (ValueError, OSError) as error:
         raise ArtifactError(f"{path}: not a readable table ({error}); make it again") from None
+    if not path.read_bytes().endswith(b"\n"):  # pandas fills a short row up, or takes half a number
+        raise ArtifactError(f"{path}: ends within a line (cut off); make it again")
     missing = set(wanted) - set(table.columns)
     if missing:
         raise ArtifactError(f"{path}: lacks the columns {sorted(missing)}; make it again")

@@ -280,6 +280,15 @@ def test_cells_that_no_table_of_ours_holds_are_named(tmp_path, name, value, foun
         paper_page.page(tmp_path)
 
 
+@pytest.mark.parametrize("lost", [1, 3, 25])
+def test_a_table_that_ends_within_a_line_is_named(tmp_path, lost):
+    write_csv(tmp_path, WRN, "tables/typical.csv", compared("attack", ["clean"]))
+    path = tmp_path.joinpath(*WRN, "tables", "typical.csv")
+    path.write_text(path.read_text()[:-lost])
+    with pytest.raises(ArtifactError, match=r"typical\.csv: ends within a line"):
+        paper_page.page(tmp_path)
+
+
 def test_command_writes_the_page(tmp_path, run_bat):
     write_methods(tmp_path, ("digits", "small_cnn"), trades=(0.25,))
     run_bat("paper", "--results", tmp_path, "--out", tmp_path / "docs" / "page.md")
