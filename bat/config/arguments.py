@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import pydantic
 
+from bat.config.unread import unread_arguments
 from bat.config.values import Section
 from bat.errors import BatError
 
@@ -32,10 +33,13 @@ def from_arguments(section: type[S], settings: Mapping[str, Any], where: str) ->
         Naming every argument that is not known, or not what it must be.
     """
     try:
-        return section(**settings)
+        made = section(**settings)
     except pydantic.ValidationError as error:
         problems = "; ".join(_problem(found, section) for found in error.errors())
         raise BatError(f"{where}: {problems}") from None
+    if unread := unread_arguments(made):
+        raise BatError(f"{where}: {'; '.join(unread)}")
+    return made
 
 
 def _problem(error: Any, section: type[Section]) -> str:

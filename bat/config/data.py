@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from bat.config.code import Code, Settings
 from bat.config.places import Files, Place
-from bat.config.values import NO_TRUTH, Count, Number, Section, Seed, Share
+from bat.config.values import NO_TRUTH, Count, Number, ReadWhere, Section, Seed, Share
 
 EDGES = {"digits": 8, "fashion_mnist": 28, "cifar10": 32, "cifar100": 32, "tiny_imagenet": 64}
 """Edge in pixels of the images of the sources whose size is known."""
@@ -21,6 +21,16 @@ class Subsample(Section):
     ``train`` and ``test`` are total numbers of samples; ``train_per_class``
     and ``test_per_class`` numbers for each class.
     """
+
+    READ_WHERE: ClassVar = (
+        ReadWhere(
+            ("seed",),
+            ("train", "test", "train_per_class", "test_per_class"),
+            lambda of: of.train or of.test or of.train_per_class or of.test_per_class,
+            "is of the draw, and all samples are kept; say how many with train or test, or "
+            "remove it",
+        ),
+    )
 
     train: Count | None = Field(None, description="training samples in all; unset: every one")
     test: Count | None = Field(None, description="test samples in all; unset: every one")
@@ -42,6 +52,15 @@ class Subsample(Section):
 
 class LabelNoise(Section):
     """Make a share of the training labels wrong, by seed (for validation studies)."""
+
+    READ_WHERE: ClassVar = (
+        ReadWhere(
+            ("seed",),
+            ("share",),
+            lambda of: of.share > 0,
+            "is of the draw, and share is 0; set a share above 0, or remove it",
+        ),
+    )
 
     share: Share = Field(0.0, description="of the training labels, from 0 to 1")
     seed: Seed = Field(0, description="of the draw")

@@ -16,6 +16,7 @@ import pydantic
 from bat.config.dataset import Config
 from bat.config.messages import ConfigError, problem_of, told
 from bat.config.overlaying import overlay
+from bat.config.unread import unread_keys
 from bat.config.yaml_files import read_yaml
 
 
@@ -75,7 +76,10 @@ def _check(raw: dict, source: str) -> Config:
             for name, own in datasets.items()
         }
     try:
-        return Config.model_validate(raw, context={"expand": True})
+        checked = Config.model_validate(raw, context={"expand": True})
     except pydantic.ValidationError as error:
         problems = [problem_of(e, datasets, defaults) for e in told(error.errors())]
         raise ConfigError(source, list(dict.fromkeys(problems))) from None
+    if problems := unread_keys(checked, raw | {"datasets": datasets}, defaults):
+        raise ConfigError(source, problems)
+    return checked

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,6 +22,7 @@ from bat.config.values import (
     NotNegative,
     Number,
     Positive,
+    ReadWhere,
     Section,
     Seed,
     Share,
@@ -48,6 +49,21 @@ class Adversary(Section):
 
 class Selection(Section):
     """Which epoch's model counts as a run's result, by its accuracy under PGD."""
+
+    READ_WHERE: ClassVar = (
+        ReadWhere(
+            ("validation",),
+            ("by",),
+            lambda of: of.by == "validation",
+            "by is {of.by}, which holds out no training samples; remove it, or set by: validation",
+        ),
+        ReadWhere(
+            ("steps",),
+            ("by",),
+            lambda of: of.by != "last",
+            "by is last, which attacks no model to select one; remove it, or set by: validation",
+        ),
+    )
 
     by: Literal["validation", "test", "last"] = Field(
         "validation",
@@ -259,6 +275,16 @@ class MailMartRun(Mail, MartRun):
 
 class BatRun(PgdAtRun):
     """Benign adversarial training."""
+
+    READ_WHERE: ClassVar = (
+        ReadWhere(
+            ("temperature", "form"),
+            ("beta",),
+            lambda of: of.beta > 0,
+            "is of the discrimination loss, and beta: 0 leaves that out; remove it, or set a beta "
+            "above 0",
+        ),
+    )
 
     method: Literal["bat"] = Field("bat", description=METHOD)
     alpha: NotNegative = Field(

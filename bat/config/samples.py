@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from bat.config.places import Place
 from bat.config.proxies import AnyScore
-from bat.config.values import Section, Seed, Share, TopShare
+from bat.config.values import ReadWhere, Section, Seed, Share, TopShare
 from bat.scores.proxies import PROXIES
 
 
 class TrainOn(Section):
     """The training samples of a run, by the share of the atypical ones."""
+
+    READ_WHERE: ClassVar = (
+        ReadWhere(
+            ("seed",),
+            ("atypical",),
+            lambda of: of.atypical not in (None, 0, 1),
+            "is of the draw of atypical samples, and none are drawn; remove it, or set atypical "
+            "to a share between 0 and 1",
+        ),
+    )
 
     atypical: Share | None = Field(
         None,

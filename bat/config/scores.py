@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,7 @@ from bat.config.values import (
     Count,
     Number,
     Positive,
+    ReadWhere,
     Section,
     Seed,
     Share,
@@ -40,6 +41,30 @@ class Influence(Section):
 
 class Scores(Section):
     """Memorization and influence from trainings on random subsets (paper, A.1)."""
+
+    READ_WHERE: ClassVar = (
+        ReadWhere(
+            ("min_trials", "max_trials", "precise_share"),
+            ("trials",),
+            lambda of: of.trials == "auto",
+            "{key} says when trials: auto has enough, and trials is {of.trials}; remove it, or "
+            "set trials: auto",
+        ),
+        ReadWhere(
+            ("sha256", "match", "tables"),
+            ("source",),
+            lambda of: of.source is not None,
+            "{key} says something of a source, and source is not given; remove it, or name the "
+            "source",
+        ),
+        ReadWhere(
+            ("trainer", "trials", "trials_per_job", "seconds_per_trial", "subset_ratio", "margins"),
+            ("source",),
+            lambda of: of.source is None,
+            "{key} is of trainings on subsets, and with a source there are none; remove it, or "
+            "the source",
+        ),
+    )
 
     architecture: Architecture = Field(
         "resnet9", description="what the trials train: a built-in network, or one of your own"
@@ -111,13 +136,7 @@ class Scores(Section):
 
     @model_validator(mode="after")
     def _enough(self):
-        if self.trials != "auto":
-            for key in ("min_trials", "max_trials", "precise_share"):
-                if getattr(self, key) != Scores.model_fields[key].default:
-                    raise ValueError(
-                        f"{key} says when trials: auto has enough, and trials is {self.trials}"
-                    )
-        elif self.min_trials > self.max_trials:
+        if self.trials == "auto" and self.min_trials > self.max_trials:
             raise ValueError(
                 f"min_trials ({self.min_trials}) must not exceed max_trials ({self.max_trials})"
             )
@@ -125,11 +144,7 @@ class Scores(Section):
 
     @model_validator(mode="after")
     def _sourced(self):
-        if self.source is None:
-            for key in ("sha256", "match", "tables"):
-                if getattr(self, key) != Scores.model_fields[key].default:
-                    raise ValueError(f"{key} says something of a source, and source is not given")
-        elif is_address(self.source):
+        if self.source is not None and is_address(self.source):
             if problem := address_problem(self.source):
                 raise ValueError(f"source {shown_address(self.source)!r} {problem}")
             if self.sha256 is None:
@@ -162,6 +177,22 @@ class Ensemble(Section):
 
 class Groups(Section):
     """Thresholds of the typical and atypical sets (paper, 3.1 and 3.2)."""
+
+    READ_WHERE: ClassVar = (
+        ReadWhere(
+            ("top", "bottom"),
+            ("score",),
+            lambda of: of.score is not None,
+            "{key} is a share of the samples by score; set score, or remove it",
+        ),
+        ReadWhere(
+            ("typical_below",),
+            ("score",),
+            lambda of: of.score is None,
+            "typical_below is the threshold of memorization, and the groups go by the ends of "
+            "{of.score}; remove it, or say with bottom which share is typical",
+        ),
+    )
 
     score: AnyScore | None = Field(
         None,
@@ -207,22 +238,16 @@ class Groups(Section):
     @model_validator(mode="after")
     def _of_a_score(self):
         if self.score is None:
-            if given := sorted({"top", "bottom"} & self.model_fields_set):
-                raise ValueError(f"{given[0]} is a share of the samples by score; set score")
-        elif self.top is None:
+            return self
+        if self.top is None:
             raise ValueError(
                 f"score {self.score} needs top, the share of the training samples that is "
                 "atypical (as top: 0.1)"
             )
-        elif self.top + self.bottom > 1:
+        if self.top + self.bottom > 1:
             raise ValueError(
                 f"top ({self.top:g}) and bottom ({self.bottom:g}) are more than all samples "
                 "together: a sample would be both; lower one of them"
-            )
-        elif "typical_below" in self.model_fields_set:
-            raise ValueError(
-                "typical_below is the threshold of memorization, and the groups go by the ends "
-                f"of {self.score}; remove it, or say with bottom which share is typical"
             )
         return self
 

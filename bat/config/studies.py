@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from bat.config.architectures import Architecture
 from bat.config.places import WorkflowPlace
 from bat.config.scores import EnsembleScore
 from bat.config.training import StudyTraining
-from bat.config.values import NotNegative, Section, Seed, Share
+from bat.config.values import NotNegative, ReadWhere, Section, Seed, Share
 from bat.scores.registry import ENSEMBLE_SCORES
 
 
@@ -40,6 +40,16 @@ class Ablation(Section):
 
 class Studies(Section):
     """What memorizing atypical samples does to ERM and to adversarial training."""
+
+    READ_WHERE: ClassVar = (
+        ReadWhere(
+            ("seed",),
+            ("atypical",),
+            lambda of: not {*of.atypical} <= {0, 1},
+            "is of the draw of atypical samples, and no share of them lies between 0 and 1; "
+            "remove it, or list such a share under atypical",
+        ),
+    )
 
     training: StudyTraining = StudyTraining()
     atypical: tuple[Share, ...] = Field(

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
-from bat.config.values import NO_TRUTH, Count, NotNegative, Number, Positive, Section, Share
+from bat.config.values import (
+    NO_TRUTH,
+    Count,
+    NotNegative,
+    Number,
+    Positive,
+    ReadWhere,
+    Section,
+    Share,
+)
 
 LATER = {"warmup_epochs": None, "label_smoothing": 0.0}
 """Keys that recipes of before lack, with what stands for that."""
@@ -35,6 +44,30 @@ class Augmentation(Section):
 
 class Optimization(Section):
     """Stochastic gradient descent with momentum and a learning-rate schedule."""
+
+    READ_WHERE: ClassVar = (
+        ReadWhere(
+            ("milestones", "gamma"),
+            ("schedule",),
+            lambda of: of.schedule == "piecewise",
+            "only the schedule piecewise reads it, and schedule is {of.schedule}; remove it, or "
+            "set schedule: piecewise",
+        ),
+        ReadWhere(
+            ("warmup",),
+            ("schedule",),
+            lambda of: of.schedule == "one_cycle",
+            "only the schedule one_cycle reads it, and schedule is {of.schedule}; for a rise of "
+            "the rate there set warmup_epochs, else remove it",
+        ),
+        ReadWhere(
+            ("warmup_epochs",),
+            ("schedule",),
+            lambda of: of.schedule != "one_cycle",
+            "other schedules read it, and one_cycle rises by warmup, a share of the steps; set "
+            "that, or another schedule",
+        ),
+    )
 
     epochs: Count = Field(200, description=EPOCHS)
     batch_size: Count = Field(128, description=BATCH_SIZE)
@@ -85,10 +118,8 @@ class Optimization(Section):
     @model_validator(mode="after")
     def _warm_up(self):
         rise = self.warmup_epochs
-        if rise is None:
+        if rise is None or self.schedule == "one_cycle":
             return self
-        if self.schedule == "one_cycle":
-            raise ValueError("warmup_epochs is of other schedules; one_cycle rises by warmup")
         first = min((self.epochs, *(self.milestones if self.schedule == "piecewise" else ())))
         if rise >= first:
             what = "the end" if first == self.epochs else "the first milestone"

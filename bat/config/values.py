@@ -7,14 +7,30 @@ fractions, ``8/255``.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 
+class ReadWhere(NamedTuple):
+    """Keys of a section that are read in some cases alone; given in others, they are refused.
+
+    ``by`` are the keys that decide on it, ``holds`` says of a section whether they are read, and
+    ``words`` why not, with ``{key}`` and ``{of}``, the section, to be filled in.
+    """
+
+    keys: tuple[str, ...]
+    by: tuple[str, ...]
+    holds: Callable[[Any], bool]
+    words: str
+
+
 class Section(pydantic.BaseModel):
+    READ_WHERE: ClassVar[tuple[ReadWhere, ...]] = ()
+
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
     )
