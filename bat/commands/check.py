@@ -25,13 +25,21 @@ def run(arguments: argparse.Namespace) -> None:
     from bat.plan import inputs, own, places
     from bat.plan.enough import trials_in_words
     from bat.plan.sizes import trials_to_stand
-    from bat.plan.specifications import run_problems
+    from bat.plan.specifications import all_specifications, run_problems
 
-    settings = config.read_config(*arguments.configfile)
-    problems = places.absent(settings)
-    problems += inputs.unknown_entries(settings) + run_problems(settings)
+    problems, whole = [], True
+    try:
+        settings = config.read_config(*arguments.configfile)
+    except config.ConfigError as error:
+        if error.rest is None:
+            raise
+        settings, problems, whole = error.rest, error.problems, error.whole
+    problems = problems + places.absent(settings) + own.code_problems(settings)
+    if whole:  # else what runs name might be what was wrong itself
+        problems += inputs.unknown_entries(settings) + run_problems(settings)
     if problems:
         raise config.ConfigError(" + ".join(map(str, arguments.configfile)), problems)
+    all_specifications(settings)  # as the workflow begins
     for name, dataset in settings.datasets.items():
         scores = f"{trials_in_words(dataset.scores)} trials of {dataset.scores.architecture}"
         if dataset.scores.source is not None:

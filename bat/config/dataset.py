@@ -29,6 +29,7 @@ from bat.config.studies import Ablation, External, Studies
 from bat.config.trainers import with_trainer
 from bat.config.training import Training
 from bat.config.values import Count, Name, ReadWhere, Section, Seed
+from bat.scores import SCORES
 from bat.scores.proxies import PROXIES
 
 FOLDERS = (
@@ -180,6 +181,13 @@ class Dataset(Section):
                 "proxies are configured, and listed under scores.tables as brought by the source; "
                 "remove one of them"
             )
+        source, tables = self.scores.source, ("memorization", *self.scores.tables)
+        for key, score in scores.items():
+            if source is not None and score in SCORES and score not in tables:
+                raise ValueError(
+                    f"{key} is {score}, and scores.source is not said to bring it; list it under "
+                    "scores.tables if it does, or choose another score"
+                )
         for key, score in asked.items():
             if not brought and (self.proxies is None or score not in self.proxies.names):
                 raise ValueError(

@@ -15,10 +15,20 @@ from bat.errors import BatError
 
 
 class ConfigError(BatError):
-    """Everything that is wrong with one configuration, one line each."""
+    """Everything that is wrong with one configuration, one line each.
 
-    def __init__(self, source: str, problems: list[str]):
-        self.problems = problems
+    ``rest`` is the configuration without the keys that are wrong, where it is one; ``whole``
+    says that none had to be taken out.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        problems: list[str],
+        rest: Config | None = None,
+        whole: bool = False,
+    ):
+        self.problems, self.rest, self.whole = problems, rest, whole
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         super().__init__(
             f"{source}: {count} in the configuration\n" + "\n".join(f"  {p}" for p in problems)
@@ -56,6 +66,7 @@ def problem_of(error: dict, datasets: Any, defaults: dict) -> str:
             path, **error["ctx"]
         )
     message = _EXPECTED.get(error["type"]) or error["msg"].removeprefix("Value error, ")
+    message = message.replace("Input should be ", "expected ", 1)
     if error["type"] in _NO_SECTION:
         message = f"expected a section, {_keys_text(model)}"
     if error["type"].startswith("union_tag"):
@@ -66,6 +77,46 @@ def problem_of(error: dict, datasets: Any, defaults: dict) -> str:
     if isinstance(error["input"], int | float | str | bool) and error["type"] != "value_error":
         message += f" (found {error['input']!r})"
     return f"{path}: {message}"
+
+
+NAME_FILES = {"data": (), "networks": (), "external": (), "scores": ("source", "sha256")}
+"""Sections of a data set that name files, and those of their keys that do, where not all."""
+
+
+def without_wrong(raw: dict, error: pydantic.ValidationError) -> Config | None:
+    """The configuration without the keys that are wrong; None where no data set is left."""
+    while True:
+        paths = {tuple(_resolve(found["loc"])[0]) for found in error.errors()}
+        if not any([_taken_out(raw, path) for path in paths]):
+            return None
+        try:
+            return Config.model_validate(raw, context={"expand": True})
+        except pydantic.ValidationError as next_error:
+            error = next_error
+
+
+def _taken_out(raw: dict, path: tuple) -> bool:
+    """Take out what is wrong; whether it was there."""
+    holder, last = raw, path[-1] if path else None
+    for at, part in enumerate(path[:-1]):
+        inner = holder.get(part)
+        if not isinstance(inner, dict) or (at == len(path) - 2 and last not in inner):
+            last = part  # a list with a wrong entry, or a section that lacks what it needs
+            break
+        holder = inner
+    if last not in holder:
+        return False
+    of = holder.pop(last)
+    if path[:1] == ("datasets",) and len(path) == 2 and isinstance(of, dict):
+        # it contradicts itself; what it names is there or not all the same
+        files = {
+            key: {k: of[key][k] for k in keys or of[key] if k in of[key]}
+            for key, keys in NAME_FILES.items()
+            if isinstance(of.get(key), dict)
+        }
+        if files != of:
+            holder[last] = files
+    return True
 
 
 def _none_of(found: Any, tags: str) -> str:
@@ -84,6 +135,12 @@ _EXPECTED = {
     "tuple_type": "expected a list, as [1, 2]",
     "list_type": "expected a list, as [1, 2]",
     "path_type": "expected a path",
+    "string_type": "expected a text; quotes make one, as '3' of 3",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
 }
 """What pydantic says in Python's words, in those of YAML."""
 

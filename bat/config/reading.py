@@ -14,7 +14,7 @@ from pathlib import Path
 import pydantic
 
 from bat.config.dataset import Config
-from bat.config.messages import ConfigError, problem_of, told
+from bat.config.messages import ConfigError, problem_of, told, without_wrong
 from bat.config.overlaying import overlay
 from bat.config.unread import unread_keys
 from bat.config.yaml_files import read_yaml
@@ -58,9 +58,9 @@ def load_config(raw: dict, files: Sequence[str | Path] = ()) -> Config:
     try:
         checked = _check(raw, source)
     except ConfigError as error:
-        raise ConfigError(source, repeated + error.problems) from None
+        raise ConfigError(source, repeated + error.problems, error.rest, error.whole) from None
     if repeated:
-        raise ConfigError(source, repeated)
+        raise ConfigError(source, repeated, checked, whole=True)
     return checked
 
 
@@ -68,8 +68,9 @@ def _check(raw: dict, source: str) -> Config:
     raw = copy.deepcopy(dict(raw))
     defaults = raw.pop("defaults", None) or {}
     datasets = raw.get("datasets")
+    wrong = []
     if not isinstance(defaults, dict):
-        raise ConfigError(source, ["defaults: expected a mapping of keys"])
+        wrong, defaults = ["defaults: expected a mapping of keys"], {}
     if isinstance(datasets, dict):
         raw["datasets"] = {
             name: overlay(defaults, own or {}) if isinstance(own or {}, dict) else own
@@ -78,8 +79,9 @@ def _check(raw: dict, source: str) -> Config:
     try:
         checked = Config.model_validate(raw, context={"expand": True})
     except pydantic.ValidationError as error:
-        problems = [problem_of(e, datasets, defaults) for e in told(error.errors())]
-        raise ConfigError(source, list(dict.fromkeys(problems))) from None
-    if problems := unread_keys(checked, raw | {"datasets": datasets}, defaults):
-        raise ConfigError(source, problems)
+        problems = wrong + [problem_of(e, datasets, defaults) for e in told(error.errors())]
+        rest = without_wrong(copy.deepcopy(raw), error)
+        raise ConfigError(source, list(dict.fromkeys(problems)), rest) from None
+    if problems := wrong + unread_keys(checked, raw | {"datasets": datasets}, defaults):
+        raise ConfigError(source, problems, checked, whole=not wrong)
     return checked

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from bat.config.values import ReadWhere, Section
+from bat.config.values import Section
 
 if TYPE_CHECKING:
     from bat.config.dataset import Config

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bat import extensions
-from bat.config import Data, Dataset, Network, OwnData, OwnRun, Trainer
+from bat.config import Config, Data, Dataset, Network, OwnAttack, OwnData, OwnRun, Trainer
+from bat.errors import BatError
 from bat.extensions import (
     ATTACK_GIVEN,
     ATTACK_NEEDED,
@@ -52,17 +53,17 @@ def data(own: Data) -> dict:
     return {"code": extensions.record(own.load, own.settings, ())}
 
 
+def attack(of: OwnAttack, eps: float) -> dict:
+    """An attack of one's own as an evaluation's specification has it; raises as `network`."""
+    code = extensions.record(of.attack, of.settings, ATTACK_GIVEN, ATTACK_NEEDED)
+    return {"eps": eps, "code": code}
+
+
 def attacks(dataset: Dataset) -> dict[str, dict]:
-    """The attacks of one's own as an evaluation's specification has them; raises as `network`."""
+    """All of a data set's attacks of one's own; raises as `network`."""
     evaluation = dataset.evaluation
     eps = dataset.adversary.eps if evaluation.eps is None else evaluation.eps
-    return {
-        name: {
-            "eps": eps,
-            "code": extensions.record(of.attack, of.settings, ATTACK_GIVEN, ATTACK_NEEDED),
-        }
-        for name, of in evaluation.attacks.items()
-    }
+    return {name: attack(of, eps) for name, of in evaluation.attacks.items()}
 
 
 def code(dataset: Dataset) -> dict[str, dict]:
@@ -73,17 +74,41 @@ def code(dataset: Dataset) -> dict[str, dict]:
     BatError
         As `network` raises it.
     """
-    found = {
-        f"network {name}": network(name, dataset.networks)["network"] for name in dataset.networks
+    return {what: recorded() for what, (_, recorded) in _records(dataset).items()}
+
+
+def code_problems(config: Config) -> list[str]:
+    """What is wrong with code of one's own, as `network` would raise it, a line for each."""
+    problems = []
+    for name, dataset in config.datasets.items():
+        for key, recorded in _records(dataset).values():
+            try:
+                recorded()
+            except BatError as error:
+                problems.append(f"datasets.{name}.{key}: {error}")
+    return problems
+
+
+def _records(dataset: Dataset) -> dict[str, tuple[str, Callable[[], dict]]]:
+    """By what code is for: its key, and what makes its record."""
+    networks, own_data = dataset.networks, dataset.data
+    found: dict[str, tuple[str, Callable[[], dict]]] = {
+        f"network {name}": (
+            f"networks.{name}",
+            lambda name=name: network(name, networks)["network"],
+        )
+        for name in networks
     }
-    if isinstance(dataset.data, OwnData):
-        found["data.source"] = data(dataset.data)["code"]
-    if dataset.scores.trainer is not None:
-        found["scores.trainer"] = trainer(dataset.scores.trainer)["trainer"]
+    if isinstance(own_data, OwnData):
+        found["data.source"] = ("data.source", lambda: data(own_data)["code"])
+    if (own_trainer := dataset.scores.trainer) is not None:
+        found["scores.trainer"] = ("scores.trainer", lambda: trainer(own_trainer)["trainer"])
     found |= {
-        f"run {name}": objective(run)["code"]
+        f"run {name}": (f"runs.{name}.method", lambda run=run: objective(run)["code"])
         for name, run in dataset.runs.items()
         if isinstance(run, OwnRun)
     }
-    found |= {f"attack {name}": of["code"] for name, of in attacks(dataset).items()}
-    return found
+    return found | {
+        f"attack {name}": (f"evaluation.attacks.{name}", lambda of=of: attack(of, 0.0)["code"])
+        for name, of in dataset.evaluation.attacks.items()
+    }

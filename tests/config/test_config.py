@@ -190,11 +190,11 @@ def test_numbers_that_yaml_reads_as_text():
         ({"runs": {"x y": {"method": "erm"}}}, "'x y' cannot name a folder"),
         (
             {"runs": {"x": {"method": "erm", "averaging": {"kind": "ema", "decay": 1}}}},
-            "runs.x.averaging.decay: Input should be less than 1 (found 1)",
+            "runs.x.averaging.decay: expected less than 1 (found 1)",
         ),
         (
             {"runs": {"x": {"method": "erm", "averaging": {"kind": "ema", "decay": -0.1}}}},
-            "runs.x.averaging.decay: Input should be greater than or equal to 0",
+            "runs.x.averaging.decay: expected greater than or equal to 0",
         ),
         (
             {"runs": {"x": {"method": "erm", "averaging": {"kind": "swa", "start": 1}}}},
@@ -268,11 +268,11 @@ def test_sources_of_scores_need_no_network_for_the_images():
 @pytest.mark.parametrize(
     ("proxies", "words"),
     [
-        ({"names": ["cls"]}, "names.0: Input should be 'csl', 'last_loss'"),
+        ({"names": ["cls"]}, "names.0: expected 'csl', 'last_loss'"),
         ({"names": ["csl", "csl"]}, "names lists one twice; list each once"),
         ({"names": []}, "names: expected 1 or more, found 0"),
         ({"names": "csl"}, "names: expected a list, as [1, 2] (found 'csl')"),
-        ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 0 (found -1)"),
+        ({"seeds": [-1]}, "seeds.0: expected greater than or equal to 0 (found -1)"),
         ({"seeds": 3}, "seeds: expected a list, as [1, 2] (found 3)"),
         (["csl"], "proxies: expected a section"),
     ],

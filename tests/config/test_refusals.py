@@ -121,3 +121,49 @@ def test_bat_of_samples_that_are_typical_by_another_score_has_memorized_ones_to_
     assert problem.startswith("runs.x: samples: bat lets poisoning samples")
     (problem,) = problems(runs={"x": run}, groups={"score": "memorization", "top": 0.1})
     assert problem.startswith("runs.x: samples: bat lets poisoning samples")
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"groups": {"score": "confidence", "top": 0.1}}, "groups.score"),
+        ({"runs": {"x": {"method": "bat", "score": "disagreement"}}}, "runs.x.score"),
+        (
+            {"runs": {"x": {"method": "erm", "samples": {"drop": {"score": "confidence"}}}}},
+            "runs.x.samples.drop.score",
+        ),
+    ],
+)
+def test_a_score_that_a_source_does_not_bring_is_refused(settings, key):
+    source = {"source": "scores.zip"}
+    (problem,) = problems(scores=source, **settings)
+    assert problem.removeprefix("datasets.d: ").startswith(f"{key} is ")
+    assert "not said to bring it; list it under scores.tables" in problem
+    assert problems(scores=source | {"tables": ["confidence", "disagreement"]}, **settings) == []
+    assert problems(**settings) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"training": {"epochs": "1e1"}}, "training.epochs: expected a whole number (found '1e1')"),
+        ({"runs": {3: {"method": "erm"}}}, "runs.3: expected a text; quotes make one, as '3' of 3"),
+        ({"scores": {"margins": 2}}, "scores.margins: expected true or false (found 2)"),
+        (
+            {"selection": {"by": "best"}},
+            "selection.by: expected 'validation', 'test' or 'last' (found 'best')",
+        ),
+    ],
+)
+def test_what_is_expected_is_said_in_words_of_the_file(settings, problem):
+    assert [line.removesuffix(" (found 3)") for line in problems(**settings)] == [problem]
+
+
+def test_defaults_that_are_none_hide_no_other_mistake():
+    with pytest.raises(ConfigError) as found:
+        load_config({"defaults": 3, "datasets": {}, "compute": {"device": "tpu"}})
+    assert [line.split(":")[0] for line in found.value.problems] == [
+        "defaults",
+        "compute.device",
+        "datasets",
+    ]
