@@ -89,6 +89,9 @@ def without_wrong(raw: dict, error: pydantic.ValidationError) -> Config | None:
         paths = {tuple(_resolve(found["loc"])[0]) for found in error.errors()}
         if not any([_taken_out(raw, path) for path in paths]):
             return None
+        for of in raw.get("datasets", {}).values():
+            if isinstance(of, dict):
+                of.setdefault("data", {"source": "digits"})  # required, and names no file
         try:
             return Config.model_validate(raw, context={"expand": True})
         except pydantic.ValidationError as next_error:

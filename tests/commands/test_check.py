@@ -24,7 +24,10 @@ BEAR = {
     ("settings", "keys"),
     [
         ({"sedes": [0]}, ["sedes", *FILES]),
-        ({"runs": {3: {}, "mine": BEAR["mine"]}}, ["runs.3", *FILES, "runs.mine.method"]),
+        (
+            {"runs": {3: {"method": "erm"}, "mine": BEAR["mine"]}},
+            ["runs.3", *FILES, "runs.mine.method"],
+        ),
         ({"seeds": [1, -1], "training": {"epochs": -1}}, ["training.epochs", "seeds.1", *FILES]),
         ({"runs": {"x": {"method": "bat", "score": "confidence"}}}, ["", *FILES]),
         ({"baseline": "no"}, ["", *FILES]),
