@@ -42,16 +42,6 @@ FOLDERS = (
 class Dataset(Section):
     """One data set and everything that is made of it."""
 
-    READ_WHERE: ClassVar = (
-        ReadWhere(
-            ("ensemble",),
-            ("scores.source",),
-            lambda of: of.scores.source is None,
-            "is of models trained on subsets, and beside scores.source none are trained; remove "
-            "it, or the source",
-        ),
-    )
-
     data: AnyData
     scores: Scores = Scores()
     ensemble: Ensemble = Ensemble()

@@ -57,13 +57,6 @@ class Scores(Section):
             "{key} says something of a source, and source is not given; remove it, or name the "
             "source",
         ),
-        ReadWhere(
-            ("trainer", "trials", "trials_per_job", "seconds_per_trial", "subset_ratio", "margins"),
-            ("source",),
-            lambda of: of.source is None,
-            "{key} is of trainings on subsets, and with a source there are none; remove it, or "
-            "the source",
-        ),
     )
 
     architecture: Architecture = Field(

@@ -86,11 +86,9 @@ def _judged(section: Section, layers: Layers) -> Iterator[tuple[str, str | None]
                 yield place, rule.words.format(key=key, of=section)
 
 
-def _highest(layers: Layers, path: str) -> int:
+def _highest(layers: Layers, key: str) -> int:
     """The last layer in which a key is given; -1 where none has it."""
-    given = layers
-    for key in path.split("."):
-        given = [
-            (place, of[key] if isinstance(of, dict) and key in of else None) for place, of in given
-        ]
-    return max((i for i, (_, value) in enumerate(given) if value is not None), default=-1)
+    return max(
+        (i for i, (_, of) in enumerate(layers) if isinstance(of, dict) and of.get(key) is not None),
+        default=-1,
+    )

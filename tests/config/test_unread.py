@@ -21,9 +21,6 @@ def of_training(**training) -> dict:
     return {"training": training}
 
 
-SOURCE = {"source": "scores.zip"}
-
-
 @pytest.mark.parametrize(
     ("settings", "keys"),
     [
@@ -43,8 +40,6 @@ SOURCE = {"source": "scores.zip"}
         ({"data": {"source": "digits", "label_noise": {"seed": 2}}}, ["data.label_noise.seed"]),
         ({"scores": {"trials": 9, "max_trials": 9}}, ["scores.max_trials"]),
         ({"scores": {"match": "index"}}, ["scores.match"]),
-        ({"scores": SOURCE | {"trials": 9}}, ["scores.trials"]),
-        ({"scores": SOURCE, "ensemble": {"members": 9}}, ["ensemble"]),
         ({"groups": {"bottom": 0.3}}, ["groups.bottom"]),
         ({"groups": {"score": "memorization", "top": 0.1, "typical_below": 0.01}}, 1),
     ],
@@ -74,6 +69,8 @@ COSINE = of_training(schedule="cosine")
         (None, of_training(schedule="cosine", milestones=[])),
         (None, of_training(warmup=0)),
         (None, {"selection": {"by": "last", "validation": 0}}),
+        # one's own recipe may stay beside the scores of another, as it was before they came
+        (None, {"scores": {"source": "scores.zip", "trials": 9}, "ensemble": {"members": 9}}),
     ],
 )
 def test_what_was_taken_over_and_chosen_otherwise_is_none(defaults, settings):
