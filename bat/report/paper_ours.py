@@ -16,13 +16,13 @@ from bat.errors import ArtifactError
 from bat.files import read_json, read_metadata
 from bat.files.bits import unpack
 from bat.plan.names import study_name
-from bat.reading import lies_there, regular_file
+from bat.reading import lies_there
 from bat.report import paper
 from bat.report.captions import about_groups
 from bat.report.words import counted, difference_text, mean_text
 from bat.scores.subsets import followed_samples
 from bat.statistics import mean_and_sd
-from bat.validation import read_checked
+from bat.validation import read_checked, read_rows
 
 
 class Ours(NamedTuple):
@@ -136,12 +136,11 @@ def read_values(results: Path, pair: Pair, name: str, columns: str) -> pd.DataFr
     path, wanted = results.joinpath(*pair, name), columns.split()
     if not lies_there(path):
         return pd.DataFrame(columns=wanted)
+    read_rows(path, "a readable table")  # pandas fills a short row up, or takes half a number
     try:
-        table = pd.read_csv(regular_file(path, ArtifactError))
+        table = pd.read_csv(path)
     except (ValueError, OSError) as error:
         raise ArtifactError(f"{path}: not a readable table ({error}); make it again") from None
-    if not path.read_bytes().endswith(b"\n"):  # pandas fills a short row up, or takes half a number
-        raise ArtifactError(f"{path}: ends within a line (cut off); make it again")
     missing = set(wanted) - set(table.columns)
     if missing:
         raise ArtifactError(f"{path}: lacks the columns {sorted(missing)}; make it again")

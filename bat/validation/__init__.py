@@ -7,6 +7,7 @@ column; its checks are left out.
 """
 
 from bat.validation.convergence import CONVERGENCE_COLUMNS, DRAWN_COLUMNS, check_convergence
+from bat.validation.csv_tables import read_rows
 from bat.validation.folders import check_all, check_files
 from bat.validation.groups import GROUPS_MADE_OF, by_margins, groups_inputs
 from bat.validation.kinds import kind_of
@@ -35,4 +36,5 @@ __all__ = [
     "kind_of",
     "made_already",
     "read_checked",
+    "read_rows",
 ]

@@ -46,13 +46,13 @@ class CsvCheck:
         ArtifactError
             If it is no such table, or not the one that its label speaks of.
         """
-        rows = _rows(path, self.what)
+        rows = read_rows(path, self.what)
         self.rules(path, rows)
         check_label(path, fingerprint, made_of)
         return len(rows)
 
 
-def _rows(path: Path, what: str) -> list[dict[str, str]]:
+def read_rows(path: Path, what: str) -> list[dict[str, str]]:
     """The rows of a CSV file by column, each with a cell for every column.
 
     Parameters
@@ -64,7 +64,8 @@ def _rows(path: Path, what: str) -> list[dict[str, str]]:
     Raises
     ------
     ArtifactError
-        If it cannot be read as CSV, or a row has fewer or more cells than the head.
+        If it cannot be read as CSV, ends within a line, or a row has fewer or more
+        cells than the head.
     """
     regular_file(path, ArtifactError)
     try:
@@ -79,4 +80,6 @@ def _rows(path: Path, what: str) -> list[dict[str, str]]:
                 f"{path}: line {line} has fewer or more cells than the head (cut off, or edited); "
                 f"{REMAKE}"
             )
+    if rows and not path.read_bytes().endswith(b"\n"):  # half a number is one too
+        raise ArtifactError(f"{path}: ends within a line (cut off); {REMAKE}")
     return [row for _, row in rows]

@@ -280,12 +280,24 @@ def test_cells_that_no_table_of_ours_holds_are_named(tmp_path, name, value, foun
         paper_page.page(tmp_path)
 
 
-@pytest.mark.parametrize("lost", [1, 3, 25])
-def test_a_table_that_ends_within_a_line_is_named(tmp_path, lost):
+@pytest.mark.parametrize(
+    ("lost", "found"),
+    [(1, "ends within a line"), (3, "ends within a line"), (25, r"line \d+ has fewer")],
+)
+def test_a_table_that_ends_within_a_line_is_named(tmp_path, lost, found):
     write_csv(tmp_path, WRN, "tables/typical.csv", compared("attack", ["clean"]))
     path = tmp_path.joinpath(*WRN, "tables", "typical.csv")
     path.write_text(path.read_text()[:-lost])
-    with pytest.raises(ArtifactError, match=r"typical\.csv: ends within a line"):
+    with pytest.raises(ArtifactError, match=rf"typical\.csv: {found}"):
+        paper_page.page(tmp_path)
+
+
+def test_a_row_that_lost_its_end_is_named(tmp_path):
+    write_csv(tmp_path, WRN, "tables/typical.csv", compared("attack", ["clean"]))
+    path = tmp_path.joinpath(*WRN, "tables", "typical.csv")
+    head, first, *others = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([head, first.rpartition(",")[0] + "\n", *others]))
+    with pytest.raises(ArtifactError, match=r"typical\.csv: line 2 has fewer or more cells"):
         paper_page.page(tmp_path)
 
 
