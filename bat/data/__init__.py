@@ -16,7 +16,16 @@ from bat.data.batches import (
 )
 from bat.data.fingerprints import fingerprint
 from bat.data.names import read_names
-from bat.data.prepared import AGAIN, ARRAYS, FINGERPRINTED, FORMAT_VERSION, INFO, PreparedData, load
+from bat.data.prepared import (
+    AGAIN,
+    ARRAYS,
+    FINGERPRINTED,
+    FORMAT_VERSION,
+    INFO,
+    PreparedData,
+    load,
+    read_info,
+)
 from bat.data.preparing import prepare
 
 __all__ = [
@@ -35,6 +44,7 @@ __all__ = [
     "fingerprint",
     "load",
     "prepare",
+    "read_info",
     "read_names",
     "to_device",
 ]

@@ -118,7 +118,7 @@ def load(folder: str | Path, *, verify: bool = False) -> PreparedData:
         If a file is missing or damaged; the message names it.
     """
     folder = Path(folder)
-    info = _read_info(folder)
+    info = read_info(folder)
     arrays = {}
     for name in ARRAYS:
         array, expected = open_array(folder, name), info["arrays"].get(name, {})
@@ -135,7 +135,23 @@ def load(folder: str | Path, *, verify: bool = False) -> PreparedData:
     return PreparedData(folder=folder, info=info, **arrays)
 
 
-def _read_info(folder: Path) -> dict:
+def read_info(folder: Path) -> dict:
+    """What ``dataset.json`` says, checked by itself, for what needs no arrays.
+
+    Parameters
+    ----------
+    folder : path
+        As written by `prepare`.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    DataError
+        If it is missing, damaged, or lacks what it must say.
+    """
     path = folder / INFO
     if not os.path.lexists(path):
         raise DataError(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bat.config import Dataset
 from bat.data.counting import count_samples
-from bat.errors import ArtifactError
-from bat.files import read_json
+from bat.data.prepared import read_info
+from bat.errors import DataError
 from bat.plan.enough import trials_in_words
 from bat.scores.significance import trials_for_influence
 
@@ -44,10 +44,10 @@ def size(dataset: Dataset, folder: Path) -> Size:
         Its folder below the results.
     """
     try:
-        info = read_json(folder / "data" / "dataset.json")
+        info = read_info(folder / "data")
         n_classes = len(info["class_names"])
         return Size(info["n_train"], info["n_test"], n_classes, tuple(info["shape"]))
-    except ArtifactError:
+    except DataError:
         pass
     data, assumed = dataset.data, False
     if data.source == "digits":

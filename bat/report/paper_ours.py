@@ -12,8 +12,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from bat.config.values import fraction_text
+from bat.data import INFO, read_info
 from bat.errors import ArtifactError
-from bat.files import read_json, read_metadata
+from bat.files import read_metadata
 from bat.files.bits import unpack
 from bat.plan.names import study_name
 from bat.reading import lies_there
@@ -35,13 +36,19 @@ class Ours(NamedTuple):
 Pair = tuple[str, str]  # data set, architecture
 
 
+def fingerprint_of(results: Path, name: str) -> str | None:
+    """Of a data set below the results, whose arrays may be missing; None where it says none."""
+    folder = results / name / "data"
+    return read_info(folder)["fingerprint"] if lies_there(folder / INFO) else None
+
+
 def of_whole(results: Path, pair: Pair) -> dict[str, Ours]:
     """Accuracy after the last epoch from the histories of PGD-AT on everything."""
     run, values = study_name("pgd-at", None), {}
     paths = sorted(_run(results, pair, run).glob("seed*/history.parquet"))
     for path in paths:
-        table, metadata = read_checked(path, "history", None)
-        info = read_json(results / pair[0] / "data" / "dataset.json")
+        info = read_info(results / pair[0] / "data")
+        table, metadata = read_checked(path, "history", None, fingerprint=info["fingerprint"])
         last = table.slice(table.num_rows - 1).to_pylist()[0]
         bits = {split: last[f"{split}_clean"] for split in ("train", "test")}
         limit = metadata["recipe"]["history"]["max_samples"]
@@ -73,7 +80,12 @@ def _caution(results: Path, pair: Pair) -> str:
     paths = {
         split: results / pair[0] / "groups" / f"{split}.parquet" for split in ("train", "test")
     }
-    about = {s: read_metadata(path, "groups") for s, path in paths.items() if lies_there(path)}
+    of_data = fingerprint_of(results, pair[0])
+    about = {
+        split: read_metadata(path, "groups", fingerprint=of_data)
+        for split, path in paths.items()
+        if lies_there(path)
+    }
     text = about_groups(about)
     return f"; {text}" if text else ""
 
@@ -176,7 +188,8 @@ def _made(results: Path, pair: Pair, run: str, n_seeds: int) -> str:
     """Seeds of a number, with epochs and attack where a history of the run is on disk."""
     words = [counted(n_seeds, "seed")]
     for path in sorted(_run(results, pair, run).glob("seed*/history.parquet"))[:1]:
-        recipe = read_metadata(path, "history")["recipe"]
+        of_data = fingerprint_of(results, pair[0])
+        recipe = read_metadata(path, "history", fingerprint=of_data)["recipe"]
         words.insert(0, f"{recipe['training']['epochs']} epochs")
         if recipe["objective"]["method"] == "erm":
             continue

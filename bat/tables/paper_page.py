@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from bat.config.attacks import ATTACKS
+from bat.data import read_info
 from bat.errors import ArtifactError
 from bat.escaping import for_markdown
 from bat.figures.fig6 import memorization_histogram, range_text
-from bat.files import read_json, write_bytes
+from bat.files import write_bytes
 from bat.plan.catalogue import Entry
 from bat.reading import lies_there, regular_file
 from bat.report import paper
@@ -24,6 +25,7 @@ from bat.report.captions import provenance
 from bat.report.paper_ours import (
     Ours,
     Pair,
+    fingerprint_of,
     of_annotation,
     of_atypical,
     of_discrimination,
@@ -159,7 +161,7 @@ def _markdown(rows: list[dict], otherwise: str = "") -> str:
 def _on_disk(results: Path, names: list[str], pairs: list[Pair]) -> list[dict]:
     rows = []
     for name in names:
-        info = read_json(results / name / "data" / "dataset.json")
+        info = read_info(results / name / "data")
         models = [architecture for dataset, architecture in pairs if dataset == name]
         rows.append(
             {
@@ -187,7 +189,9 @@ def _scores(results: Path, names: list[str]) -> list[dict]:
     for name in dict.fromkeys([*printed, *names]):
         path, ours = results / name / "scores" / "memorization.parquet", Ours(NOT_RUN, "")
         if lies_there(path):
-            table, metadata = read_checked(path, "memorization", None)
+            table, metadata = read_checked(
+                path, "memorization", None, fingerprint=fingerprint_of(results, name)
+            )
             found = memorization_histogram(table.to_pandas(), atypical_above=ATYPICAL_ABOVE).iloc[0]
             text = f"{percent(found['share_above'])} {range_text(found)}"
             if not pd.isna(found["share_by_chance"]):

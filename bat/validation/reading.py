@@ -20,7 +20,12 @@ from bat.validation.rows import Rows
 
 
 def read_checked(
-    path: Path, kind: str, prepared: PreparedData | None, *, without: Sequence[str] = ()
+    path: Path,
+    kind: str,
+    prepared: PreparedData | None,
+    *,
+    without: Sequence[str] = (),
+    fingerprint: str | None = None,
 ) -> tuple[pa.Table, dict]:
     """Read one table of a known kind and check everything that it promises by itself.
 
@@ -33,6 +38,8 @@ def read_checked(
         The data set in use; a table of another one is refused.
     without : sequence of str
         Columns that are not read, and that no rule asks for.
+    fingerprint : str, optional
+        Of the data set in use, where ``prepared`` is None since its arrays may be missing.
 
     Returns
     -------
@@ -44,7 +51,7 @@ def read_checked(
     ArtifactError
         If it is damaged, another's, or breaks a rule of its kind.
     """
-    fingerprint = prepared.info["fingerprint"] if prepared else None
+    fingerprint = prepared.fingerprint if prepared else fingerprint
     metadata = files.read_metadata(path, kind, fingerprint=fingerprint)
     check_metadata(path, kind, metadata)
     split = files.place_of(path).get("split") if kind == "groups" else SPLIT.get(kind)

@@ -8,7 +8,7 @@ import pytest
 from evaluated import judgements
 
 from bat import files
-from bat.errors import ArtifactError
+from bat.errors import ArtifactError, BatError
 from bat.files.bits import pack
 from bat.report import paper
 from bat.report.seeds import compared as compare
@@ -63,6 +63,15 @@ def compared(what, kinds):
     ]
 
 
+def write_info(results, name, **said):
+    """What `prepare` says of four training and two test samples, as of version 0.1.0."""
+    info = {"settings": {}, "fingerprint_parts": {}, "subsample": {}, "label_noise": {}}
+    info |= {"arrays": {}, "files": [], "notes": [], "fingerprint": "f" * 64}
+    info |= {"format_version": 1, "source": "digits", "class_names": ["a", "b"], "resize": None}
+    info |= {"n_train": 4, "n_test": 2, "shape": [1, 8, 8], "mean": [0.5], "std": [0.2]}
+    files.write_json(results / name / "data" / "dataset.json", info | said)
+
+
 def write_history(results, pair, correct):
     """Two seeds of PGD-AT on four training and two test samples."""
     recipe = {
@@ -72,10 +81,7 @@ def write_history(results, pair, correct):
         "objective": {"method": "pgd-at"},
     }
     folder = results.joinpath(*pair, "runs", "pgd-at-all")
-    files.write_json(
-        results / pair[0] / "data" / "dataset.json",
-        {"n_train": 4, "n_test": 2, "class_names": ["a", "b"]},
-    )
+    write_info(results, pair[0])
     schema = files.SCHEMAS["history"]
     for seed, flags in enumerate(correct):
         columns = {name: [None, None] for name in schema.names}
@@ -164,10 +170,7 @@ def test_share_of_atypical_samples(tmp_path):
     columns |= {name: np.arange(n) for name in ("index", "label")}
     recipe = {"trials": 33, "architecture": "resnet9"}
     for name in ("cifar10", "digits"):
-        files.write_json(
-            tmp_path / name / "data" / "dataset.json",
-            {"n_train": n, "n_test": 2, "class_names": ["a", "b"]},
-        )
+        write_info(tmp_path, name)
         files.write_table(
             tmp_path / name / "scores" / "memorization.parquet",
             "memorization",
@@ -187,13 +190,25 @@ def test_share_of_atypical_samples(tmp_path):
     assert by_name["cifar10"]["Paper"].startswith("> 11 %")
     assert (by_name["digits"]["Paper"], by_name["cifar100"]["Ours"]) == ("–", "not run")
     assert "33 resnet9 models" in by_name["digits"]["Made with"]
+    write_info(tmp_path, "cifar10", fingerprint="e" * 64)
+    with pytest.raises(ArtifactError, match=r"cifar10.*memorization\.parquet: speaks of the data"):
+        paper_page.page(tmp_path)
+
+
+FOLLOWED = [  # by two seeds
+    {
+        **{"train_clean": [1, 1, 1, 1], "train_pgd": [1, 1, 1, 0]},
+        **{"test_clean": [1, 0], "test_pgd": [0, 0]},
+    },
+    {
+        **{"train_clean": [1, 1, 0, 0], "train_pgd": [1, 0, 0, 0]},
+        **{"test_clean": [1, 1], "test_pgd": [0, 0]},
+    },
+]
 
 
 def test_whole_sets_come_from_the_last_epoch_of_all_seeds(tmp_path):
-    flags = {"train_clean": [1, 1, 1, 1], "train_pgd": [1, 1, 1, 0], "test_pgd": [0, 0]}
-    more = {"train_clean": [1, 1, 0, 0], "train_pgd": [1, 0, 0, 0], "test_pgd": [0, 0]}
-    seeds = [flags | {"test_clean": [1, 0]}, more | {"test_clean": [1, 1]}]
-    write_history(tmp_path, WRN, seeds)
+    write_history(tmp_path, WRN, FOLLOWED)
     found = rows(paper_page.page(tmp_path), "Fitting the whole training set (section 2.2)")
     row = quantity(found, "cifar100", "training set, clean")
     assert (row["Paper"], row["Ours"]) == ("100 %", "75.0 ± 35.4 %")
@@ -298,6 +313,21 @@ def test_a_row_that_lost_its_end_is_named(tmp_path):
     head, first, *others = path.read_text().splitlines(keepends=True)
     path.write_text("".join([head, first.rpartition(",")[0] + "\n", *others]))
     with pytest.raises(ArtifactError, match=r"typical\.csv: line 2 has fewer or more cells"):
+        paper_page.page(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ({"fingerprint": "e" * 64}, r"history\.parquet: speaks of the data set with fingerprint f"),
+        ({"n_train": "4"}, r"dataset\.json: n_train: "),
+        ({"checksum": "0"}, r"dataset\.json was changed or damaged"),
+    ],
+)
+def test_other_data_than_those_of_a_result_are_named(tmp_path, said, found):
+    write_history(tmp_path, WRN, FOLLOWED)
+    write_info(tmp_path, WRN[0], **said)
+    with pytest.raises(BatError, match=found):
         paper_page.page(tmp_path)
 
 
