@@ -131,6 +131,18 @@ def test_damaged_shard_is_left_to_its_job(config):
     assert rows(config)["40 trials, small_cnn"].basis == "assumed"
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", '{"class_names": 3}', "\x00"])
+def test_a_damaged_description_of_the_data_is_left_to_who_prepares_them(config, content):
+    expected = rows(config)
+    path = config.results / "digits" / "data" / "dataset.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    found = rows(config)
+    assert {s: row.hours for s, row in found.items()} == {
+        s: row.hours for s, row in expected.items()
+    }
+
+
 def test_configured_seconds_set_the_jobs(config):
     dataset = config.datasets["digits"]
     scores = dataset.scores.model_copy(
