@@ -21,7 +21,12 @@ def write_torch(path: str | Path, value: dict[str, Any]) -> str:
     digest = values_digest(value)
     # a file object: with a path, the name of the temporary file would be part of the content
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        torch.save(value | {"digest": digest}, file)
+        try:
+            torch.save(value | {"digest": digest}, file)
+        except RuntimeError as error:  # torch closes its archive after a write that failed
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
     return digest
 
 

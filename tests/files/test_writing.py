@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import resource
 import stat
@@ -10,11 +11,12 @@ import sys
 import threading
 
 import pytest
+import torch
 from shards import PROVENANCE, trial_columns
 
 from bat import files
 from bat.errors import ArtifactError
-from bat.files import atomic_path, read_table, write_bytes, write_table
+from bat.files import atomic_path, read_table, tensors, write_bytes, write_table
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path):
@@ -94,6 +96,30 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
         check_failing_write(path, 10_000)
     finally:
         subprocess.run(["umount", str(mount)], check=True)
+
+
+class SmallDisk(io.FileIO):
+    """A file on a disk that takes so many bytes and no more."""
+
+    left = 9_000
+
+    def write(self, content):
+        if len(content) > self.left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.left -= len(content)
+        return super().write(content)
+
+
+@pytest.mark.parametrize("left", [0, 100, 9_000])
+def test_tensors_that_a_full_disk_does_not_take_are_named(tmp_path, monkeypatch, left):
+    monkeypatch.setattr(SmallDisk, "left", left)
+    monkeypatch.setattr(tensors, "open", SmallDisk, raising=False)
+    path = tmp_path / "best.pt"
+    path.write_bytes(b"old")
+    with pytest.raises(ArtifactError, match=r"best\.pt: writing failed \(No space .*Free some"):
+        tensors.write_torch(path, {name: torch.zeros(1000) for name in "abcde"})
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["best.pt"]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
