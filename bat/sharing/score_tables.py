@@ -16,7 +16,7 @@ from bat.sharing import published
 from bat.sharing.folders import FILE_NAMES, REQUIRED, SOURCE_INDEX, Source, check_info, opened
 from bat.sharing.lists import ScoreList, read_score_list
 from bat.sharing.matching import stage_published, stage_score_list, stage_tables
-from bat.validation import check_convergence, check_together, read_checked
+from bat.validation import check_beside, check_convergence, check_together, read_checked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -233,6 +233,7 @@ def _read(
     frames = {kind: table.to_pandas() for kind, (table, _) in found.items()}
     if "convergence" in files:
         check_convergence(files["convergence"])
+        check_beside(files["convergence"], found)
         frames["convergence"] = pd.read_csv(files["convergence"])
     return frames, {kind: metadata for kind, (_, metadata) in found.items()}
 

@@ -16,7 +16,7 @@ from bat.validation.privacy import check_rates
 from bat.validation.reading import check_table, made_already, read_checked
 from bat.validation.rows import ROUNDING
 from bat.validation.runs import check_model
-from bat.validation.together import check_together
+from bat.validation.together import check_beside, check_together
 
 __all__ = [
     "CONVERGENCE_COLUMNS",
@@ -25,6 +25,7 @@ __all__ = [
     "ROUNDING",
     "by_margins",
     "check_all",
+    "check_beside",
     "check_convergence",
     "check_files",
     "check_metadata",

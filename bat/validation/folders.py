@@ -11,7 +11,7 @@ from bat.data import PreparedData
 from bat.validation.convergence import check_convergence
 from bat.validation.privacy import check_rates
 from bat.validation.reading import check_table
-from bat.validation.together import check_together
+from bat.validation.together import check_beside, check_together
 
 
 def check_files(
@@ -51,6 +51,9 @@ def check_files(
         yield path, f"{kind}, {table.num_rows} rows"
     for folder, tables in by_folder.items():
         check_together(folder, tables)
+    for path in paths:
+        if path.suffix == ".csv":
+            check_beside(path, by_folder.get(path.parent, {}))
 
 
 def check_all(files: Iterable[Path], prepared: PreparedData | None = None) -> None:

@@ -8,10 +8,38 @@ import numpy as np
 import pyarrow as pa
 
 from bat.errors import ArtifactError
-from bat.files import column
+from bat.files import check_label, column
 from bat.scores import ENSEMBLE_SCORES
 from bat.validation.influence import check_maxima, check_pairs
 from bat.validation.rows import Rows
+
+_BESIDE = {
+    "convergence.csv": ("memorization", ("trials",)),
+    "privacy.csv": ("privacy", ("trials", "margins")),
+}
+"""Of files that have a label alone: the table beside each, and what both are made of."""
+
+
+def check_beside(path: Path, tables: dict[str, tuple[pa.Table, dict]]) -> None:
+    """Refuse a CSV file that its label says to be of other data or trials than the table beside it.
+
+    Parameters
+    ----------
+    path : path
+        ``convergence.csv`` or ``privacy.csv``.
+    tables : dict
+        Tables of its folder and their metadata by kind.
+
+    Raises
+    ------
+    ArtifactError
+    """
+    kind, names = _BESIDE.get(path.name, ("", ()))
+    if kind in tables:
+        metadata = tables[kind][1]
+        stated = metadata.get("inputs", {})
+        made_of = {name: stated[name] for name in names if name in stated}
+        check_label(path, metadata["fingerprint"], made_of)
 
 
 def check_together(folder: Path, tables: dict[str, tuple[pa.Table, dict]]) -> None:

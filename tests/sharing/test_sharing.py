@@ -1010,13 +1010,19 @@ def test_a_convergence_without_a_label_keeps_its_ranges(copy):
             bat.read_scores(copy)
 
 
-def test_the_convergence_of_other_trials_is_not_drawn(made, copy, few_digits):
+def test_the_convergence_of_other_trials_is_not_read(made, copy, few_digits, tmp_path):
     assert len(Folder(made).convergence())
     shard = write_shard(copy / "trials", few_digits, range(N_TRIALS - 2))
     spec = {"trials": N_TRIALS - 2, "recipe": RECIPE} | MERGE
     scoring.write_convergence([shard], few_digits, spec, copy / "scores" / "convergence.csv")
-    with pytest.raises(ArtifactError, match=r"convergence\.csv: it was made of other trials"):
-        Folder(copy).convergence()
+    for read in (
+        lambda: Folder(copy).convergence(),
+        lambda: bat.read_scores(copy),
+        lambda: list(sharing.validate(copy)),
+        lambda: sharing.export(copy, tmp_path / "scores.zip"),
+    ):
+        with pytest.raises(ArtifactError, match=r"convergence\.csv: it was made of other trials"):
+            read()
 
 
 @pytest.mark.parametrize("name", ["disagreement.parquet", "convergence.csv"])
