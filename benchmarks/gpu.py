@@ -211,9 +211,12 @@ def minutes(text: str) -> float:
     return found
 
 
-def write(path: Path, found: dict) -> None:
-    """Keep what was measured so far."""
-    write_bytes(path, (json.dumps(found, indent=1) + "\n").encode())
+def write(out: Path, found: dict, names: list[str]) -> str:
+    """Keep what was measured so far, in both files; the text of the second."""
+    text = report(found, names)
+    write_bytes(with_suffix(out, "json"), (json.dumps(found, indent=1) + "\n").encode())
+    write_bytes(with_suffix(out, "md"), text.encode())
+    return text
 
 
 def main() -> None:
@@ -230,7 +233,8 @@ def main() -> None:
     wanted, path = measurements(options.toy), with_suffix(options.out, "json")
     found = read(path, hardware(options.toy), wanted)
     try:
-        write(path, found)  # what cannot be written is said before the minutes are spent
+        # what cannot be written is said before the minutes are spent
+        text = write(options.out, found, list(wanted))
     except BatError as error:
         raise SystemExit(str(error)) from None
     print(", ".join(found["hardware"].values()), flush=True)
@@ -246,10 +250,8 @@ def main() -> None:
         numbers = run(spec, left)
         entry = {"asked": spec, "found": numbers, "wall_seconds": time.monotonic() - start}
         found["measurements"][name] = json.loads(json.dumps(entry))
-        write(path, found)
+        text = write(options.out, found, list(wanted))
         print(f"{name}: {json.dumps(numbers)}, {entry['wall_seconds']:.0f} s", flush=True)
-    text = report(found, list(wanted))
-    write_bytes(with_suffix(options.out, "md"), text.encode())
     print(text)
 
 

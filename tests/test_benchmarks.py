@@ -63,6 +63,22 @@ def test_gpu_goes_on_where_an_earlier_call_left_it(benchmark, tmp_path):
         gpu.read(path, {"gpu": "another"}, wanted)
 
 
+def test_gpu_that_is_killed_leaves_both_files(call, benchmark, monkeypatch, tmp_path):
+    """A lent machine may be gone before the last measurement, and its files are all there is."""
+    first, second = list(benchmark("gpu").measurements(toy=True))[:2]
+
+    def run(spec, seconds):
+        if (tmp_path / "gpu.md").exists() and "0.4321" in (tmp_path / "gpu.json").read_text():
+            raise KeyboardInterrupt
+        return {"missing": "0.4321"}
+
+    monkeypatch.setattr(benchmark("gpu"), "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        call("gpu", "--toy", "--out", tmp_path / "gpu")
+    text = (tmp_path / "gpu.md").read_text()
+    assert f"{first} (0.4321)" in text and f"{second} (no time was left)" in text
+
+
 def test_gpu_says_what_it_had_no_time_for_and_what_failed(call, benchmark, tmp_path):
     text = call("gpu", "--toy", "--minutes", 0, "--out", tmp_path / "h100.1")
     assert (tmp_path / "h100.1.md").read_text() in text
