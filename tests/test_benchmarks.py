@@ -58,9 +58,34 @@ def test_gpu_goes_on_where_an_earlier_call_left_it(benchmark, tmp_path):
         failed: {"asked": wanted[failed], "found": {"missing": "out of memory"}},
     }
     path.write_text(json.dumps({"hardware": {"gpu": "one"}, "measurements": kept}))
-    assert list(gpu.read(path, {"gpu": "one"}, wanted)["measurements"]) == [whole]
+    assert list(gpu.read(path, {"gpu": "one"}, wanted)["measurements"]) == [whole, failed]
     with pytest.raises(SystemExit, match="another --out"):
         gpu.read(path, {"gpu": "another"}, wanted)
+
+
+def test_gpu_tries_last_what_failed_before(call, benchmark, monkeypatch, tmp_path):
+    """One that is never done in time would leave nothing to those behind it, call for call."""
+    wanted, tried = benchmark("gpu").measurements(toy=True), []
+
+    def run(spec, seconds):
+        tried.append(spec)
+        if spec == wanted["trials, 2 jobs"]:
+            return {"missing": "not done"}
+        return {"missing": "for now"} if len(tried) < 3 else {}
+
+    monkeypatch.setattr(benchmark("gpu"), "run", run)
+    monkeypatch.setattr(benchmark("gpu"), "report", lambda *of: "")
+    call("gpu", "--toy", "--out", tmp_path / "gpu")
+    assert tried == list(wanted.values())
+    path = tmp_path / "gpu.json"
+    kept = json.loads(path.read_text())
+    del kept["measurements"]["accuracy, ours"]
+    path.write_text(json.dumps(kept))
+    tried.clear()
+    call("gpu", "--toy", "--out", tmp_path / "gpu")
+    first, second = list(wanted)[:2]
+    again = ["accuracy, ours", first, second, "trials, 2 jobs"]
+    assert tried == [wanted[name] for name in again]
 
 
 def test_gpu_that_is_killed_leaves_both_files(call, benchmark, monkeypatch, tmp_path):
