@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bat.errors import BatError
-from bat.statistics import TOLERANCE, wilson_interval
+from bat.statistics import TOLERANCE, paired_difference, wilson_interval
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,12 @@ def crossed_mean(values, *, level: float = 0.95) -> CrossedMean:
     in 1 to 5 of 100 cases with two or three seeds and in 2 to 6 with more, and p lies below
     0.0005, as a correction for 100 comparisons needs it, in at most 9 of 10,000.
 
+    A few samples can show no spread by chance. Therefore p is never less than
+    ``2 ** (1 - n_samples)``, that of an exact sign test of samples that all say the same, and where
+    all values are the same and not 0 the interval of their mean, which has to lie in [-1, 1], is by
+    Clopper and Pearson's bound of the share of samples with any other value (NaN outside).
+    Values that are 0 throughout, as of a run and itself, have the interval from 0 to 0.
+
     Examples
     --------
     >>> found = crossed_mean([[1, 0, 1, 1], [1, 0, 0, 1], [1, 1, 0, 1]])
@@ -80,6 +86,10 @@ def crossed_mean(values, *, level: float = 0.95) -> CrossedMean:
     mean = float(values.mean())
     if 1 in values.shape:
         return CrossedMean(mean, *[float("nan")] * 5)
+    least = 2.0 ** (1 - n_samples)
+    if mean != 0 and np.ptp(values) == 0:
+        low, high = _interval_of_equal(mean, n_samples, level)
+        return CrossedMean(mean, 0.0, float("nan"), low, high, least)
     of_seeds, of_samples = values.mean(axis=1), values.mean(axis=0)
     left = values - of_seeds[:, None] - of_samples + mean
     degrees = np.array([n_seeds - 1, n_samples - 1, (n_seeds - 1) * (n_samples - 1)])
@@ -96,6 +106,8 @@ def crossed_mean(values, *, level: float = 0.95) -> CrossedMean:
     # whatever rounding says
     if total < squares[:2].max() * (1 - TOLERANCE):
         kept = int(squares[1] > squares[0] * (1 + TOLERANCE))
+        if squares[:2].max() <= TOLERANCE * squares[2]:  # all seeds are alike, and all samples
+            kept = 2
         total, parts = squares[kept], slice(kept, kept + 1)
     both = _interval(values, total, squares[parts], degrees[parts], level)
     seeds = _interval(values, squares[0], squares[:1], degrees[:1], level)
@@ -103,8 +115,40 @@ def crossed_mean(values, *, level: float = 0.95) -> CrossedMean:
         both,
         low=min(both.low, seeds.low),
         high=max(both.high, seeds.high),
-        p=max(both.p, seeds.p),
+        p=max(both.p, seeds.p, least),
     )
+
+
+def difference_interval(own, other) -> tuple[float, float, float]:
+    """Return the mean difference of two methods' verdicts and its 95 % interval.
+
+    Parameters
+    ----------
+    own, other : array_like of bool, shape (n_seeds, n_samples)
+        Of the same seeds and samples, in the same order.
+
+    Returns
+    -------
+    mean, low, high : float
+        That of `crossed_mean`; of one seed Student's of the samples alone, which leaves out how
+        much another training would differ. NaN for one sample.
+
+    Examples
+    --------
+    >>> mean, low, high = difference_interval([[1, 1, 1, 1, 1, 1]], [[0, 0, 0, 0, 0, 0]])
+    >>> mean, round(low, 3), high
+    (1.0, 0.081, 1.0)
+    """
+    values = np.asarray(own, np.float64) - np.asarray(other, np.float64)
+    if len(values) > 1:
+        found = crossed_mean(values)
+        return found.mean, found.low, found.high
+    of_samples = values[0]
+    if of_samples.size > 1 and of_samples[0] != 0 and np.ptp(of_samples) == 0:
+        mean = float(of_samples[0])
+        return mean, *_interval_of_equal(mean, of_samples.size)
+    found = paired_difference(of_samples, np.zeros_like(of_samples))
+    return found.mean, found.low, found.high
 
 
 def accuracy_interval(verdicts) -> tuple[float, float]:
@@ -150,6 +194,14 @@ def _interval(values, total, parts, degrees, level) -> CrossedMean:
     half = float(stdtrit(freedom, (1 + level) / 2)) * error
     p = float(2 * stdtr(freedom, -abs(mean) / error))
     return CrossedMean(mean, error, freedom, mean - half, mean + half, p)
+
+
+def _interval_of_equal(value: float, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Of a mean in [-1, 1], of which ``n`` draws all gave one value."""
+    if abs(value) > 1:
+        return float("nan"), float("nan")
+    others = 1 - ((1 - level) / 2) ** (1 / n)
+    return value - others * (1 + value), value + others * (1 - value)
 
 
 def holm(p) -> np.ndarray:

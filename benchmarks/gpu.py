@@ -189,7 +189,7 @@ def read(path: Path, of: dict[str, str], wanted: dict[str, dict]) -> dict:
         measured = {
             name: entry
             for name, entry in kept["measurements"].items()
-            if wanted.get(name) == entry["asked"] and "missing" not in entry["found"]
+            if wanted.get(name) == entry["asked"] and isinstance(entry["found"], dict)
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SystemExit(
@@ -211,9 +211,12 @@ def minutes(text: str) -> float:
     return found
 
 
-def write(path: Path, found: dict) -> None:
-    """Keep what was measured so far."""
-    write_bytes(path, (json.dumps(found, indent=1) + "\n").encode())
+def write(out: Path, found: dict, names: list[str]) -> str:
+    """Keep what was measured so far, in both files; the text of the second."""
+    text = report(found, names)
+    write_bytes(with_suffix(out, "json"), (json.dumps(found, indent=1) + "\n").encode())
+    write_bytes(with_suffix(out, "md"), text.encode())
+    return text
 
 
 def main() -> None:
@@ -230,14 +233,17 @@ def main() -> None:
     wanted, path = measurements(options.toy), with_suffix(options.out, "json")
     found = read(path, hardware(options.toy), wanted)
     try:
-        write(path, found)  # what cannot be written is said before the minutes are spent
+        # what cannot be written is said before the minutes are spent
+        text = write(options.out, found, list(wanted))
     except BatError as error:
         raise SystemExit(str(error)) from None
     print(", ".join(found["hardware"].values()), flush=True)
     least = 0.5 if options.toy else 20.0  # seconds; less is not worth the start
-    for name, spec in wanted.items():
+    # what failed before comes last: it may take all the time of this call too
+    for name in sorted(wanted, key=found["measurements"].__contains__):
+        spec, before = wanted[name], found["measurements"].get(name)
         left, start = deadline - time.monotonic(), time.monotonic()
-        if name in found["measurements"]:
+        if before is not None and "missing" not in before["found"]:
             print(f"{name}: measured before", flush=True)
             continue
         if left < least:
@@ -246,10 +252,8 @@ def main() -> None:
         numbers = run(spec, left)
         entry = {"asked": spec, "found": numbers, "wall_seconds": time.monotonic() - start}
         found["measurements"][name] = json.loads(json.dumps(entry))
-        write(path, found)
+        text = write(options.out, found, list(wanted))
         print(f"{name}: {json.dumps(numbers)}, {entry['wall_seconds']:.0f} s", flush=True)
-    text = report(found, list(wanted))
-    write_bytes(with_suffix(options.out, "md"), text.encode())
     print(text)
 
 

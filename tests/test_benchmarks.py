@@ -58,9 +58,50 @@ def test_gpu_goes_on_where_an_earlier_call_left_it(benchmark, tmp_path):
         failed: {"asked": wanted[failed], "found": {"missing": "out of memory"}},
     }
     path.write_text(json.dumps({"hardware": {"gpu": "one"}, "measurements": kept}))
-    assert list(gpu.read(path, {"gpu": "one"}, wanted)["measurements"]) == [whole]
+    assert list(gpu.read(path, {"gpu": "one"}, wanted)["measurements"]) == [whole, failed]
     with pytest.raises(SystemExit, match="another --out"):
         gpu.read(path, {"gpu": "another"}, wanted)
+
+
+def test_gpu_tries_last_what_failed_before(call, benchmark, monkeypatch, tmp_path):
+    """One that is never done in time would leave nothing to those behind it, call for call."""
+    wanted, tried = benchmark("gpu").measurements(toy=True), []
+
+    def run(spec, seconds):
+        tried.append(spec)
+        if spec == wanted["trials, 2 jobs"]:
+            return {"missing": "not done"}
+        return {"missing": "for now"} if len(tried) < 3 else {}
+
+    monkeypatch.setattr(benchmark("gpu"), "run", run)
+    monkeypatch.setattr(benchmark("gpu"), "report", lambda *of: "")
+    call("gpu", "--toy", "--out", tmp_path / "gpu")
+    assert tried == list(wanted.values())
+    path = tmp_path / "gpu.json"
+    kept = json.loads(path.read_text())
+    del kept["measurements"]["accuracy, ours"]
+    path.write_text(json.dumps(kept))
+    tried.clear()
+    call("gpu", "--toy", "--out", tmp_path / "gpu")
+    first, second = list(wanted)[:2]
+    again = ["accuracy, ours", first, second, "trials, 2 jobs"]
+    assert tried == [wanted[name] for name in again]
+
+
+def test_gpu_that_is_killed_leaves_both_files(call, benchmark, monkeypatch, tmp_path):
+    """A lent machine may be gone before the last measurement, and its files are all there is."""
+    first, second = list(benchmark("gpu").measurements(toy=True))[:2]
+
+    def run(spec, seconds):
+        if (tmp_path / "gpu.md").exists() and "0.4321" in (tmp_path / "gpu.json").read_text():
+            raise KeyboardInterrupt
+        return {"missing": "0.4321"}
+
+    monkeypatch.setattr(benchmark("gpu"), "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        call("gpu", "--toy", "--out", tmp_path / "gpu")
+    text = (tmp_path / "gpu.md").read_text()
+    assert f"{first} (0.4321)" in text and f"{second} (no time was left)" in text
 
 
 def test_gpu_says_what_it_had_no_time_for_and_what_failed(call, benchmark, tmp_path):

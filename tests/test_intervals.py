@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from bat.errors import BatError
-from bat.intervals import accuracy_interval, crossed_mean, holm
+from bat.intervals import accuracy_interval, crossed_mean, difference_interval, holm
 from bat.statistics import paired_difference, wilson_interval
 
 RNG = np.random.default_rng(3)
@@ -65,6 +65,46 @@ def test_one_seed_or_equal_values_leave_nothing_to_estimate():
     for values in ([], [1.0, 2.0], [[np.nan, 1]]):
         with pytest.raises(BatError, match="expected a row of finite numbers"):
             crossed_mean(values)
+
+
+def test_few_samples_that_all_differ_alike_are_not_without_chance():
+    """Of four throws of a coin, two in 16 show one side throughout."""
+    for n, p in ((4, 0.125), (6, 0.03125), (60, 2.0**-59)):
+        found = crossed_mean(np.ones((3, n)))
+        assert found.mean == 1 and found.p == p and found.high == 1
+        assert (1 + found.low) / 2 == pytest.approx(0.025 ** (1 / n))  # Clopper and Pearson's
+        assert (p < 0.05) == (found.low > 0)
+        mirrored = crossed_mean(-np.ones((3, n)))
+        assert (mirrored.low, mirrored.high, mirrored.p) == (-1, -found.low, p)
+        alone = difference_interval(np.ones((1, n)), np.zeros((1, n)))
+        assert alone == (1, found.low, found.high)
+    nearly = np.ones((3, 10))
+    nearly[:, 0] = 0  # less evidence than ten of ten, and no smaller p: Student's is 8e-6
+    assert crossed_mean(nearly).p == 2.0**-9
+    far = crossed_mean(np.full((3, 10), 2.0))  # of what may lie anywhere nothing is known
+    assert far.mean == 2 and np.isnan([far.low, far.high]).all()
+
+
+@pytest.mark.parametrize("n_seeds", [1, 3])
+def test_the_difference_of_verdicts_counts_seeds_where_there_are_several(n_seeds):
+    own, other = RNG.random((2, n_seeds, 30)) < 0.7
+    student = paired_difference(own[0] * 1.0, other[0] * 1.0)
+    expected = student if n_seeds == 1 else crossed_mean(own * 1.0 - other)
+    found = difference_interval(own, other)
+    assert found == pytest.approx((expected.mean, expected.low, expected.high))
+    assert difference_interval(own, own) == (0, 0, 0)
+    one = difference_interval(own[:1, :1], ~own[:1, :1])
+    assert abs(one[0]) == 1 and np.isnan(one[1:]).all()
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_seeds_and_samples_that_are_alike_on_average_leave_what_is_left(n):
+    values = np.eye(n)
+    found = crossed_mean(values)
+    left = ((values - 1 / n) ** 2).sum() / (n - 1) ** 2
+    assert found.standard_error == pytest.approx((left / n**2) ** 0.5)
+    assert found.degrees == pytest.approx((n - 1) ** 2)
+    assert found.low < 0 < found.high and found.p > 0.2
 
 
 def test_an_accuracy_of_0_or_1_is_not_without_chance():

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bat.config.values import fraction_text
-from bat.intervals import crossed_mean
+from bat.intervals import difference_interval
 from bat.plan.catalogue import Entry
 from bat.plan.inputs import runs_of
 from bat.report.along_training import unpacked
@@ -24,7 +24,6 @@ from bat.report.seeds import over_seeds
 from bat.report.style import BLACK, WIDTH, styled
 from bat.report.switches import switch_sentences
 from bat.report.words import LABELS, counted, difference_text, short_name
-from bat.statistics import paired_difference
 
 ENTRY = Entry(
     shows="robust overfitting: every run along training, best epoch and last",
@@ -102,8 +101,8 @@ def gaps(
         seed keeps, and ``measured``, the measured one nearest to it (of two the later), as text;
         the mean PGD accuracies in [0, 1] ``best``, there, and ``last``; their difference
         ``gap``, positive where robust accuracy fell, and its 95 % interval ``low`` to ``high``.
-        With several seeds the interval counts seeds and samples
-        (`bat.intervals.crossed_mean`), with one samples alone, both paired.
+        With several seeds the interval counts seeds and samples, with one samples alone, both
+        paired (`bat.intervals.difference_interval`).
 
     References
     ----------
@@ -120,6 +119,7 @@ def gaps(
             measured.append(min(robust.index, key=lambda epoch: (abs(epoch - kept[-1]), -epoch)))
             best.append(robust.loc[measured[-1]].to_numpy(bool))
             last.append(robust.iloc[-1].to_numpy(bool))
+        gap, low, high = difference_interval(best, last)
         rows.append(
             {
                 "run": run,
@@ -129,16 +129,12 @@ def gaps(
                 "measured": " ".join(map(str, measured)),
                 "best": np.mean(best),
                 "last": np.mean(last),
-                **_gap(np.array(best, float), np.array(last, float)),
+                "gap": gap,
+                "low": low,
+                "high": high,
             }
         )
     return pd.DataFrame(rows)
-
-
-def _gap(best: np.ndarray, last: np.ndarray) -> dict[str, float]:
-    one = len(best) == 1
-    found = paired_difference(best[0], last[0]) if one else crossed_mean(best - last)
-    return {"gap": found.mean, "low": found.low, "high": found.high}
 
 
 @styled

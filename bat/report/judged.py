@@ -16,7 +16,7 @@ from bat.config.attacks import ATTACKS, FURTHER_PGD, entry_of
 from bat.config.values import fraction_text
 from bat.errors import BatError
 from bat.report.switches import switch_sentences
-from bat.report.words import LABELS, percent
+from bat.report.words import LABELS, counted, percent
 
 COLUMNS = ("clean", *ATTACKS)
 """Columns of the paper's tables, in order."""
@@ -178,9 +178,11 @@ def protocol_text(table: pd.DataFrame, specs: Mapping[str, Mapping[str, Any]]) -
             by_epochs.setdefault(epochs, []).append(LABELS.get(run, run))
     sentences = []
     if len(by_epochs) == 1:
-        sentences.append(f"Trained for {next(iter(by_epochs))} epochs.")
+        sentences.append(f"Trained for {counted(next(iter(by_epochs)), 'epoch')}.")
     elif by_epochs:
-        each = "; ".join(f"{', '.join(names)} {n} epochs" for n, names in by_epochs.items())
+        each = "; ".join(
+            f"{', '.join(names)} {counted(n, 'epoch')}" for n, names in by_epochs.items()
+        )
         sentences.append(f"Trained for: {each}.")
     sentences += switch_sentences({run: specs[run] for run in runs if run in specs})
     selections = [specs[run]["selection"] for run in runs if run in specs]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bat.errors import BatError
-from bat.intervals import crossed_mean
-from bat.statistics import mean_and_sd, paired_difference
+from bat.intervals import difference_interval
+from bat.statistics import mean_and_sd
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,8 +116,6 @@ def _difference(own: dict, other: dict, attack: str) -> dict:
     mine, theirs = (
         np.array([of[seed][attack].to_numpy(np.float64) for seed in seeds]) for of in (own, other)
     )
-    if len(seeds) == 1:
-        found, by = paired_difference(mine[0], theirs[0]), "sample"
-    else:
-        found, by = crossed_mean(mine - theirs), "seed and sample"
-    return {"difference": found.mean, "low": found.low, "high": found.high, "paired_by": by}
+    mean, low, high = difference_interval(mine, theirs)
+    by = "sample" if len(seeds) == 1 else "seed and sample"
+    return {"difference": mean, "low": low, "high": high, "paired_by": by}

@@ -12,7 +12,7 @@ from bat.report.along_training import GROUPS
 from bat.report.captions import sentences
 from bat.report.judged import attack_labels, protocol_text, setting_text
 from bat.report.paper import BASELINE, PaperTable
-from bat.report.words import LABELS, cell_text, difference_text, p_text
+from bat.report.words import LABELS, cell_text, counted, difference_text, p_text
 from bat.report.writing import Part
 
 
@@ -82,7 +82,7 @@ def cost_text(attack_steps: int) -> str:
     """What the column ``Cost`` is, as a sentence."""
     return (
         "Cost: of a training step, counted in passes, where a step of PGD-AT with "
-        f"{attack_steps} steps of attack on as large a batch is 1."
+        f"{counted(attack_steps, 'step')} of attack on as large a batch is 1."
     )
 
 

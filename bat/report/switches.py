@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bat.report.words import LABELS, exact_percent
+from bat.report.words import LABELS, counted, exact_percent
 from bat.scores.ranking import atypical_end
 
 
@@ -34,7 +34,7 @@ def _switches(spec: Mapping[str, Any]) -> Iterator[str]:
     if "averaging" in spec:
         yield _averaging(spec["averaging"])
     if (awp := spec.get("objective", {}).get("awp")) is not None:
-        after = f" after {awp['warmup']} epochs" if awp["warmup"] else ""
+        after = f" after {counted(awp['warmup'], 'epoch')}" if awp["warmup"] else ""
         yield f"Weights perturbed against the loss (AWP, gamma {awp['gamma']:g}){after}"
     if smoothing := spec.get("training", {}).get("label_smoothing"):
         yield f"Labels smoothed by {smoothing:g}"

@@ -35,6 +35,13 @@ def specifications() -> dict:
     return json.loads(json.dumps(specs))
 
 
+def test_one_epoch_is_no_epochs():
+    late = {"objective": {"awp": {"gamma": 0.01, "warmup": 1}}}
+    assert switch_sentences({"a": late}) == [
+        "Weights perturbed against the loss (AWP, gamma 0.01) after 1 epoch: a."
+    ]
+
+
 def test_each_way_is_a_sentence_with_those_that_go_it():
     assert switch_sentences(specifications()) == [
         "Moving average of the weights (EMA, decay 0.9) from epoch 1 on: a, f.",
