@@ -99,7 +99,7 @@ def test_a_checkout_whose_name_cannot_work_is_refused(repository, tmp_path):
     assert "the path of the checkout holds : { }" in printed
 
 
-def test_a_module_of_another_repository(repository, tmp_path):
+def test_two_modules_of_another_repository(repository, tmp_path):
     workflow = checkout(repository, tmp_path / "theirs")
     folder = decoy(tmp_path / "mine")
     (folder / "Snakefile").write_text(
@@ -110,16 +110,27 @@ module memorization:
 
 use rule * from memorization as memorization_*
 
+module another:
+    snakefile: {str(workflow / "Snakefile")!r}
+    config: {CONFIG | {"results": "b"}!r}
+
+use rule * from another as another_*
+
 rule mine:
     default_target: True
-    input: "results/d/data/dataset.json"
+    input: "results/d/data/dataset.json", "b/d/data/dataset.json"
     output: "mine.json"
-    shell: "cp {{input}} {{output}}"
+    shell: "cat {{input}} > {{output}}"
 """
     )
     status, printed = snakemake(folder)
     assert status == 0, printed
-    assert "fingerprint" in (folder / "mine.json").read_text()
+    assert (folder / "mine.json").read_text().count("format_version") == 2
+    for logs in (folder / "logs", folder / "b" / "logs"):  # each has its own
+        assert {path.name for path in (logs / "d").glob("prepare.*")} == {
+            "prepare.log",
+            "prepare.tsv",
+        }
 
 
 def test_without_the_package_one_line_says_what_to_do(repository, tmp_path):

@@ -300,3 +300,8 @@ class Config(Section):
     datasets: dict[Name, Dataset] = Field(
         min_length=1, description="the name is that of the folder below results"
     )
+
+    @property
+    def logs(self) -> Path:
+        """Folder of log and benchmark files: two folders of results have two."""
+        return Path("logs") if self.results == Path("results") else self.results / "logs"

@@ -9,7 +9,6 @@ of the steps and passes of a job, counted from the network and an assumed speed
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bat.config import Config
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 def plan(
     config: Config,
-    logs: Path = Path("logs"),
     device: str | None = None,
     *,
     measure: float = 0.0,
@@ -32,8 +30,6 @@ def plan(
     Parameters
     ----------
     config : Config
-    logs : path
-        Folder of the benchmark files, as the workflow's.
     device : {"auto", "cpu", "cuda"}, optional
         In place of the configured one; ``auto`` is a GPU where there is one here.
     measure : float
@@ -48,7 +44,7 @@ def plan(
         is to be measured.
     """
     target = planned_device(config, device)
-    places = [Place(config, n, d, logs, target) for n, d in config.datasets.items()]
+    places = [Place(config, n, d, target) for n, d in config.datasets.items()]
     rows = [row for place in places for row in place.rows()]
     if not measure:
         return rows

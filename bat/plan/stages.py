@@ -55,11 +55,11 @@ class Row:
 class Place:
     """One data set: what it asks for, and what of it is on disk."""
 
-    def __init__(self, config: Config, name: str, dataset: Dataset, logs: Path, device: Runtime):
+    def __init__(self, config: Config, name: str, dataset: Dataset, device: Runtime):
         from bat.plan.seconds import Seconds
 
         self.name, self.dataset = name, dataset
-        self.folder, self.logs = config.results / name, logs / name
+        self.folder, self.logs = config.results / name, config.logs / name
         self.size = size(dataset, self.folder)
         self.seconds = Seconds(dataset, self.size, self.folder, device)
 

@@ -39,9 +39,9 @@ def config(tmp_path):
     )
 
 
-def rows(config, logs=None) -> dict[str, Row]:
+def rows(config) -> dict[str, Row]:
     """The plan by stage."""
-    return {row.stage: row for row in plan(config, logs or config.results / "logs")}
+    return {row.stage: row for row in plan(config)}
 
 
 def write_shard(config, first: int, last: int, seconds: float, **changes) -> None:
@@ -157,16 +157,15 @@ def test_configured_seconds_set_the_jobs(config):
     assert rows(config)["40 trials, small_cnn"].jobs == 5
 
 
-def test_benchmarks_of_runs_scale_the_others(config, tmp_path):
+def test_benchmarks_of_runs_scale_the_others(config):
     expected = rows(config)["training, small_cnn"]
     run = config.results / "digits/small_cnn/runs/pgd-at/seed0/history.parquet"
     run.parent.mkdir(parents=True)
     run.touch()
-    logs = tmp_path / "logs"
-    benchmark = logs / "digits/small_cnn/runs/pgd-at-seed0.tsv"
+    benchmark = config.logs / "digits/small_cnn/runs/pgd-at-seed0.tsv"
     benchmark.parent.mkdir(parents=True)
     benchmark.write_text("s\th:m:s\n7200.0\t2:00:00\n")
-    measured = rows(config, logs)["training, small_cnn"]
+    measured = rows(config)["training, small_cnn"]
     assert (measured.done, measured.basis) == (1, "measured (1)")
     assert measured.hours - measured.hours_left == pytest.approx(2.0)
     assert measured.hours / expected.hours == pytest.approx(
@@ -185,7 +184,7 @@ def run_hours(config, name: str, **changes) -> float:
     """Hours of one run, with some of the data set's settings changed."""
     dataset = config.datasets["digits"].model_copy(update=changes)
     device = planned_device(config)
-    place = Place(config, "digits", dataset, config.results / "logs", device)
+    place = Place(config, "digits", dataset, device)
     run = all_runs(dataset)[name]
     return place.seconds.run("small_cnn", run) / 3600
 
@@ -330,7 +329,7 @@ def test_configurations_of_the_paper_pass_the_check_and_cost_what_they_say(
     run_bat("check", f"config/{name}.yaml", cwd=repository)
     raw = read_config(repository / "config" / f"{name}.yaml")
     changes = {"results": tmp_path, "compute": Compute(device="cuda")}
-    found = plan(raw.model_copy(update=changes), tmp_path)
+    found = plan(raw.model_copy(update=changes))
     assert 100 < sum(row.hours for row in found) < most
     trained = {row.stage.split(", ")[1] for row in found if row.stage.startswith("training")}
     assert trained == networks
@@ -363,7 +362,7 @@ def test_single_trainings_cost_their_looks_and_tell_their_time(config):
     assert cheap.hours < watched(names=["loss_sensitivity"]).hours < steep.hours
     start = 2 * START["cpu"] / 3600
     assert forgotten.hours - start > 2 * (cheap.hours - start)
-    folder, logs = config.results / "digits" / "proxies", config.results / "logs" / "digits"
+    folder, logs = config.results / "digits" / "proxies", config.logs / "digits"
     for place in (folder, logs / "proxies"):
         place.mkdir(parents=True)
     (folder / "small_cnn-seed3.parquet").touch()

@@ -307,7 +307,7 @@ def test_checks_of_gradient_masking_are_asked_for_where_they_are_configured(
     (count,) = set(re.findall(r"^check_masking +(\d+)$", listed.stdout, re.M))
     both = [inputs.jobs("masking", after["d", f"comparison-small_cnn-{n}"]) for n in (4, 6)]
     assert int(count) == sum(map(len, both))
-    planned = {row.stage: row for row in plan(load_config(raw), tmp_path / "logs")}
+    planned = {row.stage: row for row in plan(load_config(raw))}
     row = planned["masking, small_cnn-6"]
     assert row.jobs == len(asked) and 0 < row.hours < planned["evaluation, small_cnn-6"].hours
     raw["datasets"]["d"]["only"] = {"small_cnn-4": ["masking"], "small_cnn-6": []}

@@ -154,7 +154,7 @@ def test_the_plan_says_what_is_sure_and_what_may_come(tmp_path):
     dataset = config.datasets["digits"]
 
     def rows(config=config):
-        found = {row.stage: row for row in plan(config, tmp_path)}
+        found = {row.stage: row for row in plan(config)}
         return {stage: row for stage, row in found.items() if stage.endswith(", small_cnn")}
 
     def trials():

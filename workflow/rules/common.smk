@@ -93,6 +93,7 @@ WITHOUT_MARGINS = [
 
 pathvars:
     results=RESULTS,
+    logs=str(CONFIG.logs),
 
 
 wildcard_constraints:
