@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
     from bat.extensions import described
     from bat.plan import inputs, own, places
     from bat.plan.enough import trials_in_words
-    from bat.plan.sizes import trials_to_stand
+    from bat.plan.sizes import coverage_problems, trials_to_stand
     from bat.plan.specifications import all_specifications, run_problems
 
     problems, whole = [], True
@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     problems = problems + places.absent(settings) + own.code_problems(settings)
     if whole:  # else what runs name might be what was wrong itself
         problems += inputs.unknown_entries(settings) + run_problems(settings)
+        problems += coverage_problems(settings)
     if problems:
         raise config.ConfigError(" + ".join(map(str, arguments.configfile)), problems)
     all_specifications(settings)  # as the workflow begins

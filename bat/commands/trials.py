@@ -24,10 +24,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Do it, for what was parsed: one shard of the trainings on random subsets."""
     from bat import data
     from bat.files.specifications import read_specification
+    from bat.scores.subsets import check_coverage
     from bat.training import trials
 
     spec, prepared = read_specification(arguments.spec), data.load(arguments.data, verify=True)
-    trials.check_coverage(prepared, spec["recipe"], arguments.n_trials, arguments.n_held_out)
+    seed, ratio = spec["recipe"]["seed"], spec["recipe"]["subset_ratio"]
+    n = prepared.info["n_train"]
+    check_coverage(seed, n, ratio, arguments.n_trials, arguments.n_held_out)
     with device_of(arguments) as device:
         trials.run_shard(
             arguments.out,

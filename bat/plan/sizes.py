@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bat.config import Dataset
+from bat.config import Config, Data, Dataset
 from bat.data.counting import count_samples
 from bat.data.prepared import read_info
-from bat.errors import DataError
+from bat.errors import BatError, DataError
 from bat.plan.enough import trials_in_words
+from bat.plan.shards import covered_trials, trial_counts
 from bat.scores.significance import trials_for_influence
+from bat.scores.subsets import check_coverage
 
 KNOWN_SIZES = {
     "fashion_mnist": (60_000, 10_000, 10, (1, 28, 28)),
@@ -43,13 +45,14 @@ def size(dataset: Dataset, folder: Path) -> Size:
     folder : path
         Its folder below the results.
     """
+    data, assumed = dataset.data, False
     try:
         info = read_info(folder / "data")
+    except DataError:
+        info = None
+    if info is not None and _as_configured(info, data):
         n_classes = len(info["class_names"])
         return Size(info["n_train"], info["n_test"], n_classes, tuple(info["shape"]))
-    except DataError:
-        pass
-    data, assumed = dataset.data, False
     if data.source == "digits":
         n_train, n_test, n_classes, shape = 1797 - data.n_test, data.n_test, 10, (1, 8, 8)
     elif data.source == "tiny_imagenet":
@@ -67,6 +70,40 @@ def size(dataset: Dataset, folder: Path) -> Size:
     if data.resize:
         shape = (shape[0], data.resize, data.resize)
     return Size(n_train, n_test, n_classes, shape, assumed=assumed)
+
+
+def _as_configured(info: dict, data: Data) -> bool:
+    """Whether data were prepared by these settings, or will be prepared again."""
+    now = data.model_dump(mode="json")
+    known = {key: info[key] for key in ("source", "resize") if key in info}
+    known |= info.get("settings", {})
+    drawn = info.get("subsample", {}).items() <= now["subsample"].items()
+    return drawn and all(now.get(key) == value for key, value in known.items())
+
+
+def coverage_problems(config: Config) -> list[str]:
+    """Numbers of trials that leave scores undefined, a line for each data set and setting."""
+    found = {}
+    for name, dataset in config.datasets.items():
+        for architecture in trial_counts(dataset) if dataset.scores.source is None else ():
+            try:
+                check_trials(dataset, config.results / name, architecture)
+            except BatError as error:
+                found[f"datasets.{name}.{error}"] = None
+    return list(found)
+
+
+def check_trials(dataset: Dataset, folder: Path, architecture: str) -> None:
+    """Refuse as few trials of an architecture as leave scores undefined, as far as is known now.
+
+    Their jobs look again, with the prepared data.
+    """
+    known = size(dataset, folder)
+    if known.assumed or dataset.data.drop is not None:
+        return
+    scores = dataset.scores
+    counts = covered_trials(dataset, architecture)
+    check_coverage(scores.seed, known.n_train, scores.subset_ratio, *counts)
 
 
 def trials_to_stand(dataset: Dataset, folder: Path) -> str:

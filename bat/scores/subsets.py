@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from bat.errors import BatError
-from bat.scores.counts import check_ratio
+from bat.scores.counts import check_ratio, trials_for_coverage
 from bat.streams import generator
 
 
@@ -54,6 +54,42 @@ def subset(seed: int, trial: int, n: int, ratio: float) -> np.ndarray:
     mask = np.zeros(n, bool)
     mask[np.argsort(keys, kind="stable")[:size]] = True
     return mask
+
+
+def check_coverage(seed: int, n: int, ratio: float, n_trials: int, n_held_out: int) -> None:
+    """Refuse, before any training, numbers of trials that leave scores undefined.
+
+    Parameters
+    ----------
+    seed, n, ratio
+        Of the subsets, as in `subset`.
+    n_trials : int
+        Trials behind the memorization scores: every sample must be in some
+        subset and out of some.
+    n_held_out : int
+        Trials behind held-out disagreement and confidence: every sample must be
+        out of some subset. 0 where nothing held out is asked for.
+
+    Raises
+    ------
+    BatError
+        Naming the setting and a number that will do.
+    """
+    enough = trials_for_coverage(n, ratio)
+    for setting, count in (("scores.trials", n_trials), ("ensemble.members", n_held_out)):
+        if not 0 < count < 2 * enough:
+            continue
+        included = np.stack([subset(seed, trial, n, ratio) for trial in range(count)])
+        undefined = included.all(0)
+        if setting == "scores.trials":
+            undefined |= ~included.any(0)
+        if undefined.any():
+            raise BatError(
+                f"{setting} = {count}: the random subsets hold {undefined.sum()} of the {n} "
+                f"samples always or never (for example sample {undefined.argmax()}), which leaves "
+                f"their scores undefined; {enough} trials make that unlikely (with trials: auto, "
+                "those of min_trials)"
+            )
 
 
 HISTORY_SAMPLES = 2000

@@ -24,7 +24,6 @@ from bat.models import build_for
 from bat.objectives import ERM
 from bat.progress import log, progress
 from bat.reading import lies_there
-from bat.scores import trials_for_coverage
 from bat.scores.margins import margins as margins_of
 from bat.scores.subsets import subset
 from bat.streams import torch_seed
@@ -141,44 +140,6 @@ def _find(
             if trial not in rows or holding(found[trial]) > holding(rows[trial]):
                 rows[trial] = found[trial]
     return rows
-
-
-def check_coverage(prepared: PreparedData, recipe: dict, n_trials: int, n_held_out: int) -> None:
-    """Refuse, before any training, numbers of trials that leave scores undefined.
-
-    Parameters
-    ----------
-    prepared : PreparedData
-    recipe : dict
-        From `bat.plan.specifications.trial_recipe`.
-    n_trials : int
-        Trials behind the memorization scores: every sample must be in some
-        subset and out of some.
-    n_held_out : int
-        Trials behind held-out disagreement and confidence: every sample must be
-        out of some subset. 0 where nothing held out is asked for.
-
-    Raises
-    ------
-    BatError
-        Naming the setting and a number that will do.
-    """
-    n, ratio = prepared.info["n_train"], recipe["subset_ratio"]
-    enough = trials_for_coverage(n, ratio)
-    for setting, count in (("scores.trials", n_trials), ("ensemble.members", n_held_out)):
-        if not 0 < count < 2 * enough:
-            continue
-        included = np.stack([subset(recipe["seed"], t, n, ratio) for t in range(count)])
-        undefined = included.all(0)
-        if setting == "scores.trials":
-            undefined |= ~included.any(0)
-        if undefined.any():
-            raise BatError(
-                f"{setting} = {count}: the random subsets hold {undefined.sum()} of the {n} "
-                f"samples always or never (for example sample {undefined.argmax()}), which leaves "
-                f"their scores undefined; {enough} trials make that unlikely (with trials: auto, "
-                "those of min_trials)"
-            )
 
 
 _SHARD = re.compile(r".+-(\d+)-(\d+)")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 
 from bat.__main__ import main
+from bat.config import load_config
+from bat.plan.sizes import coverage_problems
 
 ABSENT = {
     "data": {"source": "image_folder", "path": "nowhere"},
@@ -52,3 +56,47 @@ def test_files_are_looked_for_beside_every_other_mistake(
     _, *lines = capsys.readouterr().err.splitlines()
     found = [line.strip().split(": ")[0].removeprefix("datasets.d").lstrip(".") for line in lines]
     assert sorted(found) == sorted(keys)
+
+
+def few(**changes):
+    """A data set whose trials and members leave some scores undefined."""
+    return {
+        "data": {"source": "digits", "subsample": {"train": 300}},
+        "scores": {"architecture": "small_cnn-4", "trials": 16},
+        "ensemble": {"architectures": ["small_cnn-4", "small_cnn-6"], "members": 8},
+        "architectures": ["small_cnn-4"],
+    } | changes
+
+
+def test_too_few_trials_are_told_where_the_number_of_samples_is_known(tmp_path):
+    def problems(**changes):
+        raw = {"results": str(tmp_path), "datasets": {"d": few(**changes)}}
+        return [line.split(": ")[0] for line in coverage_problems(load_config(raw))]
+
+    assert problems() == ["datasets.d.scores.trials = 16", "datasets.d.ensemble.members = 8"]
+    assert problems(ensemble={"architectures": ["small_cnn-4", "wrn-10-1"], "members": 60}) == [
+        "datasets.d.scores.trials = 16"
+    ]
+    assert (
+        problems(
+            scores={"architecture": "small_cnn-4", "trials": 60},
+            ensemble={"samples": "in_sample", "members": 8},
+        )
+        == []
+    )
+    nobody_knows = {"source": "image_folder", "path": "nowhere"}
+    assert problems(data=nobody_knows) == []
+    prepared = {"source": "image_folder", "n_train": 300, "n_test": 9, "shape": [1, 8, 8]}
+    (tmp_path / "d" / "data").mkdir(parents=True)
+    path = tmp_path / "d" / "data" / "dataset.json"
+    path.write_text(json.dumps(prepared | {"class_names": ["a", "b"]}))
+    assert len(problems(data=nobody_knows)) == 2
+    assert problems(data=nobody_knows | {"drop": "list.csv"}) == []
+    path.write_text(path.read_text().replace("{", '{"subsample": {"train": 300}, ', 1))
+    assert problems(data=nobody_knows) == []  # they will be prepared again
+
+
+def test_check_refuses_too_few_trials(tmp_path, capsys):
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"datasets": {"d": few()}}))
+    assert main(["check", str(tmp_path / "c.yaml")]) != 0
+    assert "datasets.d.scores.trials = 16: the random subsets hold" in capsys.readouterr().err

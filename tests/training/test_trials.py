@@ -17,7 +17,7 @@ from bat.files import column, read_table
 from bat.files.bits import unpack
 from bat.models import build_model
 from bat.plan.specifications import trial_recipe
-from bat.scores.subsets import subset
+from bat.scores.subsets import check_coverage, subset
 from bat.training import DivergedError, trials
 from bat.training.trial_rows import trial_row
 from bat.validation import read_checked
@@ -400,13 +400,13 @@ def test_too_few_trials_are_refused_with_a_number_that_will_do(
     few_digits, n_trials, n_held_out, setting
 ):
     with pytest.raises(BatError, match=rf"^{setting} = ") as caught:
-        trials.check_coverage(few_digits, RECIPE, n_trials, n_held_out)
+        check_coverage(0, 200, 0.7, n_trials, n_held_out)
     enough = int(str(caught.value).split("; ")[-1].split()[0])
     masks = np.stack([subset(0, trial, 200, 0.7) for trial in range(enough)])
     assert masks.any(0).all()
     assert not masks.all(0).any()
-    trials.check_coverage(few_digits, RECIPE, enough, enough)
-    trials.check_coverage(few_digits, RECIPE, 0, 0)
+    check_coverage(0, 200, 0.7, enough, enough)
+    check_coverage(0, 200, 0.7, 0, 0)
 
 
 def test_too_few_trials_are_refused_before_any_training(few_digits, tmp_path, run_bat):

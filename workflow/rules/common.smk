@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -22,7 +23,7 @@ if BESIDE:
 try:
     from bat.files import write_bytes
     from bat.addresses import kept_addresses
-    from bat.plan import catalogue, enough, inputs, shards
+    from bat.plan import catalogue, enough, inputs, shards, sizes
     from bat.plan.specifications import all_specifications, whole_addresses
     from bat.config import load_config
     from bat.errors import BatError
@@ -151,6 +152,16 @@ def keep_configuration():
 def of_dataset(files):
     """Files of the data set in the wildcards, as a function of `bat.plan` has them."""
     return lambda wildcards: below(wildcards.dataset, files(CONFIG.datasets[wildcards.dataset]))
+
+
+@cache
+def trial_specification(name, architecture):
+    """The specification of trials, which are to be so many that no score is undefined."""
+    try:
+        sizes.check_trials(CONFIG.datasets[name], Path(RESULTS, name), architecture)
+    except BatError as error:
+        raise WorkflowError(f"datasets.{name}.{error}")
+    return spec_file(name, f"trials-{architecture}")
 
 
 def coverage(wildcards):

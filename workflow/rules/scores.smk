@@ -1,6 +1,6 @@
 rule trials:
     input:
-        spec=specification("trials-{architecture}"),
+        spec=lambda wildcards: trial_specification(wildcards.dataset, wildcards.architecture),
         data="<results>/{dataset}/data/dataset.json",
     output:
         # kept when the job starts again: its trials are taken over where the recipe is the same
