@@ -166,7 +166,7 @@ def test_the_plan_counts_the_samples_that_are_left(tmp_path):
         },
     )
     cpu = Runtime(torch.device("cpu"))
-    place = Place(config, "digits", config.datasets["digits"], tmp_path, cpu)
+    place = Place(config, "digits", config.datasets["digits"], cpu)
     runs = config.datasets["digits"].runs
     counts = {name: place.seconds.trained_on(runs[name]) for name in ("listed", "cut", "pgd-at")}
     assert counts == {"listed": 50, "cut": 1297 - 130, "pgd-at": 1297}
