@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from bat.commands.options import add_verb
+from bat.errors import BatError
 from bat.plan import catalogue
 from bat.progress import log
 
@@ -32,5 +33,12 @@ def run(arguments: argparse.Namespace) -> None:
     if entry.scope == "architecture":
         runs = [read_specification(path) for path in arguments.runs]
         source = Comparison(source, spec, runs)
-    for path in catalogue.writer(entry)(source, arguments.out):
+    written = catalogue.writer(entry)(source, arguments.out)
+    absent = [file for file in entry.files_at(str(arguments.out)) if not Path(file).is_file()]
+    if absent:
+        raise BatError(
+            f"bat/{entry.folder}/{entry.name}.py: write did not make {', '.join(absent)}; it is to "
+            "write to `out` with each suffix of ENTRY.files and to give the paths"
+        )
+    for path in written or ():
         log.info("%s", path)

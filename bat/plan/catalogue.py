@@ -106,8 +106,12 @@ class Entry:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Its files, below the folder of its scope."""
+        return self.files_at(self.at)
+
+    def files_at(self, stem: str) -> tuple[str, ...]:
+        """Its files, by their path without suffix."""
         return tuple(
-            f"{self.at}{suffix}" if suffix.startswith("_") else f"{self.at}.{suffix}"
+            f"{stem}{suffix}" if suffix.startswith("_") else f"{stem}.{suffix}"
             for suffix in self.files
         )
 

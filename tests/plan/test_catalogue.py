@@ -1,5 +1,6 @@
 """Entries of figures and tables: read without running files, and true of rules and the README."""
 
+import argparse
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bat.commands import report
 from bat.errors import BatError
 from bat.files import write_json
 from bat.plan import inputs
@@ -166,3 +168,22 @@ def test_a_file_that_is_dropped_in_is_drawn(checkout, few_digits, inputs, tmp_pa
     expected = pd.Series(np.where(np.arange(200) % 5 == 0, 0.5, 0.0)).groupby(labels).mean()
     assert table["mean"].tolist() == pytest.approx(expected.tolist())
     assert out.with_suffix(".pdf").read_bytes()[:5] == b"%PDF-"
+
+
+@pytest.mark.parametrize("made", [[], ["pdf"]])
+def test_a_figure_that_does_not_make_its_files_says_so(made, few_digits, monkeypatch, tmp_path):
+    def write(folder, out):
+        for suffix in made:
+            out.with_suffix(f".{suffix}").touch()
+
+    monkeypatch.setattr("bat.figures.fig7.write", write)
+    (tmp_path / "data").symlink_to(few_digits.folder)
+    write_json(tmp_path / "spec.json", {"dataset": "digits"})
+    entry = read_catalogue()["fig7"]
+    out = tmp_path / "fig7"
+    absent = ", ".join(f"{out}.{suffix}" for suffix in entry.files if suffix not in made)
+    given = argparse.Namespace(
+        artefact="fig7", spec=tmp_path / "spec.json", dataset=tmp_path, out=out, runs=[]
+    )
+    with pytest.raises(BatError, match=re.escape(f"fig7.py: write did not make {absent}; ")):
+        report.run(given)
