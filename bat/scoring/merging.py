@@ -95,7 +95,8 @@ def merge(
         table = pa.concat_tables([rows[trial][0] for trial in sorted(rows)])
         provenance = {"fingerprint": prepared.fingerprint, "recipe": recipes[name][0]}
         write_table(written[name], "trials", table, **provenance, command=command)
-        log.info("%s: %d trials from %d shards", written[name], len(rows), len(shards))
+        used = len({shard for _, shard in rows.values()})
+        log.info("%s: %d trials, from %d of %d shards", written[name], len(rows), used, len(shards))
     spec = {
         "dataset": dataset,
         "trials": len(joined[architecture]),
