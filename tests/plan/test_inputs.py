@@ -20,8 +20,8 @@ from bat.plan.specifications import all_specifications
 
 SOME = {
     "data": {"source": "digits"},
-    "scores": {"architecture": "small_cnn-4", "trials": 30, "trials_per_job": 20},
-    "ensemble": {"architectures": ["small_cnn-4", "wrn-10-1"], "members": 5},
+    "scores": {"architecture": "small_cnn-4", "trials": 60, "trials_per_job": 40},
+    "ensemble": {"architectures": ["small_cnn-4", "wrn-10-1"], "members": 40},
     "architectures": ["small_cnn-4", "small_cnn-6"],
     "seeds": [3, 1],
     "training": {"epochs": 3, "schedule": "cosine"},

@@ -18,7 +18,7 @@ ARCHITECTURES = ["small_cnn-4", "small_cnn-5"]
 
 def configured(folder, **scores):
     raw = {"data": {"source": "digits"}, "scores": SCORES | scores}
-    raw["ensemble"] = {"architectures": ARCHITECTURES, "members": 2}
+    raw["ensemble"] = {"architectures": ARCHITECTURES, "members": 40}
     return {"results": str(folder), "datasets": {"d": raw}}
 
 
@@ -52,7 +52,9 @@ def test_trials_that_an_interrupted_job_left_count(tmp_path):
 
 
 def plan(repository, folder, target, **scores):
-    (folder / "config.json").write_text(json.dumps(configured(folder / "results", **scores)))
+    (folder / "config.json").write_text(
+        json.dumps(configured(folder / "results", **{"trials": 60} | scores))
+    )
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", target]
     command += ["--snakefile", repository / "workflow" / "Snakefile", "--directory", folder]
     command += ["--configfile", folder / "config.json"]
