@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import yaml
 
@@ -68,7 +66,7 @@ def few(**changes):
     } | changes
 
 
-def test_too_few_trials_are_told_where_the_number_of_samples_is_known(tmp_path):
+def test_too_few_trials_are_told_where_the_number_of_samples_is_known(tmp_path, monkeypatch):
     def problems(**changes):
         raw = {"results": str(tmp_path), "datasets": {"d": few(**changes)}}
         return [line.split(": ")[0] for line in coverage_problems(load_config(raw))]
@@ -87,12 +85,11 @@ def test_too_few_trials_are_told_where_the_number_of_samples_is_known(tmp_path):
     nobody_knows = {"source": "image_folder", "path": "nowhere"}
     assert problems(data=nobody_knows) == []
     prepared = {"source": "image_folder", "n_train": 300, "n_test": 9, "shape": [1, 8, 8]}
-    (tmp_path / "d" / "data").mkdir(parents=True)
-    path = tmp_path / "d" / "data" / "dataset.json"
-    path.write_text(json.dumps(prepared | {"class_names": ["a", "b"]}))
+    prepared |= {"class_names": ["a", "b"]}
+    monkeypatch.setattr("bat.plan.sizes.read_info", lambda folder: prepared)
     assert len(problems(data=nobody_knows)) == 2
     assert problems(data=nobody_knows | {"drop": "list.csv"}) == []
-    path.write_text(path.read_text().replace("{", '{"subsample": {"train": 300}, ', 1))
+    prepared["subsample"] = {"train": 300}
     assert problems(data=nobody_knows) == []  # they will be prepared again
 
 
