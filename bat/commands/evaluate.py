@@ -111,7 +111,7 @@ def _configured(folder: Path, asked: list[list[Path]], stage: str) -> tuple[dict
     name = folder.absolute().name
     for paths in asked:
         if paths != DEFAULT or paths[0].exists():
-            specs = all_specifications(config.read_config(*paths))
+            specs = all_specifications(config.read_config(*paths, strict=False))
             if (name, stage) in specs:
                 return specs[name, stage], " + ".join(map(str, paths))
     return None, " + ".join(str(path) for paths in asked for path in paths)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
@@ -28,7 +28,7 @@ from bat.config.scores import Ensemble, Groups, Scores
 from bat.config.studies import Ablation, External, Studies
 from bat.config.trainers import with_trainer
 from bat.config.training import Training
-from bat.config.values import Count, Name, ReadWhere, Section, Seed
+from bat.config.values import Count, Name, Section, Seed
 from bat.scores import SCORES
 from bat.scores.proxies import PROXIES
 
@@ -272,15 +272,6 @@ class Dataset(Section):
 
 class Compute(Section):
     """Where and how jobs run. Nothing here makes a finished job run again."""
-
-    READ_WHERE: ClassVar = (
-        ReadWhere(
-            ("compile", "jobs_per_gpu"),
-            ("device",),
-            lambda of: of.device != "cpu",
-            "is of a GPU, and device is cpu; remove it, or set device: auto",
-        ),
-    )
 
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto: a GPU where there is one, else the CPU"

@@ -20,8 +20,14 @@ from bat.config.unread import unread_keys
 from bat.config.yaml_files import read_yaml
 
 
-def read_config(*paths: str | Path) -> Config:
+def read_config(*paths: str | Path, strict: bool = True) -> Config:
     """Read YAML files, each laid over the one before, and check the result.
+
+    Parameters
+    ----------
+    paths : path
+    strict : bool
+        As in `load_config`.
 
     Raises
     ------
@@ -34,10 +40,10 @@ def read_config(*paths: str | Path) -> Config:
         if document is not None and not isinstance(document, dict):
             raise ConfigError(str(path), ["expected a mapping of keys at the top level"])
         merged = overlay(merged, document or {})
-    return load_config(merged, files=paths)
+    return load_config(merged, files=paths, strict=strict)
 
 
-def load_config(raw: dict, files: Sequence[str | Path] = ()) -> Config:
+def load_config(raw: dict, files: Sequence[str | Path] = (), *, strict: bool = True) -> Config:
     """Check a configuration given as nested mappings.
 
     Parameters
@@ -47,16 +53,21 @@ def load_config(raw: dict, files: Sequence[str | Path] = ()) -> Config:
     files : sequence of path
         That ``raw`` was read from. The error message names them, and they are
         searched for keys that are given twice, of which a mapping holds the last.
+    strict : bool
+        Refuse keys that nothing reads (`unread_keys`): not of one file that was merged of several,
+        as a job reads it, where it is no longer known which one chose otherwise.
 
     Raises
     ------
     ConfigError
         With every problem found.
     """
-    repeated = [problem for path in files for problem in read_yaml(path)[1]]
+    documents = [read_yaml(path) for path in files]
+    repeated = [problem for _, problems in documents for problem in problems]
+    written = [document or {} for document, _ in documents] or [raw]
     source = " + ".join(map(str, files)) or "configuration"
     try:
-        checked = _check(raw, source)
+        checked = _check(raw, source, written if strict else [])
     except ConfigError as error:
         raise ConfigError(source, repeated + error.problems, error.rest, error.whole) from None
     if repeated:
@@ -64,7 +75,7 @@ def load_config(raw: dict, files: Sequence[str | Path] = ()) -> Config:
     return checked
 
 
-def _check(raw: dict, source: str) -> Config:
+def _check(raw: dict, source: str, written: list[dict]) -> Config:
     raw = copy.deepcopy(dict(raw))
     defaults = raw.pop("defaults", None) or {}
     datasets = raw.get("datasets")
@@ -82,6 +93,6 @@ def _check(raw: dict, source: str) -> Config:
         problems = wrong + [problem_of(e, datasets, defaults) for e in told(error.errors())]
         rest = without_wrong(copy.deepcopy(raw), error)
         raise ConfigError(source, list(dict.fromkeys(problems)), rest) from None
-    if problems := wrong + unread_keys(checked, raw | {"datasets": datasets}, defaults):
+    if problems := wrong + unread_keys(checked, written):
         raise ConfigError(source, problems, checked, whole=not wrong)
     return checked

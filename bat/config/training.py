@@ -50,8 +50,8 @@ class Optimization(Section):
             ("milestones", "gamma"),
             ("schedule",),
             lambda of: of.schedule == "piecewise",
-            "only the schedule piecewise reads it, and schedule is {of.schedule}; remove it "
-            "(milestones: [] where another file gives them), or set schedule: piecewise",
+            "only the schedule piecewise reads it, and schedule is {of.schedule}; remove it, or "
+            "set schedule: piecewise",
         ),
         ReadWhere(
             ("warmup",),

@@ -1,13 +1,13 @@
 """Keys that are given and that nothing reads, for what other keys say.
 
 A section says under ``READ_WHERE`` which of its keys are read in some cases alone. What several
-take over, from ``defaults`` or from a data set's training, is refused only if none of them reads
-it, and is no mistake of one that chose otherwise itself.
+take over, from ``defaults``, from a data set's training or from a file below, is refused only if
+none of them reads it, and is no mistake of one that chose otherwise itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bat.config.values import Section
@@ -19,22 +19,25 @@ Layers = list[tuple[str, Any]]
 """Places where a section is written and what stands there, the lowest first."""
 
 
-def unread_keys(config: Config, raw: dict, defaults: dict) -> list[str]:
+def unread_keys(config: Config, documents: Sequence[dict]) -> list[str]:
     """What is given and not read, a line for each, by its key as it was written.
 
     Parameters
     ----------
     config : Config
         As checked.
-    raw, defaults : dict
-        What it was made of: all but the defaults, and these, as they were read.
+    documents : sequence of dict
+        What it was made of, as it was read, each laid over the one before.
     """
     problems: dict[str, str] = {}
     read: set[str] = set()
-    sections = [*_within(config.compute, [("compute", raw.get("compute"))])]
-    for name, dataset in config.datasets.items():
-        layers = [("defaults", defaults), (f"datasets.{name}", raw["datasets"][name])]
-        sections += _within(dataset, layers)
+    layers: Layers = [("", document) for document in documents]
+    shared, own = _inside(layers, "defaults"), _inside(layers, "datasets")
+    sections = [
+        of_section
+        for name, dataset in config.datasets.items()
+        for of_section in _within(dataset, [*shared, *_inside(own, name)])
+    ]
     for section, layers in sections:
         for place, problem in _judged(section, layers):
             if problem is None:

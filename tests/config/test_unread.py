@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bat.config import ConfigError, Optimization, from_arguments, load_config
+from bat.config import ConfigError, Optimization, from_arguments, load_config, read_config
+from bat.config.overlaying import overlay
+from bat.config.yaml_files import read_yaml
 from bat.errors import BatError
 
 
@@ -95,11 +97,19 @@ def test_one_data_set_that_reads_a_shared_key_is_enough():
         load_config(shared | {"datasets": {"b": digits}})
 
 
-def test_keys_of_a_gpu_on_a_cpu():
-    raw = {"datasets": {"d": {"data": {"source": "digits"}}}}
-    load_config(raw | {"compute": {"device": "cpu", "compile": False}})
-    with pytest.raises(ConfigError, match=r"compute\.jobs_per_gpu: is of a GPU"):
-        load_config(raw | {"compute": {"device": "cpu", "jobs_per_gpu": 2}})
+def test_a_file_laid_over_another_may_choose_otherwise(tmp_path):
+    below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
+    below.write_text(
+        "datasets: {d: {data: {source: digits}, training: {milestones: [9]}, "
+        "selection: {validation: 0.1, steps: 5}}}"
+    )
+    above.write_text("datasets: {d: {training: {schedule: cosine}, selection: {by: last}}}")
+    chosen = read_config(below, above).datasets["d"]
+    assert (chosen.training.schedule, chosen.selection.by) == ("cosine", "last")
+    with pytest.raises(ConfigError, match=r"datasets\.d\.training\.milestones: only the schedule"):
+        read_config(above, below)
+    merged = overlay(*(read_yaml(path)[0] for path in (below, above)))
+    assert load_config(merged, strict=False).datasets["d"] == chosen
 
 
 def test_arguments_are_held_to_it_too():

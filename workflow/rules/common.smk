@@ -37,7 +37,7 @@ except ModuleNotFoundError as error:
     )
 
 try:
-    CONFIG = load_config(config, files=workflow.configfiles)
+    CONFIG = load_config(config, files=workflow.configfiles, strict=workflow.is_main_process)
     SPECS = all_specifications(CONFIG)
     CATALOGUE = catalogue.read_catalogue()
 except BatError as error:
