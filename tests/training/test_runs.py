@@ -244,7 +244,7 @@ def test_predictions_that_are_no_numbers_are_an_error(few_digits, inputs, tmp_pa
 
 
 def test_a_state_that_is_not_there_is_not_named(few_digits, inputs, tmp_path):
-    spec = specification(training={"lr": 1e20, "schedule": "constant"})
+    spec = specification(training={"lr": 1e20, "schedule": "constant", "milestones": []})
     with pytest.raises(DivergedError, match="no state was kept"):
         train_run(tmp_path, few_digits, spec, inputs, device=CPU, command="test")
 
@@ -406,7 +406,7 @@ def test_a_sigma_that_no_score_passes_is_refused(few_digits, inputs, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_good_state(few_digits, inputs, tmp_path):
-    spec = specification(training={"lr": 1e20, "schedule": "constant"})
+    spec = specification(training={"lr": 1e20, "schedule": "constant", "milestones": []})
     with pytest.raises(DivergedError, match=r"pgd-at seed 0: pgd-at: the loss is .* of epoch \d"):
         train(tmp_path, few_digits, spec, inputs)
     assert not (tmp_path / "last.pt").exists()
