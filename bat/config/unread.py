@@ -31,8 +31,8 @@ def unread_keys(config: Config, documents: Sequence[dict]) -> list[str]:
     """
     problems: dict[str, str] = {}
     read: set[str] = set()
-    layers: Layers = [("", document) for document in documents]
-    shared, own = _inside(layers, "defaults"), _inside(layers, "datasets")
+    whole: Layers = [("", document) for document in documents]
+    shared, own = _inside(whole, "defaults"), _inside(whole, "datasets")
     sections = [
         of_section
         for name, dataset in config.datasets.items()
